@@ -1,0 +1,81 @@
+# `make help` lists what there is. Everything runs from .venv, which is made when it is missing
+# or older than the locks.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+RUNS   := $(VENV)/.runtime-is-installed
+TESTS  := $(VENV)/.tests-are-installed
+
+# Passed on by the environment, never on a command line: one of them may hold a password.
+export EXPERIMENT TARGET USERS SPAWN_RATE RUN_TIME WORKERS HOST DATABASE_URL RUN_DIR LOCUST_ARGS
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup chaos-load web lab-up lab-down lab-status finish test check format lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  Variables of chaos-load and web: EXPERIMENT= TARGET=lab|aws|external USERS= SPAWN_RATE="
+	@echo "  RUN_TIME= WORKERS= HOST= DATABASE_URL= RUN_DIR= LOCUST_ARGS=   (README.md says more)"
+
+setup: $(RUNS) ## make .venv from the locks (every other target calls it)
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "make: $(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "make: $(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+
+$(RUNS): requirements.lock | $(VENV)/bin/python
+	@echo "make: installing what runs need (once; about 230 MB)"
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@touch $@
+
+$(TESTS): requirements-dev.lock $(RUNS)
+	@echo "make: installing what tests need (once)"
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+chaos-load: $(RUNS) ## run the experiment without a browser, to a verdict
+	@$(BIN)/python -m infra.launch headless
+
+web: $(RUNS) ## the same with Locust's web UI on http://127.0.0.1:8089
+	@$(BIN)/python -m infra.launch web
+
+lab-up: $(RUNS) ## raise the lab and leave it running
+	@$(BIN)/python -m infra.lab up
+
+lab-down: $(RUNS) ## take it down
+	@$(BIN)/python -m infra.lab down
+
+lab-status: $(RUNS) ## show its parts and servers
+	@$(BIN)/python -m infra.lab status
+
+finish: $(RUNS) ## close and judge the evidence of a run whose Locust died: RUN=runs/...
+	@$(BIN)/python -m analysis finish $(or $(RUN),runs/latest)
+
+test: $(TESTS) ## all tests, one whole experiment among them
+	@$(BIN)/python -m pytest
+
+check: $(TESTS) ## lint, format and types
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+	@$(BIN)/python -m mypy
+
+format: $(TESTS) ## mend lint and format where that can be done safely
+	@$(BIN)/python -m ruff check --fix .
+	@$(BIN)/python -m ruff format .
+
+lock: ## write the locks anew from pyproject.toml (uses uv, in a folder of its own)
+	@$(PYTHON) -m venv build/uv && build/uv/bin/python -m pip install --quiet uv
+	@build/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+	@build/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --custom-compile-command "make lock" pyproject.toml --group dev \
+	  -c requirements.lock -o requirements-dev.lock
+
+clean: ## remove .venv, build/ and caches; runs/ stays
+	@rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Where the shop runs: `infra.lab` on one machine, `infra/aws` on AWS."""

@@ -1,0 +1,106 @@
+"""`python -m infra.lab up|down|status`: the lab by itself (`serve` is its own process)."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from infra.lab.errors import BadSetting, LabError
+from infra.lab.raising import KEPT, raise_kept, take_down
+from infra.lab.settings import settings_from
+from infra.lab.state import LabFolder, LabState
+from infra.lab.supervisor import Supervisor
+
+WELL, UNWELL, BAD_ARGUMENT = 0, 1, 64
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m infra.lab", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, text in {
+        "up": "raise the lab and leave it running",
+        "down": "take it down",
+        "status": "show its parts and servers",
+    }.items():
+        commands.add_parser(name, help=text).add_argument("--folder", type=Path, default=KEPT)
+    serve = commands.add_parser("serve", help="be the lab's supervisor (the others start this)")
+    serve.add_argument("folder", type=Path)
+    serve.add_argument("--private", action="store_true", help="end when standard input ends")
+    options = parser.parse_args(arguments)
+    folder = LabFolder(options.folder)
+    try:
+        match options.command:
+            case "up":
+                return _up(folder)
+            case "down":
+                return _down(folder)
+            case "status":
+                return _status(folder)
+            case _:
+                return _serve(folder, is_private=options.private)
+    except BadSetting as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return BAD_ARGUMENT
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return UNWELL
+
+
+def _up(folder: LabFolder) -> int:
+    settings_from(os.environ)  # a bad setting is said here, not in the supervisor's log
+    state = raise_kept(folder, os.environ, progress=lambda text: print(f"lab: {text}", flush=True))
+    _show(state)
+    return WELL
+
+
+def _down(folder: LabFolder) -> int:
+    print("lab: down" if take_down(folder) else "lab: there was none")
+    return WELL
+
+
+def _status(folder: LabFolder) -> int:
+    state = folder.read()
+    if state is None:
+        print("lab: not up (`make lab-up` raises it)")
+        return UNWELL
+    if not folder.is_supervised():
+        print(f"lab: not up; it ended as: {state.status} {state.detail}".rstrip())
+        return UNWELL
+    _show(state)
+    return WELL if state.is_well else UNWELL
+
+
+def _serve(folder: LabFolder, *, is_private: bool) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    Supervisor(folder=folder, settings=settings_from(os.environ), is_private=is_private).run()
+    return WELL
+
+
+def _show(state: LabState) -> None:
+    console = Console()
+    console.print(f"lab: [bold]{state.status}[/] (process {state.pid}) {state.detail}")
+    parts = Table("part", "state", "address", box=None, pad_edge=False)
+    addresses = dict(zip(state.parts, (state.host, state.database_url), strict=False))
+    for name, value in state.parts.items():
+        colour = "green" if value == "up" else "red"
+        parts.add_row(name, f"[{colour}]{value}[/]", addresses.get(name, ""))
+    parts.add_row("control plane (moto)", "[green]up[/]", state.aws_endpoint)
+    console.print(parts)
+    servers = Table("server", "zone", "address", "state", "health", box=None, pad_edge=False)
+    for each in state.instances:
+        health = " ".join(filter(None, (each.health, each.reason)))
+        servers.add_row(each.instance_id, each.zone, each.address, each.state, health)
+    console.print(servers)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

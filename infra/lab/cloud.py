@@ -1,0 +1,226 @@
+"""The lab's AWS account: moto's server, and in it what the article's Terraform would make.
+
+moto keeps the records (VPC, instances, load balancer, group, templates); `infra.lab.live`
+makes them act. Everything here is made with boto3, as a user would.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from moto.backends import get_backend
+from moto.server import ThreadedMotoServer
+
+from infra.lab.network import Network
+from infra.lab.processes import free_port
+from infra.lab.settings import LabSettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+PROJECT = "chaos-lab"
+# Instances carry a tag of their own for experiments, so that nothing else of the project is hit.
+TARGET_TAG = ("ChaosTarget", "true")
+GROUP = "chaos-lab-asg"
+TEMPLATE_NAME = "stop-one-server"
+# Not secrets: moto's server takes any. Named so that nobody mistakes them for real ones.
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "lab", "AWS_SECRET_ACCESS_KEY": "lab"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cloud:
+    """Names and numbers of what was made."""
+
+    endpoint: str
+    target_group_arn: str
+    template_id: str
+    subnet_of_zone: Mapping[str, str]
+
+
+class CloudServer:
+    """moto's server on a loopback port."""
+
+    def __init__(self) -> None:
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        self.port = free_port()
+        self._server = ThreadedMotoServer("127.0.0.1", self.port, verbose=False)
+
+    @property
+    def endpoint(self) -> str:
+        """For AWS_ENDPOINT_URL."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._server.start()
+
+    def stop(self) -> None:
+        """Answer no more."""
+        self._server.stop()
+
+
+def backend(service: str) -> Any:
+    """Moto's own records of a service in the lab's account and Region."""
+    # moto types each backend; a name in a variable selects among all of them.
+    return get_backend(service)[ACCOUNT][REGION]  # type: ignore[call-overload]
+
+
+def build(
+    *, settings: LabSettings, network: Network, endpoint: str, load_balancer_port: int
+) -> Cloud:
+    """Make the account's contents, without instances: those the group launches."""
+    session = boto3.Session(
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        region_name=REGION,
+    )
+    config = Config(retries={"total_max_attempts": 1})
+    ec2 = session.client("ec2", endpoint_url=endpoint, config=config)
+    subnets, security_group = _make_network(ec2, network)
+    target_group = _make_load_balancer(
+        session, endpoint, settings, list(subnets.values()), load_balancer_port
+    )
+    _make_group(session, endpoint, settings, list(subnets.values()), security_group, target_group)
+    return Cloud(
+        endpoint=endpoint,
+        target_group_arn=target_group,
+        template_id=_make_template(session, endpoint),
+        subnet_of_zone=subnets,
+    )
+
+
+def _tags(name: str) -> list[Any]:
+    return [{"Key": "Name", "Value": name}, {"Key": "Project", "Value": PROJECT}]
+
+
+def _make_network(ec2: EC2Client, network: Network) -> tuple[dict[str, str], str]:
+    vpc = ec2.create_vpc(
+        CidrBlock=network.vpc_cidr,
+        TagSpecifications=[{"ResourceType": "vpc", "Tags": _tags(f"{PROJECT}-vpc")}],
+    )["Vpc"]["VpcId"]
+    subnets = {
+        zone: ec2.create_subnet(
+            VpcId=vpc, CidrBlock=network.subnet_cidr(zone), AvailabilityZone=zone
+        )["Subnet"]["SubnetId"]
+        for zone in network.zones
+    }
+    group = ec2.create_security_group(
+        GroupName=f"{PROJECT}-ec2", Description="From the load balancer", VpcId=vpc
+    )["GroupId"]
+    return subnets, group
+
+
+def _make_load_balancer(
+    session: boto3.Session, endpoint: str, settings: LabSettings, subnets: list[str], port: int
+) -> str:
+    elb = session.client("elbv2", endpoint_url=endpoint)
+    balancer = elb.create_load_balancer(
+        Name=f"{PROJECT}-alb", Subnets=subnets, Tags=_tags(f"{PROJECT}-alb")
+    )["LoadBalancers"][0]["LoadBalancerArn"]
+    # Clients reach it by this name: on one computer it is Envoy's address.
+    backend("elbv2").load_balancers[balancer].dns_name = "127.0.0.1"
+    subnet = session.client("ec2", endpoint_url=endpoint).describe_subnets(SubnetIds=subnets[:1])
+    group = elb.create_target_group(
+        Name=f"{PROJECT}-tg",
+        Protocol="HTTP",
+        Port=settings.instance_port,
+        VpcId=subnet["Subnets"][0]["VpcId"],
+        TargetType="instance",
+        HealthCheckPath="/health",
+        # AWS knows whole seconds of at least 5 and 2; what is faster is rounded up here.
+        HealthCheckIntervalSeconds=max(5, round(settings.health_check_interval_s)),
+        HealthCheckTimeoutSeconds=max(2, round(settings.health_check_timeout_s)),
+        HealthyThresholdCount=settings.healthy_threshold,
+        UnhealthyThresholdCount=settings.unhealthy_threshold,
+        Matcher={"HttpCode": "200"},
+    )["TargetGroups"][0]["TargetGroupArn"]
+    record = backend("elbv2").target_groups[group]
+    record.health_check_interval_seconds = round(settings.health_check_interval_s)
+    record.health_check_timeout_seconds = round(settings.health_check_timeout_s)
+    elb.create_listener(
+        LoadBalancerArn=balancer,
+        Protocol="HTTP",
+        Port=port,
+        DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
+    )
+    return group
+
+
+def _make_group(
+    session: boto3.Session,
+    endpoint: str,
+    settings: LabSettings,
+    subnets: list[str],
+    security_group: str,
+    target_group: str,
+) -> None:
+    ec2 = session.client("ec2", endpoint_url=endpoint)
+    template = ec2.create_launch_template(
+        LaunchTemplateName=f"{PROJECT}-server",
+        LaunchTemplateData={
+            "ImageId": "ami-0c55b159cbfafe1f0",
+            "InstanceType": "t3.micro",
+            "SecurityGroupIds": [security_group],
+        },
+    )["LaunchTemplate"]["LaunchTemplateId"]
+    group_tags = {"Name": f"{PROJECT}-server", "Project": PROJECT, TARGET_TAG[0]: TARGET_TAG[1]}
+    session.client("autoscaling", endpoint_url=endpoint).create_auto_scaling_group(
+        AutoScalingGroupName=GROUP,
+        LaunchTemplate={"LaunchTemplateId": template, "Version": "$Latest"},
+        MinSize=settings.min_size,
+        MaxSize=settings.max_size,
+        DesiredCapacity=settings.desired_capacity,
+        VPCZoneIdentifier=",".join(subnets),
+        TargetGroupARNs=[target_group],
+        HealthCheckType="ELB",
+        HealthCheckGracePeriod=round(settings.health_check_grace_s),
+        Tags=[
+            {
+                "Key": key,
+                "Value": value,
+                "PropagateAtLaunch": True,
+                "ResourceId": GROUP,
+                "ResourceType": "auto-scaling-group",
+            }
+            for key, value in group_tags.items()
+        ],
+    )
+
+
+def _make_template(session: boto3.Session, endpoint: str) -> str:
+    role = session.client("iam", endpoint_url=endpoint).create_role(
+        RoleName=f"{PROJECT}-fis",
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": []}),
+    )["Role"]["Arn"]
+    made = session.client("fis", endpoint_url=endpoint).create_experiment_template(
+        clientToken=str(uuid.uuid4()),
+        description="Stop one server of the shop",
+        roleArn=role,
+        stopConditions=[{"source": "none"}],
+        targets={
+            "one-server": {
+                "resourceType": "aws:ec2:instance",
+                "resourceTags": {TARGET_TAG[0]: TARGET_TAG[1]},
+                "filters": [{"path": "State.Name", "values": ["running"]}],
+                "selectionMode": "COUNT(1)",
+            }
+        },
+        actions={
+            "stop-server": {
+                "actionId": "aws:ec2:stop-instances",
+                "targets": {"Instances": "one-server"},
+            }
+        },
+        tags={"Name": TEMPLATE_NAME, "Project": PROJECT},
+    )
+    template_id: str = made["experimentTemplate"]["id"]
+    return template_id

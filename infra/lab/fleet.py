@@ -1,0 +1,249 @@
+"""The Auto Scaling group, made live: it keeps the number of servers, and replaces bad ones."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.autoscaling.models import Activity, InstanceState
+
+from infra.lab import cloud
+from infra.lab.machine import Machine, MachineState, Pace, Place, Server
+from infra.lab.network import Network
+from infra.lab.processes import is_listening
+from infra.lab.settings import LabSettings
+from infra.lab.target_health import TargetHealth
+
+log = logging.getLogger(__name__)
+
+_CODES = {
+    MachineState.PENDING: 0,
+    MachineState.RUNNING: 16,
+    MachineState.SHUTTING_DOWN: 32,
+    MachineState.TERMINATED: 48,
+    MachineState.STOPPING: 64,
+    MachineState.STOPPED: 80,
+}
+
+
+class Fleet:
+    """All machines of the lab, and the group's decisions about them."""
+
+    def __init__(
+        self,
+        *,
+        settings: LabSettings,
+        network: Network,
+        subnet_of_zone: Mapping[str, str],
+        health: TargetHealth,
+        serve: Callable[[Place], Server],
+        now: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._network = network
+        self._subnet_of_zone = subnet_of_zone
+        self._health = health
+        self._serve = serve
+        self._now = now
+        self._launching: dict[str, Activity] = {}
+        self._launched_at: dict[str, float] = {}
+        self._next_decision = 0.0
+        self._is_first_fleet = True
+        self.machines: dict[str, Machine] = {}
+        self.activities: list[Activity] = []
+
+    @property
+    def _group(self) -> Any:
+        return cloud.backend("autoscaling").autoscaling_groups[cloud.GROUP]
+
+    def tick(self) -> None:
+        """Let machines live, and from time to time take stock."""
+        now = self._now()
+        for machine in list(self.machines.values()):
+            machine.tick(now)
+        self._register_new()
+        if now >= self._next_decision:
+            self._next_decision = now + self._settings.scaling_interval_s
+            self._take_stock(now)
+
+    def close(self) -> None:
+        """End every server."""
+        for machine in self.machines.values():
+            machine.close()
+
+    # What the API asks of single machines (see infra.lab.live).
+
+    def stop(self, instance_id: str) -> None:
+        """As StopInstances."""
+        self.machines[instance_id].stop(self._now())
+
+    def start(self, instance_id: str) -> None:
+        """As StartInstances."""
+        self.machines[instance_id].start(self._now())
+
+    def terminate(self, instance_id: str) -> None:
+        """As TerminateInstances."""
+        self.machines[instance_id].terminate(self._now())
+
+    def reboot(self, instance_id: str) -> None:
+        """As RebootInstances."""
+        self.machines[instance_id].reboot(self._now())
+
+    # The group's own decisions.
+
+    def _take_stock(self, now: float) -> None:
+        for member in list(self._group.instance_states):
+            cause = self._why_bad(member.instance.id, now)
+            if cause is not None:
+                self._replace(member, cause, now)
+        # A member counts until it has been found bad, whatever has become of it meanwhile.
+        members = len(self._group.instance_states)
+        wanted = min(max(self._group.desired_capacity, self._group.min_size), self._group.max_size)
+        for _ in range(wanted - members):
+            self._launch(now)
+
+    def _why_bad(self, instance_id: str, now: float) -> str | None:
+        machine = self.machines[instance_id]
+        if machine.state in {MachineState.SHUTTING_DOWN, MachineState.TERMINATED}:
+            return "an EC2 health check indicating it has been terminated or stopped"
+        since = machine.not_running_since
+        if since is not None and now - since > self._settings.not_running_limit_s:
+            return "an EC2 health check indicating it has been terminated or stopped"
+        in_grace = now - self._launched_at[instance_id] < self._settings.health_check_grace_s
+        if self._health.is_unhealthy(instance_id) and not in_grace:
+            return "an ELB system health check failure"
+        return None
+
+    def _replace(self, member: InstanceState, cause: str, now: float) -> None:
+        instance_id = member.instance.id
+        activity = self._begin(
+            f"Terminating EC2 instance: {instance_id}",
+            f"an instance was taken out of service in response to {cause}",
+        )
+        self._group.instance_states = [
+            other for other in self._group.instance_states if other is not member
+        ]
+        self._health.deregister(instance_id, now)
+        self.machines[instance_id].terminate(now)
+        self._launching[instance_id] = activity
+
+    def _launch(self, now: float) -> None:
+        zone = self._emptiest_zone()
+        address = self._network.allocate(zone)
+        group = self._group
+        instance = (
+            cloud.backend("ec2")
+            .run_instances(
+                group.image_id,
+                1,
+                None,
+                [],
+                instance_type=group.instance_type,
+                tags={
+                    "instance": {
+                        **group.get_propagated_tags(),
+                        "aws:autoscaling:groupName": cloud.GROUP,
+                    }
+                },
+                placement=zone,
+                subnet_id=self._subnet_of_zone[zone],
+                private_ip=address.private_ip,
+                is_instance_type_default=False,
+                launch_template={"LaunchTemplateId": group.ec2_launch_template.id},
+            )
+            .instances[0]
+        )
+        instance.autoscaling_group = group
+        member = InstanceState(instance, lifecycle_state="Pending")
+        group.instance_states.append(member)
+        self._launching[instance.id] = self._begin(
+            f"Launching a new EC2 instance: {instance.id}",
+            "an instance was launched in response to a difference between desired and actual size",
+        )
+        self._launched_at[instance.id] = now
+        self.machines[instance.id] = self._new_machine(instance, zone, address.host, address.port)
+        self._record(self.machines[instance.id])
+
+    def _new_machine(self, instance: Any, zone: str, host: str, port: int) -> Machine:
+        pace = Pace(
+            # Nobody waits for the first servers' boot: the run has not begun.
+            pending_s=0.0 if self._is_first_fleet else self._settings.pending_s,
+            boot_s=0.0 if self._is_first_fleet else self._settings.boot_s,
+            stopping_s=self._settings.stopping_s,
+            shutting_down_s=self._settings.shutting_down_s,
+        )
+        return Machine(
+            place=Place(
+                instance_id=instance.id,
+                zone=zone,
+                private_ip=instance.private_ip,
+                address=host,
+                port=port,
+            ),
+            pace=pace,
+            serve=self._serve,
+            changed=self._record,
+            now=self._now(),
+        )
+
+    def _emptiest_zone(self) -> str:
+        taken = [
+            self.machines[member.instance.id].place.zone for member in self._group.instance_states
+        ]
+        return min(self._network.zones, key=taken.count)
+
+    def _register_new(self) -> None:
+        """A machine joins the target group when it is running, whether or not it serves yet.
+
+        The first fleet waits for its servers: a target whose first check succeeds is healthy
+        at once, one whose first check fails has to pass two.
+        """
+        for member in self._group.instance_states:
+            machine = self.machines[member.instance.id]
+            if member.lifecycle_state != "Pending" or machine.state is not MachineState.RUNNING:
+                continue
+            place = machine.place
+            if self._is_first_fleet and not (
+                machine.is_serving and is_listening(place.address, place.port)
+            ):
+                continue
+            member.lifecycle_state = "InService"
+            self._health.register(place, self._now())
+            self._finish(place.instance_id)
+        members = self._group.instance_states
+        if members and all(member.lifecycle_state == "InService" for member in members):
+            self._is_first_fleet = False
+
+    # Records.
+
+    def _begin(self, description: str, cause: str) -> Activity:
+        started = datetime.now(UTC).replace(tzinfo=None)
+        activity = Activity(
+            description,
+            f"At {started:%Y-%m-%dT%H:%M:%SZ} {cause}.",
+            self._group,
+            start_time=started,
+        )
+        activity.end_time = None  # type: ignore[assignment]  # moto has no unfinished activity
+        activity.progress = 50
+        self.activities.insert(0, activity)
+        return activity
+
+    def _finish(self, instance_id: str) -> None:
+        activity = self._launching.pop(instance_id, None)
+        if activity is not None:
+            activity.status_code = "Successful"
+            activity.progress = 100
+            activity.end_time = datetime.now(UTC).replace(tzinfo=None)
+
+    def _record(self, machine: Machine) -> None:
+        """Bring moto's instance in line with the machine."""
+        instance_id = machine.place.instance_id
+        instance = cloud.backend("ec2").get_instance(instance_id)
+        instance._state.name = machine.state.value  # noqa: SLF001  (moto has no other way)
+        instance._state.code = _CODES[machine.state]  # noqa: SLF001
+        log.info("%s %s", instance_id, machine.state.value)
+        if machine.state is MachineState.TERMINATED:
+            self._finish(instance_id)

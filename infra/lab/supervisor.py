@@ -1,0 +1,273 @@
+"""The process that raises the lab, keeps it going, and takes it down."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+
+from infra.lab import cloud
+from infra.lab.access_log import AccessLog
+from infra.lab.envoy import Envoy
+from infra.lab.errors import LabBusy, LabError
+from infra.lab.fleet import Fleet
+from infra.lab.live import LiveAnswers
+from infra.lab.machine import Place
+from infra.lab.network import Network
+from infra.lab.postgres import Postgres
+from infra.lab.processes import Guard, ProcessGroup
+from infra.lab.settings import LabSettings
+from infra.lab.state import InstanceState, LabFolder, LabState
+from infra.lab.target_health import TargetHealth
+
+log = logging.getLogger(__name__)
+
+ROOT = Path(__file__).resolve().parents[2]
+READY_LIMIT_S = 60.0
+HEALTH_LOOK_S = 0.25
+STATE_WRITE_S = 1.0
+
+
+class Supervisor:
+    """One lab. `run()` returns when it has been told to stop and everything has ended."""
+
+    def __init__(
+        self, *, folder: LabFolder, settings: LabSettings, is_private: bool = False
+    ) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._is_private = is_private
+        self._lock = threading.RLock()
+        self._stop = threading.Event()
+        self._status = "starting"
+        self._detail = ""
+        self._next_look = 0.0
+        self._next_write = 0.0
+
+    def run(self) -> None:
+        """Raise the lab, look after it, take it down.
+
+        Raises:
+            LabError: it could not be raised; what had started has ended.
+
+        """
+        lock = self._folder.supervisor_lock()
+        if not lock.try_take():
+            raise LabBusy(f"a lab is up already in {self._folder.path}: `make lab-status` shows it")
+        self._take_signals()
+        with Guard() as guard:
+            if self._is_private:
+                guard.remove_folder(self._folder.path)
+            self._network = Network(
+                instance_port=self._settings.instance_port,
+                one_address=bool(self._settings.one_address),
+            )
+            self._make_parts(guard)
+            try:
+                self._start_parts()
+                self._look_after()
+            except LabError as error:
+                self._status, self._detail = "failed", str(error)
+                self._write_state()
+                raise
+            finally:
+                self._end_parts()
+        lock.close()
+
+    def stop(self) -> None:
+        """Have `run` end."""
+        self._stop.set()
+
+    # Making and ending.
+
+    def _take_signals(self) -> None:
+        def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+            self._stop.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, end)
+        if self._is_private:
+            threading.Thread(target=self._stop_with_our_maker, daemon=True).start()
+
+    def _stop_with_our_maker(self) -> None:
+        """A private lab's standard input is a pipe that its maker holds open."""
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+        self._stop.set()
+
+    def _make_parts(self, guard: Guard) -> None:
+        settings, folder = self._settings, self._folder.path
+        self._guard = guard
+        self._postgres = Postgres(folder=folder / "postgres", guard=guard)
+        self._envoy = Envoy(settings=settings, folder=folder, guard=guard)
+        self._server = cloud.CloudServer()
+        self._answers = LiveAnswers(lock=self._lock, initiating_s=settings.initiating_s)
+        self._health = TargetHealth(
+            deregistration_delay_s=settings.deregistration_delay_s,
+            first_checks_s=settings.health_check_interval_s * settings.unhealthy_threshold,
+        )
+        self._fleet: Fleet | None = None
+        self._access_log: AccessLog | None = None
+
+    def _start_parts(self) -> None:
+        self._write_state()
+        self._envoy.start()
+        self._postgres.start()
+        self._answers.install()
+        self._server.start()
+        account = cloud.build(
+            settings=self._settings,
+            network=self._network,
+            endpoint=self._server.endpoint,
+            load_balancer_port=self._envoy.port,
+        )
+        self._access_log = AccessLog(
+            source=self._envoy.files.access_log,
+            destination=self._folder.access_log,
+            target_group_arn=account.target_group_arn,
+        )
+        self._fleet = Fleet(
+            settings=self._settings,
+            network=self._network,
+            subnet_of_zone=account.subnet_of_zone,
+            health=self._health,
+            serve=self._serve,
+            now=time.monotonic,
+        )
+        self._answers.serve(self._fleet, self._health)
+
+    def _end_parts(self) -> None:
+        self._status = "stopping" if self._status != "failed" else "failed"
+        self._write_state()
+        if self._fleet is not None:
+            self._fleet.close()
+        self._envoy.stop()
+        if self._access_log is not None:
+            self._access_log.follow()
+        self._postgres.stop()
+        self._answers.remove()
+        self._network.close()
+
+    def _serve(self, place: Place) -> ProcessGroup:
+        """Start the shop on a machine, as systemd would."""
+        environment = {
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "DATABASE_URL": self._postgres.url,
+            "INSTANCE_ID": place.instance_id,
+            "AZ": place.zone,
+            "PRIVATE_IP": place.private_ip,
+            "SHOP_WORKERS": str(self._settings.shop_workers),
+            "SHOP_STOCK_FACTOR": str(self._settings.stock_factor),
+        }
+        return ProcessGroup(
+            [
+                sys.executable,
+                "-m",
+                "gunicorn",
+                "--config",
+                "python:shop.gunicorn_conf",
+                "--bind",
+                f"{place.address}:{place.port}",
+                "shop.wsgi:app",
+            ],
+            guard=self._guard,
+            log=self._folder.path / f"{place.instance_id}.log",
+            environment=environment,
+            folder=ROOT,
+        )
+
+    # Looking after it.
+
+    def _look_after(self) -> None:
+        limit = time.monotonic() + READY_LIMIT_S
+        while not self._stop.wait(self._settings.tick_s):
+            self._tick()
+            if self._status == "starting":
+                if self._all_healthy():
+                    self._status = "up"
+                    self._write_state()
+                elif time.monotonic() > limit:
+                    raise LabError(
+                        f"no {self._settings.desired_capacity} healthy servers within "
+                        f"{READY_LIMIT_S:g} s; see the logs in {self._folder.path}"
+                    )
+
+    def _tick(self) -> None:
+        assert self._fleet is not None
+        assert self._access_log is not None
+        now = time.monotonic()
+        views = None
+        if now >= self._next_look:
+            self._next_look = now + HEALTH_LOOK_S
+            views = self._envoy.views()  # without the lock: it may take a moment
+        with self._lock:
+            if views is not None:
+                self._health.look(views, now)
+            self._fleet.tick()
+            self._answers.tick()
+            self._envoy.route_to(self._health.routed())
+        self._access_log.follow()
+        if now >= self._next_write:
+            self._next_write = now + STATE_WRITE_S
+            self._write_state()
+
+    def _all_healthy(self) -> bool:
+        now = time.monotonic()
+        with self._lock:
+            healthy = [
+                each
+                for each in self._health.instance_ids()
+                if self._health.of(each, now).state == "healthy"
+            ]
+        return len(healthy) >= self._settings.desired_capacity
+
+    # Telling.
+
+    def _write_state(self) -> None:
+        self._folder.write(
+            LabState(
+                pid=os.getpid(),
+                status=self._status,
+                detail=self._detail,
+                parts=self._parts(),
+                host=f"http://127.0.0.1:{self._envoy.port}",
+                aws_endpoint=self._server.endpoint,
+                database_url=self._postgres.url,
+                versions={"envoy": self._envoy.version, "postgres": self._postgres.version},
+                instances=self._instances(),
+            )
+        )
+
+    def _parts(self) -> dict[str, str]:
+        def word(is_alive: bool, log_file: str) -> str:
+            return "up" if is_alive else f"not running (log: {self._folder.path / log_file})"
+
+        return {
+            "load balancer (Envoy)": word(self._envoy.is_alive(), "envoy.log"),
+            "database (PostgreSQL)": word(self._postgres.is_alive(), "postgres/postgres.log"),
+        }
+
+    def _instances(self) -> tuple[InstanceState, ...]:
+        if self._fleet is None:
+            return ()
+        now = time.monotonic()
+        with self._lock:
+            registered = set(self._health.instance_ids())
+            return tuple(
+                InstanceState(
+                    instance_id=each.place.instance_id,
+                    zone=each.place.zone,
+                    address=f"{each.place.address}:{each.place.port}",
+                    state=each.state.value,
+                    health=health.state if each.place.instance_id in registered else "",
+                    reason=(health.reason or "") if each.place.instance_id in registered else "",
+                )
+                for each in self._fleet.machines.values()
+                for health in [self._health.of(each.place.instance_id, now)]
+            )

@@ -1,0 +1,282 @@
+"""`make chaos-load` and `make web`: raise what is needed, run Locust, see that it is judged.
+
+Locust itself makes the run directory and judges the run at its end. What is left to us is
+what Locust cannot do: raise the lab, pass signals on, and finish the run of a Locust that died.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from infra.lab import cloud
+from infra.lab.errors import BadSetting, LabError
+from infra.lab.raising import KEPT, PrivateLab
+from infra.lab.settings import settings_from
+from infra.lab.state import LabFolder, LabState
+
+ROOT = Path(__file__).resolve().parents[1]
+EXPERIMENTS = ROOT / "infra" / "experiments"
+TARGETS = ("lab", "aws", "external")
+BAD_ARGUMENT, OUR_FAULT = 64, 70
+DEFAULT_EXPERIMENT = "stop-one-server"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """What was asked for, from the Makefile's variables."""
+
+    is_web: bool
+    experiment: Path
+    target: str
+    host: str
+    workers: int
+    arguments: tuple[str, ...]
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str], *, is_web: bool) -> Launch:
+        """Read EXPERIMENT, TARGET, HOST, WORKERS and what goes on to Locust.
+
+        Raises:
+            BadSetting: naming the variable, its value, and what it may be.
+
+        """
+        target = environment.get("TARGET") or "lab"
+        if target not in TARGETS:
+            raise BadSetting(f"TARGET={target}: choose one of {', '.join(TARGETS)}")
+        host = environment.get("HOST") or ""
+        if target != "lab" and not host:
+            raise BadSetting(f"TARGET={target} needs HOST=http://... (the load balancer's address)")
+        if target == "lab" and host:
+            raise BadSetting("HOST is for TARGET=aws or external: the lab has its own address")
+        return cls(
+            is_web=is_web,
+            experiment=_experiment(environment.get("EXPERIMENT") or DEFAULT_EXPERIMENT),
+            target=target,
+            host=host,
+            workers=_whole(environment, "WORKERS", 1),
+            arguments=_locust_arguments(environment),
+        )
+
+    def command(self, host: str) -> list[str]:
+        """Locust's command line; secrets go by the environment alone."""
+        command = [sys.executable, "-m", "locust", "--config", str(self.experiment)]
+        command += ["--target", self.target, "--host", host, *self.arguments]
+        if self.is_web:
+            command += ["--headful", "--web-host", "127.0.0.1"]
+        if self.workers > 1:
+            command += ["--processes", str(self.workers)]
+        return command
+
+
+def _experiment(name: str) -> Path:
+    path = EXPERIMENTS / f"{name}.toml"
+    if "/" in name or not path.is_file():
+        known = ", ".join(sorted(each.stem for each in EXPERIMENTS.glob("*.toml")))
+        raise BadSetting(f"EXPERIMENT={name}: there is none in infra/experiments (known: {known})")
+    return path
+
+
+def _whole(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name) or str(default)
+    if not text.isdecimal() or int(text) < 1:
+        raise BadSetting(f"{name}={text}: must be a whole number of at least 1")
+    return int(text)
+
+
+def _locust_arguments(environment: Mapping[str, str]) -> tuple[str, ...]:
+    arguments: list[str] = []
+    for variable, flag in {
+        "USERS": "--users",
+        "SPAWN_RATE": "--spawn-rate",
+        "RUN_TIME": "--run-time",
+        "RUN_DIR": "--run-dir",
+    }.items():
+        if environment.get(variable):
+            arguments += [flag, environment[variable]]
+    try:
+        arguments += shlex.split(environment.get("LOCUST_ARGS") or "")
+    except ValueError as error:
+        raise BadSetting(f"LOCUST_ARGS: {error}") from None
+    return tuple(arguments)
+
+
+def _say(text: str) -> None:
+    print(f"chaos-load: {text}", file=sys.stderr, flush=True)
+
+
+class LocustRun:
+    """One Locust process, and what has to be done when it has ended."""
+
+    def __init__(self, launch: Launch, host: str, environment: Mapping[str, str]) -> None:
+        self._command = launch.command(host)
+        self._environment = dict(environment)
+        self._process: subprocess.Popen[bytes] | None = None
+        # Signals may come before Locust is there to receive them.
+        self._early_signal: int | None = None
+
+    def run(self) -> int:
+        """Run Locust to its end and return the run's exit code."""
+        with tempfile.TemporaryDirectory(prefix="chaos-run-") as folder:
+            run_file = Path(folder) / "runs"
+            self._environment["CHAOS_RUN_FILE"] = str(run_file)
+            with self._signals_passed_on():
+                self._process = subprocess.Popen(
+                    self._command,
+                    cwd=ROOT,
+                    env=self._environment,
+                    # A Ctrl-C comes from us, once; from the terminal as well it would come twice.
+                    start_new_session=True,
+                    stdin=subprocess.DEVNULL,
+                )
+                if self._early_signal is not None:
+                    self._process.send_signal(self._early_signal)
+                code = self._process.wait()
+                self.run_directories = _lines(run_file)
+                return self._finish(code) if code < 0 else code
+
+    def _finish(self, code: int) -> int:
+        """Judge the evidence of a Locust that was killed."""
+        name = signal.Signals(-code).name
+        if not self.run_directories:
+            _say(f"Locust was ended by {name} before a run began")
+            return OUR_FAULT
+        directory = self.run_directories[-1]
+        _say(f"Locust was ended by {name}; its evidence is judged all the same")
+        finished = subprocess.run(
+            [sys.executable, "-m", "analysis", "finish", directory],
+            cwd=ROOT,
+            env=self._environment,
+            check=False,
+            start_new_session=True,
+        )
+        return finished.returncode if finished.returncode >= 0 else OUR_FAULT
+
+    @contextlib.contextmanager
+    def _signals_passed_on(self) -> Iterator[None]:
+        def pass_on(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+            if self._process is None:
+                self._early_signal = number
+            elif self._process.poll() is None:
+                self._process.send_signal(number)
+
+        before = {
+            number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").split("\n")[:-1]
+    except FileNotFoundError:
+        return []
+
+
+class _LabInUse:
+    """The kept lab if it is up and free, else a private one on addresses of its own."""
+
+    def __init__(self, environment: Mapping[str, str], *, progress: Callable[[str], None]) -> None:
+        self._private: PrivateLab | None = None
+        self._lock = None
+        kept = LabFolder(KEPT)
+        state = kept.read() if kept.is_supervised() else None
+        if state is not None and state.status == "up":
+            lock = kept.use_lock()
+            if lock.try_take():
+                self._lock, self.folder, self.state = lock, kept, state
+                progress("using the lab that is up (`make lab-status` shows it)")
+                self._log_start = _size(kept.access_log)
+                return
+            progress("another run is using the lab that is up: raising one more")
+        self._private = PrivateLab(environment, progress=progress)
+        self.folder, self.state = self._private.folder, self._private.state
+        self._log_start = 0
+
+    def save_access_log(self, run_directory: Path) -> None:
+        """Keep the load balancer's lines of this run beside its other evidence."""
+        if not self.folder.access_log.exists() or not run_directory.is_dir():
+            return
+        with self.folder.access_log.open("rb") as source:
+            source.seek(self._log_start)
+            with (run_directory / "elb_access.log").open("wb") as sink:
+                shutil.copyfileobj(source, sink)
+
+    def close(self) -> None:
+        """Give it back, or take it down."""
+        if self._private is not None:
+            self._private.close()
+        if self._lock is not None:
+            self._lock.close()
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def lab_environment(state: LabState) -> dict[str, str]:
+    """What makes boto3 and the analysis talk to the lab instead of AWS and Aurora."""
+    return {
+        "AWS_ENDPOINT_URL": state.aws_endpoint,
+        "AWS_DEFAULT_REGION": cloud.REGION,
+        "AWS_REGION": cloud.REGION,
+        **cloud.CREDENTIALS,
+        "DATABASE_URL": state.database_url,
+    }
+
+
+def run(launch: Launch, environment: Mapping[str, str]) -> int:
+    """Run what was asked for; returns the exit code of the run."""
+    if launch.target != "lab":
+        return LocustRun(launch, launch.host, environment).run()
+    settings_from(environment)  # a bad setting is said here, not in the lab's log
+    lab = _LabInUse(environment, progress=lambda text: _say(f"lab: {text}"))
+    try:
+        _say(f"lab: up, load balancer at {lab.state.host}")
+        outside = {key: value for key, value in environment.items() if not key.startswith("AWS_")}
+        locust = LocustRun(launch, lab.state.host, {**outside, **lab_environment(lab.state)})
+        code = locust.run()
+        for directory in locust.run_directories[-1:]:
+            lab.save_access_log(ROOT / directory)
+        return code
+    finally:
+        lab.close()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python -m infra.launch headless|web`; the Makefile's variables in the environment."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words not in (["headless"], ["web"]):
+        print("usage: python -m infra.launch headless|web", file=sys.stderr)
+        return BAD_ARGUMENT
+    # Ctrl-C and SIGTERM while the lab comes up: take down what there is, and go.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return run(Launch.from_environment(os.environ, is_web=words == ["web"]), os.environ)
+    except BadSetting as error:
+        _say(str(error))
+        return BAD_ARGUMENT
+    except LabError as error:
+        _say(str(error))
+        return OUR_FAULT
+    except KeyboardInterrupt:
+        _say("interrupted before the run began; nothing is left running")
+        return 128 + signal.SIGINT
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""The lab's settings."""
+
+from __future__ import annotations
+
+import pytest
+
+from infra.lab.errors import BadSetting
+from infra.lab.settings import PROFILES, settings_from
+
+
+def test_the_default_has_the_articles_health_check() -> None:
+    settings = settings_from({})
+    assert (
+        settings.health_check_interval_s,
+        settings.health_check_timeout_s,
+        settings.unhealthy_threshold,
+        settings.healthy_threshold,
+    ) == (10, 5, 3, 2)
+
+
+def test_a_variable_overrides_the_profile() -> None:
+    settings = settings_from({"LAB_PROFILE": "fast", "LAB_STOPPING_S": "3.5", "LAB_MAX_SIZE": "6"})
+    assert settings.stopping_s == 3.5
+    assert settings.max_size == 6
+    assert settings.tick_s == PROFILES["fast"].tick_s
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("LAB_PROFILE", "slow"),
+        ("LAB_MAX_SIZE", "2.5"),
+        ("LAB_STOPPING_S", "soon"),
+        ("LAB_STOPPING_S", "-1"),
+        ("LAB_STOPPING_S", "nan"),
+    ],
+)
+def test_a_bad_value_names_its_variable(variable: str, value: str) -> None:
+    with pytest.raises(BadSetting, match=f"{variable}={value}"):
+        settings_from({variable: value})
