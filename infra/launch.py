@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from infra.lab import cloud
+from infra.lab.cloud_names import CREDENTIALS, REGION
 from infra.lab.errors import BadSetting, LabError
 from infra.lab.raising import KEPT, PrivateLab
 from infra.lab.settings import settings_from
@@ -232,9 +232,9 @@ def lab_environment(state: LabState) -> dict[str, str]:
     """What makes boto3 and the analysis talk to the lab instead of AWS and Aurora."""
     return {
         "AWS_ENDPOINT_URL": state.aws_endpoint,
-        "AWS_DEFAULT_REGION": cloud.REGION,
-        "AWS_REGION": cloud.REGION,
-        **cloud.CREDENTIALS,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        **CREDENTIALS,
         "DATABASE_URL": state.database_url,
     }
 

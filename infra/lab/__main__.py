@@ -16,7 +16,6 @@ from infra.lab.errors import BadSetting, LabError
 from infra.lab.raising import KEPT, raise_kept, take_down
 from infra.lab.settings import settings_from
 from infra.lab.state import LabFolder, LabState
-from infra.lab.supervisor import Supervisor
 
 WELL, UNWELL, BAD_ARGUMENT = 0, 1, 64
 
@@ -79,6 +78,9 @@ def _status(folder: LabFolder) -> int:
 
 
 def _serve(folder: LabFolder, *, is_private: bool) -> int:
+    # Only the supervisor needs moto and boto3; `lab-status` answers at once without them.
+    from infra.lab.supervisor import Supervisor  # noqa: PLC0415
+
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
     Supervisor(folder=folder, settings=settings_from(os.environ), is_private=is_private).run()

@@ -18,22 +18,21 @@ from botocore.config import Config
 from moto.backends import get_backend
 from moto.server import ThreadedMotoServer
 
+from infra.lab.cloud_names import (
+    ACCOUNT,
+    CREDENTIALS,
+    GROUP,
+    PROJECT,
+    REGION,
+    TARGET_TAG,
+    TEMPLATE_NAME,
+)
 from infra.lab.network import Network
 from infra.lab.processes import free_port
 from infra.lab.settings import LabSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
-
-ACCOUNT = "123456789012"
-REGION = "us-east-1"
-PROJECT = "chaos-lab"
-# Instances carry a tag of their own for experiments, so that nothing else of the project is hit.
-TARGET_TAG = ("ChaosTarget", "true")
-GROUP = "chaos-lab-asg"
-TEMPLATE_NAME = "stop-one-server"
-# Not secrets: moto's server takes any. Named so that nobody mistakes them for real ones.
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "lab", "AWS_SECRET_ACCESS_KEY": "lab"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,6 +85,8 @@ class Envoy:
                 "1",
                 "--log-level",
                 "warning",
+                "--file-flush-interval-msec",
+                "500",
                 "--drain-time-s",
                 "1",
             ],

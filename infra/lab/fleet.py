@@ -10,6 +10,7 @@ from typing import Any
 from moto.autoscaling.models import Activity, InstanceState
 
 from infra.lab import cloud
+from infra.lab.cloud_names import GROUP
 from infra.lab.machine import Machine, MachineState, Pace, Place, Server
 from infra.lab.network import Network
 from infra.lab.processes import is_listening
@@ -56,7 +57,7 @@ class Fleet:
 
     @property
     def _group(self) -> Any:
-        return cloud.backend("autoscaling").autoscaling_groups[cloud.GROUP]
+        return cloud.backend("autoscaling").autoscaling_groups[GROUP]
 
     def tick(self) -> None:
         """Let machines live, and from time to time take stock."""
@@ -144,7 +145,7 @@ class Fleet:
                 tags={
                     "instance": {
                         **group.get_propagated_tags(),
-                        "aws:autoscaling:groupName": cloud.GROUP,
+                        "aws:autoscaling:groupName": GROUP,
                     }
                 },
                 placement=zone,

@@ -25,6 +25,7 @@ from moto.fis import models as fis_models
 from moto.fis.models import FISBackend
 
 from infra.lab import cloud
+from infra.lab.cloud_names import ACCOUNT, GROUP, REGION
 from infra.lab.fis.experiment import LiveExperiment
 from infra.lab.fis.targets import Candidate
 from infra.lab.fleet import Fleet
@@ -112,7 +113,7 @@ class LiveAnswers:
             wanted = response._get_param("AutoScalingGroupName")  # noqa: SLF001
             with self._lock:
                 activities = [] if self._fleet is None else list(self._fleet.activities)
-            if wanted not in {None, cloud.GROUP}:
+            if wanted not in {None, GROUP}:
                 activities = []
             return ActionResult({"Activities": activities})
 
@@ -174,7 +175,7 @@ def _candidates() -> list[Candidate]:
     return [
         Candidate(
             instance_id=instance.id,
-            arn=f"arn:aws:ec2:{cloud.REGION}:{cloud.ACCOUNT}:instance/{instance.id}",
+            arn=f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{instance.id}",
             tags={tag["key"]: tag["value"] for tag in instance.get_tags()},
             attributes={
                 "State.Name": instance._state.name,  # noqa: SLF001

@@ -1,0 +1,14 @@
+"""`shop.wsgi:app`: the shop with its settings from the environment.
+
+It comes up without the database, so that a worker which is replaced during an outage
+does not take its server down. The tables are made once per server, by
+`shop.gunicorn_conf`, or by `python -m shop.start` where another server is used.
+"""
+
+from __future__ import annotations
+
+from shop.app import create_app
+from shop.start import load_settings_or_exit, start_logging
+
+start_logging()
+app = create_app(load_settings_or_exit())

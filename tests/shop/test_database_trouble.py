@@ -1,0 +1,183 @@
+"""When the database fails, the answer is never untrue and never in the database's words."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+pytestmark = pytest.mark.lab
+
+Rows = Callable[[str], list[tuple[object, ...]]]
+MakeShop = Callable[..., Flask]
+
+ORDER = {"product_id": 3, "quantity": 2}
+COMMIT = b"COMMIT\0"  # the statement, not the end of READ COMMITTED
+KILL = """
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+WHERE application_name LIKE 'chaos-shop%' AND datname = current_database()
+"""
+
+
+def test_a_connection_killed_between_requests_is_not_noticed(
+    client: FlaskClient, rows: Rows
+) -> None:
+    for path in ("/products", "/products/3", "/health/deep"):
+        assert client.get(path).status_code == 200
+        assert rows(KILL) == [(True,)]
+        assert client.get(path).status_code == 200
+    assert rows(KILL) == [(True,)]
+    assert client.post("/orders", json=ORDER).status_code == 201
+    assert rows("SELECT count(*) FROM orders") == [(1,)]
+
+
+def test_a_lost_reply_to_commit_is_answered_as_unknown(
+    make_shop: MakeShop, rows: Rows, wire: Any
+) -> None:
+    client = make_shop(database_url=wire.url).test_client()
+    headers = {"Idempotency-Key": "key-1", "X-Request-Id": "attempt-1"}
+    assert client.get("/products").status_code == 200
+    wire.cut_at = COMMIT
+    answer = client.post("/orders", json=ORDER, headers=headers)
+    assert wire.cuts == 1
+    assert answer.status_code == 503
+    body = answer.get_json()
+    assert body.pop("error")
+    assert body == {"outcome": "unknown", "order_key": "key-1", "attempt_id": "attempt-1"}
+    _wait_for(rows, "SELECT count(*) FROM orders", 1)
+    assert rows("SELECT attempt_id FROM orders") == [("attempt-1",)]
+    again = client.post("/orders", json=ORDER, headers=headers)
+    assert (again.status_code, again.headers["Idempotency-Replayed"]) == (201, "true")
+    assert rows("SELECT count(*) FROM orders") == [(1,)]
+
+
+def test_a_commit_that_never_arrived_is_answered_as_unknown_and_not_tried_again(
+    make_shop: MakeShop, rows: Rows, wire: Any
+) -> None:
+    client = make_shop(database_url=wire.url).test_client()
+    assert client.get("/products").status_code == 200
+    wire.cut_at, wire.is_delivered = COMMIT, False
+    answer = client.post("/orders", json=ORDER)
+    assert (answer.status_code, answer.get_json()["outcome"]) == (503, "unknown")
+    assert rows("SELECT count(*) FROM orders") == [(0,)]
+
+
+@pytest.mark.parametrize("cut_at", [b"BEGIN", b"INSERT"])
+@pytest.mark.parametrize("is_delivered", [True, False])
+def test_a_connection_lost_before_commit_costs_nothing(
+    make_shop: MakeShop, rows: Rows, wire: Any, cut_at: bytes, is_delivered: bool
+) -> None:
+    client = make_shop(database_url=wire.url).test_client()
+    assert client.get("/products").status_code == 200
+    wire.cut_at, wire.is_delivered = cut_at, is_delivered
+    answer = client.post("/orders", json=ORDER)
+    assert wire.cuts == 1
+    assert answer.status_code == 201
+    assert rows("SELECT count(*) FROM orders") == [(1,)]
+    assert rows("SELECT stock FROM products WHERE id = 3") == [(48,)]
+
+
+def test_a_new_connection_lost_before_commit_is_not_tried_again(
+    make_shop: MakeShop, rows: Rows, wire: Any
+) -> None:
+    client = make_shop(database_url=wire.url).test_client()
+    wire.cut_at = b"INSERT"
+    answer = client.post("/orders", json=ORDER)
+    assert answer.status_code == 503
+    assert "nothing was changed" in answer.get_json()["error"]
+    _wait_for(rows, "SELECT count(*) FROM pg_locks WHERE relation = 'orders'::regclass", 0)
+    assert rows("SELECT count(*) FROM orders") == [(0,)]
+
+
+def test_a_locked_product_is_503_within_the_lock_timeout(
+    make_shop: MakeShop, database_url: str
+) -> None:
+    client = make_shop(lock_timeout_ms=300).test_client()
+    with psycopg.connect(database_url) as other:
+        other.execute("SELECT 1 FROM products WHERE id = 3 FOR UPDATE")
+        started = time.monotonic()
+        answer = client.post("/orders", json=ORDER)
+        assert 0.25 < time.monotonic() - started < 2
+        assert answer.status_code == 503
+        assert "too busy" in answer.get_json()["error"]
+        assert client.get("/products/3").status_code == 200
+        other.rollback()
+    assert client.post("/orders", json=ORDER).status_code == 201
+
+
+def test_a_slow_statement_is_503_within_the_statement_timeout(
+    make_shop: MakeShop, database_url: str
+) -> None:
+    client = make_shop(statement_timeout_ms=300).test_client()
+    with psycopg.connect(database_url) as other:
+        other.execute("LOCK TABLE products IN ACCESS EXCLUSIVE MODE")
+        assert client.get("/products").status_code == 503
+        assert client.get("/health").status_code == 200
+
+
+def test_a_database_that_became_read_only_is_noticed_and_left(
+    make_shop: MakeShop, database_url: str, rows: Rows
+) -> None:
+    client = make_shop().test_client()
+    assert client.post("/orders", json=ORDER).status_code == 201
+    name = urlsplit(database_url).path[1:]
+    rows(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    rows(KILL)
+    answer = client.post("/orders", json=ORDER)
+    assert answer.status_code == 503
+    assert "read-only" in answer.get_json()["error"]
+    deep = client.get("/health/deep")
+    assert (deep.status_code, deep.get_json()["database"]) == (503, "read-only")
+    assert client.get("/products").status_code == 200
+    rows(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    # The kept connection still leads to the server that cannot write: a new one is made.
+    assert client.post("/orders", json=ORDER).status_code == 201
+    assert client.get("/health/deep").status_code == 200
+
+
+def test_without_a_database_only_the_shallow_answers_are_200(
+    make_shop: MakeShop, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = "s3cr3t-pa55"
+    shop = make_shop(database_url=f"postgresql://shop:{secret}@127.0.0.1:1/shop")
+    client = shop.test_client()
+    assert client.get("/").status_code == 200
+    assert client.get("/health").status_code == 200
+    answers = [
+        client.get("/health/deep"),
+        client.get("/products"),
+        client.get("/products/1"),
+        client.get("/orders/1"),
+        client.post("/orders", json=ORDER),
+    ]
+    assert {answer.status_code for answer in answers} == {503}
+    shown = json.dumps([answer.get_json() for answer in answers])
+    for leak in (secret, "127.0.0.1", "refused", "connection to server"):
+        assert leak not in shown
+    assert "Connection refused" in caplog.text
+    assert secret not in caplog.text
+
+
+def test_a_fault_of_ours_is_500_without_its_reason(
+    client: FlaskClient, rows: Rows, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows("ALTER TABLE orders RENAME COLUMN served_by TO gone")
+    answer = client.post("/orders", json=ORDER)
+    assert (answer.status_code, answer.get_json()) == (500, {"error": "internal error"})
+    assert "served_by" in caplog.text
+    assert rows("SELECT stock FROM products WHERE id = 3") == [(50,)]
+    assert client.get("/products").status_code == 200
+
+
+def _wait_for(rows: Rows, query: str, expected: int) -> None:
+    deadline = time.monotonic() + 10
+    while rows(query) != [(expected,)]:
+        assert time.monotonic() < deadline, query
+        time.sleep(0.02)

@@ -1,0 +1,94 @@
+"""Many servers start at once on one database, and none of them resets it."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import time
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from shop.errors import SchemaError
+from shop.schema import prepare_database
+from shop.settings import Settings
+
+Rows = Callable[[str], list[tuple[object, ...]]]
+
+
+@pytest.mark.lab
+def test_four_servers_starting_at_once_on_an_empty_database_all_succeed(
+    settings: Settings, rows: Rows
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    for _ in range(3):
+        rows("DROP TABLE IF EXISTS orders, products")
+        starts = [context.Process(target=prepare_database, args=(settings,)) for _ in range(4)]
+        for start in starts:
+            start.start()
+        for start in starts:
+            start.join(60)
+        assert [start.exitcode for start in starts] == [0] * 4
+        assert rows("SELECT count(*), sum(stock) FROM products") == [(10, 840)]
+
+
+@pytest.mark.lab
+def test_stock_is_multiplied_once_and_never_reset(settings: Settings, rows: Rows) -> None:
+    prepare_database(dataclasses.replace(settings, stock_factor=1000))
+    assert rows("SELECT stock FROM products WHERE id = 3") == [(50_000,)]
+    rows("UPDATE products SET stock = 7 WHERE id = 3")
+    rows("DELETE FROM products WHERE id = 10")
+    prepare_database(dataclasses.replace(settings, stock_factor=5))
+    assert rows("SELECT stock FROM products WHERE id = 3") == [(7,)]
+    assert rows("SELECT count(*) FROM products") == [(9,)]
+
+
+@pytest.mark.lab
+def test_products_added_later_get_the_next_id(settings: Settings, rows: Rows) -> None:
+    prepare_database(settings)
+    query = "INSERT INTO products (name, price, stock) VALUES ('Lamp', 1, 1) RETURNING id"
+    assert rows(query) == [(11,)]
+
+
+@pytest.mark.lab
+def test_tables_of_another_make_are_refused_at_the_start(settings: Settings, rows: Rows) -> None:
+    rows("CREATE TABLE products (id int); CREATE TABLE orders (id int)")
+    with pytest.raises(SchemaError, match="use an empty one"):
+        prepare_database(settings)
+
+
+@pytest.mark.lab
+def test_a_role_that_may_not_create_tables_is_told_so(settings: Settings, rows: Rows) -> None:
+    rows("DROP SCHEMA public")
+    with pytest.raises(SchemaError, match="role may create tables"):
+        prepare_database(settings)
+
+
+@pytest.mark.lab
+def test_the_start_waits_for_a_lock_longer_than_a_request_would(
+    settings: Settings, database_url: str
+) -> None:
+    impatient = dataclasses.replace(settings, lock_timeout_ms=100, start_timeout_ms=1_000)
+    with psycopg.connect(database_url) as other:
+        other.execute("SELECT pg_advisory_xact_lock(1936224112)")
+        started = time.monotonic()
+        with pytest.raises(SchemaError, match="was not ready within 1 s"):
+            prepare_database(impatient)
+        assert time.monotonic() - started > 0.5
+    prepare_database(impatient)
+
+
+def test_a_database_that_refuses_connections_is_given_up_with_one_line() -> None:
+    secret = "s3cr3t-pa55"
+    settings = Settings(
+        database_url=f"postgresql://shop:{secret}@127.0.0.1:1/shop", start_timeout_ms=600
+    )
+    started = time.monotonic()
+    with pytest.raises(SchemaError) as caught:
+        prepare_database(settings)
+    assert 0.25 < time.monotonic() - started < 3
+    message = str(caught.value)
+    assert "shop at 127.0.0.1:1 was not ready within 0.6 s" in message
+    assert "\n" not in message
+    assert secret not in message
