@@ -6,9 +6,7 @@ import json
 import signal
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,24 +22,6 @@ START_LIMIT_S = 30.0
 ADMIN_TIMEOUT_S = 2.0
 
 
-class Opinion(StrEnum):
-    """What Envoy's health checks say of one target."""
-
-    CHECKING = "checking"
-    HEALTHY = "healthy"
-    FAILED = "failed"
-    TIMED_OUT = "timed out"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetView:
-    """One target in Envoy's eyes."""
-
-    address: str
-    port: int
-    opinion: Opinion
-
-
 class Envoy:
     """One Envoy process on a loopback port."""
 
@@ -52,7 +32,7 @@ class Envoy:
         self._process: ProcessGroup | None = None
         self.port = settings.load_balancer_port or free_port()
         self._admin_port = free_port()
-        self._targets: frozenset[tuple[str, int]] | None = None
+        self._targets: dict[tuple[str, int], bool] | None = None
         self.files = EnvoyFiles(
             bootstrap=folder / "bootstrap.json",
             endpoints=folder / "eds" / "endpoints.json",
@@ -67,7 +47,7 @@ class Envoy:
     def start(self) -> None:
         """Start without targets; raises PartFailed with Envoy's own last words."""
         self.files.endpoints.parent.mkdir(parents=True, exist_ok=True)
-        self.route_to(())
+        self.route_to({})
         configuration = envoy_config.bootstrap(
             settings=self._settings,
             files=self.files,
@@ -96,32 +76,33 @@ class Envoy:
         for port in (self._admin_port, self.port):
             wait_for_listener(self._process, "127.0.0.1", port, what="Envoy", limit_s=START_LIMIT_S)
 
-    def route_to(self, targets: Iterable[tuple[str, int]]) -> None:
-        """Make these, and no others, its targets."""
-        wanted = frozenset(targets)
-        if wanted == self._targets:
+    def route_to(self, targets: Mapping[tuple[str, int], bool]) -> None:
+        """Make these, and no others, its targets; True means that it is healthy."""
+        if targets == self._targets:
             return
         # Envoy watches for the file to be moved into place.
         fresh = self.files.endpoints.with_suffix(".new")
-        fresh.write_text(json.dumps(envoy_config.endpoints(wanted)), encoding="utf-8")
+        fresh.write_text(json.dumps(envoy_config.endpoints(targets)), encoding="utf-8")
         fresh.rename(self.files.endpoints)
-        self._targets = wanted
+        self._targets = dict(targets)
 
-    def views(self) -> dict[tuple[str, int], TargetView]:
-        """Its targets by address and port; empty while Envoy does not answer."""
+    def views(self) -> dict[tuple[str, int], bool]:
+        """Its targets by address and port, and whether it holds them healthy.
+
+        Empty while Envoy does not answer.
+        """
         url = f"http://127.0.0.1:{self._admin_port}/clusters?format=json"
         try:
             with urllib.request.urlopen(url, timeout=ADMIN_TIMEOUT_S) as reply:
                 status = json.load(reply)
         except (urllib.error.URLError, TimeoutError, ConnectionError):
             return {}
-        views = (
-            _view(host)
+        return {
+            _place(host): host.get("health_status", {}).get("eds_health_status") == "HEALTHY"
             for cluster in status.get("cluster_statuses", [])
             if cluster["name"] == envoy_config.CLUSTER
             for host in cluster.get("host_statuses", [])
-        )
-        return {(view.address, view.port): view for view in views}
+        }
 
     def is_alive(self) -> bool:
         """Whether the process runs."""
@@ -133,15 +114,6 @@ class Envoy:
             self._process.stop(signal.SIGTERM, grace_s=2.0)
 
 
-def _view(host: dict[str, Any]) -> TargetView:
+def _place(host: dict[str, Any]) -> tuple[str, int]:
     place = host["address"]["socket_address"]
-    health = host.get("health_status", {})
-    if not health.get("failed_active_health_check"):
-        opinion = Opinion.HEALTHY
-    elif health.get("pending_active_hc"):
-        opinion = Opinion.CHECKING
-    elif health.get("active_hc_timeout"):
-        opinion = Opinion.TIMED_OUT
-    else:
-        opinion = Opinion.FAILED
-    return TargetView(address=place["address"], port=place["port_value"], opinion=opinion)
+    return place["address"], place["port_value"]

@@ -7,7 +7,7 @@ those. What Envoy passes on from a server is left alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,25 +161,6 @@ def _http_connection_manager(settings: LabSettings, access_log: Path) -> dict[st
     )
 
 
-def _health_check(settings: LabSettings) -> dict[str, Any]:
-    interval = _seconds(settings.health_check_interval_s)
-    return {
-        "timeout": _seconds(settings.health_check_timeout_s),
-        "interval": interval,
-        # Defaults to a minute until the first request has come.
-        "no_traffic_interval": interval,
-        "unhealthy_threshold": settings.unhealthy_threshold,
-        "healthy_threshold": settings.healthy_threshold,
-        "reuse_connection": False,
-        "http_health_check": {
-            "path": "/health",
-            "expected_statuses": [{"start": 200, "end": 201}],
-            # Any other answer counts as one failure, not as all of them at once.
-            "retriable_statuses": [{"start": 100, "end": 200}, {"start": 201, "end": 600}],
-        },
-    }
-
-
 def bootstrap(
     *, settings: LabSettings, files: EnvoyFiles, port: int, admin_port: int
 ) -> dict[str, Any]:
@@ -226,11 +207,12 @@ def bootstrap(
                             }
                         }
                     },
-                    "health_checks": [_health_check(settings)],
+                    # An ALB does not hand a half-made connection of a client that has gone to the
+                    # next one, who would then be told of its failure long before its own limit.
+                    "connection_pool_per_downstream_connection": True,
                     "common_lb_config": {
                         # Below one per cent healthy is none healthy: an ALB then fails open.
                         "healthy_panic_threshold": {"value": 1.0},
-                        "ignore_new_hosts_until_first_hc": True,
                     },
                     "circuit_breakers": {"thresholds": [unlimited]},
                 }
@@ -239,8 +221,8 @@ def bootstrap(
     }
 
 
-def endpoints(targets: Iterable[tuple[str, int]]) -> dict[str, Any]:
-    """The targets' addresses and ports, as the watched file holds them."""
+def endpoints(targets: Mapping[tuple[str, int], bool]) -> dict[str, Any]:
+    """What the watched file holds: each target's address and port, and whether it is healthy."""
     return {
         "resources": [
             _typed(
@@ -249,8 +231,11 @@ def endpoints(targets: Iterable[tuple[str, int]]) -> dict[str, Any]:
                 endpoints=[
                     {
                         "lb_endpoints": [
-                            {"endpoint": {"address": _address(address, port)}}
-                            for address, port in sorted(targets)
+                            {
+                                "endpoint": {"address": _address(*target)},
+                                "health_status": "HEALTHY" if is_healthy else "UNHEALTHY",
+                            }
+                            for target, is_healthy in sorted(targets.items())
                         ]
                     }
                 ],

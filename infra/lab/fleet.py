@@ -113,7 +113,8 @@ class Fleet:
         if since is not None and now - since > self._settings.not_running_limit_s:
             return "an EC2 health check indicating it has been terminated or stopped"
         in_grace = now - self._launched_at[instance_id] < self._settings.health_check_grace_s
-        if self._health.is_unhealthy(instance_id) and not in_grace:
+        unhealthy_s = self._health.unhealthy_for_s(instance_id, now)
+        if unhealthy_s >= self._settings.unhealthy_limit_s and not in_grace and unhealthy_s:
             return "an ELB system health check failure"
         return None
 
@@ -211,7 +212,7 @@ class Fleet:
             ):
                 continue
             member.lifecycle_state = "InService"
-            self._health.register(place, self._now())
+            self._health.register(place)
             self._finish(place.instance_id)
         members = self._group.instance_states
         if members and all(member.lifecycle_state == "InService" for member in members):

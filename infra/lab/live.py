@@ -11,7 +11,6 @@ import copy
 import random
 import string
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
@@ -131,7 +130,7 @@ class LiveAnswers:
                 wanted = [each["Id"] for each in targets] or health.instance_ids()
                 answers = []
                 for instance_id in wanted:
-                    state = health.of(instance_id, time.monotonic())
+                    state = health.of(instance_id)
                     port = health.port_of(instance_id) or group.port
                     answers.append(
                         FakeHealthStatus(

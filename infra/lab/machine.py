@@ -32,6 +32,11 @@ class Place:
     address: str
     port: int
 
+    @property
+    def where(self) -> tuple[str, int]:
+        """Address and port."""
+        return self.address, self.port
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:

@@ -30,6 +30,8 @@ class LabSettings:
     desired_capacity: int = 2
     health_check_grace_s: float = 45.0
     scaling_interval_s: float = 5.0
+    # A target that the load balancer has failed is replaced when it has been so for this long.
+    unhealthy_limit_s: float = 5.0
     # An instance that is not running, yet not failed by the load balancer, is replaced after this.
     not_running_limit_s: float = 60.0
     # The target group, as in the article.
@@ -60,6 +62,7 @@ PROFILES: dict[str, LabSettings] = {
     "fast": LabSettings(
         health_check_grace_s=8.0,
         scaling_interval_s=0.5,
+        unhealthy_limit_s=2.0,
         not_running_limit_s=15.0,
         health_check_interval_s=1.0,
         health_check_timeout_s=1.0,

@@ -16,6 +16,7 @@ from infra.lab.access_log import AccessLog
 from infra.lab.envoy import Envoy
 from infra.lab.errors import LabBusy, LabError
 from infra.lab.fleet import Fleet
+from infra.lab.health_checks import HealthChecks, Opinion, Rules
 from infra.lab.live import LiveAnswers
 from infra.lab.machine import Place
 from infra.lab.network import Network
@@ -109,8 +110,8 @@ class Supervisor:
         self._answers = LiveAnswers(lock=self._lock, initiating_s=settings.initiating_s)
         self._health = TargetHealth(
             deregistration_delay_s=settings.deregistration_delay_s,
-            first_checks_s=settings.health_check_interval_s * settings.unhealthy_threshold,
         )
+        self._checks = HealthChecks(Rules.of(settings))
         self._fleet: Fleet | None = None
         self._access_log: AccessLog | None = None
 
@@ -146,6 +147,7 @@ class Supervisor:
         self._write_state()
         if self._fleet is not None:
             self._fleet.close()
+        self._checks.close()
         self._envoy.stop()
         if self._access_log is not None:
             self._access_log.follow()
@@ -206,24 +208,26 @@ class Supervisor:
         if now >= self._next_look:
             self._next_look = now + HEALTH_LOOK_S
             views = self._envoy.views()  # without the lock: it may take a moment
+        opinions = self._checks.opinions()
         with self._lock:
-            if views is not None:
-                self._health.look(views, now)
+            self._health.look(opinions=opinions, routed=views, now=now)
             self._fleet.tick()
             self._answers.tick()
-            self._envoy.route_to(self._health.routed())
+            registered = self._health.registered()
+        self._checks.watch(registered, now)
+        self._checks.tick(now)
+        self._envoy.route_to({each: opinions.get(each) is Opinion.HEALTHY for each in registered})
         self._access_log.follow()
         if now >= self._next_write:
             self._next_write = now + STATE_WRITE_S
             self._write_state()
 
     def _all_healthy(self) -> bool:
-        now = time.monotonic()
         with self._lock:
             healthy = [
                 each
                 for each in self._health.instance_ids()
-                if self._health.of(each, now).state == "healthy"
+                if self._health.of(each).state == "healthy"
             ]
         return len(healthy) >= self._settings.desired_capacity
 
@@ -256,7 +260,6 @@ class Supervisor:
     def _instances(self) -> tuple[InstanceState, ...]:
         if self._fleet is None:
             return ()
-        now = time.monotonic()
         with self._lock:
             registered = set(self._health.instance_ids())
             return tuple(
@@ -269,5 +272,5 @@ class Supervisor:
                     reason=(health.reason or "") if each.place.instance_id in registered else "",
                 )
                 for each in self._fleet.machines.values()
-                for health in [self._health.of(each.place.instance_id, now)]
+                for health in [self._health.of(each.place.instance_id)]
             )

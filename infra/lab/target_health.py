@@ -1,10 +1,10 @@
-"""The target group's health, which is Envoy's own view in AWS's words."""
+"""The target group's health in AWS's words: what Envoy routes by, and why."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from infra.lab.envoy import Opinion, TargetView
+from infra.lab.health_checks import Opinion
 from infra.lab.machine import Place
 
 
@@ -20,9 +20,11 @@ class Health:
 @dataclass(slots=True)
 class _Target:
     place: Place
-    registered_at: float
-    was_healthy: bool = False
+    unhealthy_since: float | None = None
     deregistered_at: float | None = None
+
+
+Address = tuple[str, int]
 
 
 _HEALTHY = Health(state="healthy")
@@ -40,6 +42,11 @@ _TIMED_OUT = Health(state="unhealthy", reason="Target.Timeout", description="Req
 _FAILED = Health(
     state="unhealthy", reason="Target.FailedHealthChecks", description="Health checks failed"
 )
+_WRONG_STATUS = Health(
+    state="unhealthy",
+    reason="Target.ResponseCodeMismatch",
+    description="Health checks failed with another code than 200",
+)
 _DRAINING = Health(
     state="draining",
     reason="Target.DeregistrationInProgress",
@@ -55,21 +62,22 @@ _IN_WORDS = {
     Opinion.HEALTHY: _HEALTHY,
     Opinion.FAILED: _FAILED,
     Opinion.TIMED_OUT: _TIMED_OUT,
+    Opinion.WRONG_STATUS: _WRONG_STATUS,
 }
 
 
 class TargetHealth:
     """Who is registered, and how each is."""
 
-    def __init__(self, *, deregistration_delay_s: float, first_checks_s: float) -> None:
+    def __init__(self, *, deregistration_delay_s: float) -> None:
         self._deregistration_delay_s = deregistration_delay_s
-        self._first_checks_s = first_checks_s
         self._targets: dict[str, _Target] = {}
-        self._views: dict[tuple[str, int], TargetView] = {}
+        self._opinions: dict[Address, Opinion] = {}
+        self._routed: dict[Address, bool] = {}
 
-    def register(self, place: Place, now: float) -> None:
+    def register(self, place: Place) -> None:
         """Send requests to this machine once its checks allow it."""
-        self._targets[place.instance_id] = _Target(place=place, registered_at=now)
+        self._targets[place.instance_id] = _Target(place=place)
 
     def deregister(self, instance_id: str, now: float) -> None:
         """Send it no new requests; it is draining for a while."""
@@ -77,20 +85,30 @@ class TargetHealth:
         if target is not None and target.deregistered_at is None:
             target.deregistered_at = now
 
-    def look(self, views: dict[tuple[str, int], TargetView], now: float) -> None:
-        """Take note of what Envoy thinks, and let drained targets go."""
-        self._views = views
+    def look(
+        self, *, opinions: dict[Address, Opinion], routed: dict[Address, bool] | None, now: float
+    ) -> None:
+        """Take note of what checks say and what Envoy routes by, and let drained targets go.
+
+        `routed` is Envoy's own view, None where it was not asked.
+        """
+        self._opinions = opinions
+        if routed is not None:
+            self._routed = routed
         for instance_id, target in list(self._targets.items()):
-            if self._opinion(target) is Opinion.HEALTHY:
-                target.was_healthy = True
             since = target.deregistered_at
             if since is not None and now - since > self._deregistration_delay_s:
                 del self._targets[instance_id]
+                continue
+            if self.is_unhealthy(instance_id):
+                target.unhealthy_since = target.unhealthy_since or now
+            else:
+                target.unhealthy_since = None
 
-    def routed(self) -> list[tuple[str, int]]:
-        """Addresses and ports of those registered."""
+    def registered(self) -> list[Address]:
+        """Addresses and ports of those that are to have requests."""
         return [
-            (target.place.address, target.place.port)
+            target.place.where
             for target in self._targets.values()
             if target.deregistered_at is None
         ]
@@ -104,24 +122,27 @@ class TargetHealth:
         target = self._targets.get(instance_id)
         return None if target is None else target.place.port
 
-    def of(self, instance_id: str, now: float) -> Health:
+    def of(self, instance_id: str) -> Health:
         """One target's health."""
         target = self._targets.get(instance_id)
         if target is None:
             return _NOT_REGISTERED
         if target.deregistered_at is not None:
             return _DRAINING
-        opinion = self._opinion(target)
-        is_new = not target.was_healthy and now - target.registered_at < self._first_checks_s
-        if is_new and opinion in {Opinion.FAILED, Opinion.TIMED_OUT}:
-            opinion = Opinion.CHECKING
-        return _REGISTERING if opinion is None else _IN_WORDS[opinion]
+        opinion = self._opinions.get(target.place.where)
+        is_routed = self._routed.get(target.place.where)
+        if opinion is None or is_routed is None:
+            return _REGISTERING
+        if is_routed != (opinion is Opinion.HEALTHY):  # Envoy is about to follow
+            return _HEALTHY if is_routed else _FIRST_CHECKS
+        return _IN_WORDS[opinion]
 
     def is_unhealthy(self, instance_id: str) -> bool:
-        """Whether Envoy has failed it."""
-        target = self._targets.get(instance_id)
-        return target is not None and self._opinion(target) in {Opinion.FAILED, Opinion.TIMED_OUT}
+        """Whether it has failed its checks, and Envoy knows."""
+        return self.of(instance_id).state == "unhealthy"
 
-    def _opinion(self, target: _Target) -> Opinion | None:
-        view = self._views.get((target.place.address, target.place.port))
-        return None if view is None else view.opinion
+    def unhealthy_for_s(self, instance_id: str, now: float) -> float:
+        """How long it has been unhealthy; 0 if it is not."""
+        target = self._targets.get(instance_id)
+        since = None if target is None else target.unhealthy_since
+        return 0.0 if since is None else now - since

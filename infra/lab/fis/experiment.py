@@ -168,5 +168,7 @@ class LiveExperiment(Experiment):
     def _enter(self, state: str, reason: str) -> None:
         self._state = state
         self._reason = reason
+        if state == "running":
+            self.start_time = time.time()
         if state in FINAL:
             self.end_time = time.time()

@@ -1,0 +1,405 @@
+"""Whole experiments by the README's command, on the lab's fast profile."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+ROOT = Path(__file__).resolve().parents[2]
+FAST = {
+    "LAB_PROFILE": "fast",
+    "LOCUST_ARGS": "--fis-at 6s --connect-timeout 1 --total-timeout 2 --stop-timeout 4s",
+    "USERS": "16",
+    "SPAWN_RATE": "16",
+    "RUN_TIME": "24s",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A run directory, read."""
+
+    path: Path
+
+    def table(self, name: str) -> list[dict[str, str]]:
+        """The rows of one of its CSV files."""
+        with (self.path / f"{name}.csv").open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What was judged."""
+        loaded: dict[str, Any] = json.loads((self.path / "summary.json").read_text("utf-8"))
+        return loaded
+
+    @property
+    def run(self) -> dict[str, Any]:
+        """What was run."""
+        loaded: dict[str, Any] = json.loads((self.path / "run.json").read_text("utf-8"))
+        return loaded
+
+    def events(self, source: str, subject: str | None = None) -> list[str]:
+        """The events of a source, in order."""
+        return [
+            each["event"]
+            for each in self.table("events")
+            if each["source"] == source and subject in {None, each["subject"]}
+        ]
+
+
+def chaos_load(run_dir: Path, **variables: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, **FAST, **variables, "RUN_DIR": str(run_dir)}
+    return subprocess.Popen(
+        ["make", "chaos-load"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,  # a terminal's foreground group
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Evidence, str, int]:
+    """One whole experiment: its evidence, what it printed, its exit code."""
+    path = tmp_path_factory.mktemp("whole") / "run"
+    process = chaos_load(path)
+    printed, _ = process.communicate(timeout=180)
+    print(printed)
+    return Evidence(path=path), printed, process.returncode
+
+
+def test_the_run_is_held(finished: tuple[Evidence, str, int]) -> None:
+    evidence, printed, code = finished
+    assert code == 0, printed
+    assert evidence.summary["verdict"] == "held"
+    assert evidence.summary["exit_code"] == 0
+    assert {each["verdict"] for each in evidence.summary["invariants"]} == {"held"}
+    assert len(evidence.summary["invariants"]) == 8
+    assert "held" in printed.lower()
+
+
+def test_every_order_is_accounted_for(finished: tuple[Evidence, str, int]) -> None:
+    evidence, _, _ = finished
+    orders = evidence.summary["orders"]
+    assert orders["rows"] > 50
+    assert orders["confirmed"] + orders["committed"] == orders["rows"]
+    assert orders["unexpected"] == orders["lost"] == orders["duplicate"] == 0
+    assert len(evidence.table("orders")) == orders["rows"]
+    assert evidence.summary["attempts"]["total"] == len(evidence.table("attempts"))
+
+
+def test_orders_in_doubt_are_there_by_502_and_by_timeout(
+    finished: tuple[Evidence, str, int],
+) -> None:
+    evidence, _, _ = finished
+    causes = Counter(
+        each["http_status"] or each["error"]
+        for each in evidence.table("requests")
+        if each["error"] or each["http_status"].startswith("5")
+    )
+    assert causes["502"] > 0
+    assert causes["timeout"] > 0
+    assert evidence.summary["attempts"]["indeterminate"] > 0
+
+
+def test_the_events_tell_what_happened(finished: tuple[Evidence, str, int]) -> None:
+    evidence, _, _ = finished
+    fault = evidence.summary["fault"]
+    victim = fault["targets"][0]
+    states = [
+        each for each in evidence.events("fis", fault["experiment_id"]) if each != "target_resolved"
+    ]
+    assert states[0] in {"pending", "initiating"}
+    assert states[-1] == "completed"
+    assert [
+        each["detail"] for each in evidence.table("events") if each["event"] == "target_resolved"
+    ] == [victim]
+    assert evidence.events("elb", victim)[:2] == ["healthy", "unhealthy"]
+    assert "stopped" in evidence.events("ec2", victim)
+    replacements = {
+        each["subject"]
+        for each in evidence.table("events")
+        if each["source"] == "elb" and each["event"] == "initial"
+    }
+    assert replacements
+    assert all(evidence.events("elb", each)[-1] == "healthy" for each in replacements)
+    assert any(
+        each["source"] == "asg" and each["detail"].startswith("Launching")
+        for each in evidence.table("events")
+        if each["at"] > fault["started_at"]
+    )
+
+
+def test_failures_stop_once_the_target_is_out(finished: tuple[Evidence, str, int]) -> None:
+    evidence, _, _ = finished
+    victim = evidence.summary["fault"]["targets"][0]
+    out = next(
+        each["at"]
+        for each in evidence.table("events")
+        if each["subject"] == victim and each["event"] == "unhealthy"
+    )
+    late = [
+        each
+        for each in evidence.table("requests")
+        if (each["error"] or each["http_status"].startswith("5")) and each["sent_at"] > out
+    ]
+    assert late == []
+
+
+def test_the_windows_fit_the_health_checks_arithmetic(
+    finished: tuple[Evidence, str, int],
+) -> None:
+    evidence, _, _ = finished
+    windows = evidence.summary["windows"]
+    check = evidence.run["health_check"]
+    # Failing a target takes the threshold's number of intervals, and each check its timeout.
+    most = check["unhealthy_threshold"] * (check["interval_s"] + check["timeout_s"])
+    total_timeout = evidence.run["settings"]["total_timeout_s"]
+    assert windows["load_balancer"]["seconds"] <= most + 3  # polled, and FIS takes a moment
+    assert windows["client"]["seconds"] <= windows["load_balancer"]["seconds"] + total_timeout + 1
+
+
+def test_the_articles_hypotheses_are_scored(finished: tuple[Evidence, str, int]) -> None:
+    evidence, _, _ = finished
+    scored = {each["id"]: each["verdict"] for each in evidence.summary["hypotheses"]}
+    assert len(scored) == 6
+    assert "undecided" not in scored.values()
+    assert Counter(scored.values())["broken"] >= 1  # customers did see errors
+
+
+def test_locusts_own_statistics_are_kept(finished: tuple[Evidence, str, int]) -> None:
+    evidence, _, _ = finished
+    rows = {each["Name"]: int(each["Request Count"]) for each in evidence.table("locust_stats")}
+    assert rows["Aggregated"] == len(evidence.table("requests"))
+    assert evidence.table("locust_stats_history")
+    lines = (evidence.path / "elb_access.log").read_text("utf-8").splitlines()
+    assert len(lines) >= rows["Aggregated"] * 0.9
+
+
+def test_no_secret_is_in_the_evidence_or_on_the_terminal(
+    finished: tuple[Evidence, str, int],
+) -> None:
+    evidence, printed, _ = finished
+    texts = [printed, *(each.read_text("utf-8") for each in evidence.path.rglob("*.*"))]
+    assert not any("AWS_SECRET" in text for text in texts)
+
+
+def test_the_prober_prints_the_articles_lines(finished: tuple[Evidence, str, int]) -> None:
+    _, printed, _ = finished
+    assert " - 200\n" in printed
+
+
+# Evidence of a real run, changed by hand.
+
+
+def judged(
+    evidence: Evidence, folder: Path, change: Callable[[Path], None]
+) -> tuple[int, Evidence]:
+    copy = folder / "changed"
+    shutil.copytree(evidence.path, copy)
+    for result in ("reconciliation.csv", "summary.json"):
+        (copy / result).unlink()
+    change(copy)
+    done = subprocess.run(
+        [sys.executable, "-m", "analysis", "reconcile", str(copy)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return done.returncode, Evidence(path=copy)
+
+
+def rewrite(path: Path, change: Callable[[list[list[str]]], list[list[str]]]) -> None:
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *change(rows)])
+
+
+def invariant(evidence: Evidence, name: str) -> str:
+    verdict = next(each["verdict"] for each in evidence.summary["invariants"] if each["id"] == name)
+    assert isinstance(verdict, str)
+    return verdict
+
+
+def test_the_same_evidence_gives_the_same_bytes(
+    finished: tuple[Evidence, str, int], tmp_path: Path
+) -> None:
+    code, again = judged(finished[0], tmp_path, lambda _: None)
+    assert code == 0
+    for name in ("reconciliation.csv", "summary.json"):
+        assert (again.path / name).read_bytes() == (finished[0].path / name).read_bytes()
+
+
+def test_a_deleted_row_is_a_lost_order(finished: tuple[Evidence, str, int], tmp_path: Path) -> None:
+    code, changed = judged(
+        finished[0], tmp_path, lambda run: rewrite(run / "orders.csv", lambda rows: rows[1:])
+    )
+    assert code == 1
+    assert changed.summary["orders"]["lost"] == 1
+    assert invariant(changed, "durability") == "broken"
+
+
+def test_a_copied_row_is_a_duplicate(finished: tuple[Evidence, str, int], tmp_path: Path) -> None:
+    def copy_one(rows: list[list[str]]) -> list[list[str]]:
+        largest = max(int(row[0]) for row in rows)
+        return [*rows, [str(largest + 1), *rows[0][1:]]]
+
+    code, changed = judged(finished[0], tmp_path, lambda run: rewrite(run / "orders.csv", copy_one))
+    assert code == 1
+    assert changed.summary["orders"]["duplicate"] == 1
+    assert invariant(changed, "exactly-once") == "broken"
+
+
+def test_changed_stock_breaks_conservation(
+    finished: tuple[Evidence, str, int], tmp_path: Path
+) -> None:
+    def sell_one_more(rows: list[list[str]]) -> list[list[str]]:
+        return [[*rows[0][:4], str(int(rows[0][4]) - 1)], *rows[1:]]
+
+    code, changed = judged(
+        finished[0], tmp_path, lambda run: rewrite(run / "products.csv", sell_one_more)
+    )
+    assert code == 1
+    assert invariant(changed, "conservation") == "broken"
+
+
+# Runs that do not end by themselves. All three at once, on one machine.
+
+
+def locust_of(process: subprocess.Popen[str]) -> psutil.Process | None:
+    for child in psutil.Process(process.pid).children(recursive=True):
+        if "locust" in child.cmdline():
+            return child
+    return None
+
+
+def ended_by(how: str, process: subprocess.Popen[str]) -> None:
+    if how == "ctrl-c":
+        os.killpg(process.pid, signal.SIGINT)
+    elif how == "sigterm":
+        process.send_signal(signal.SIGTERM)
+    else:
+        locust = locust_of(process)
+        assert locust is not None
+        locust.kill()
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+Ended = dict[str, tuple[Evidence, str, int, list[psutil.Process]]]
+
+
+@pytest.fixture(scope="module")
+def ended_early(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """Three runs at once, each ended in its middle in its own way."""
+    folder = tmp_path_factory.mktemp("early")
+    ways = ("ctrl-c", "sigterm", "kill -9")
+    arguments = FAST["LOCUST_ARGS"].replace("--fis-at 6s", "--fis-at 3s")
+    started = {
+        how: chaos_load(folder / how.replace(" ", ""), RUN_TIME="90s", LOCUST_ARGS=arguments)
+        for how in ways
+    }
+    seen: dict[str, list[psutil.Process]] = {}
+    for how, process in started.items():
+        evidence = Evidence(path=folder / how.replace(" ", ""))
+        deadline = time.monotonic() + 90
+        # In the middle: the fault has begun, and there are orders whose customers wait.
+        while not (
+            (evidence.path / "events.csv").exists()
+            and {"running", "completed"} & set(evidence.events("fis"))
+        ):
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        seen[how] = psutil.Process(process.pid).children(recursive=True)
+        ended_by(how, process)
+    ended: Ended = {}
+    for how, process in started.items():
+        printed, _ = process.communicate(timeout=90)
+        print(how, printed)
+        evidence = Evidence(path=folder / how.replace(" ", ""))
+        ended[how] = (evidence, printed, process.returncode, seen[how])
+    return ended
+
+
+@pytest.mark.parametrize("how", ["ctrl-c", "sigterm", "kill -9"])
+def test_a_run_that_was_ended_is_judged_and_marked(ended_early: Ended, how: str) -> None:
+    evidence, printed, _, _ = ended_early[how]
+    assert evidence.run["interrupted"] is True, printed
+    assert evidence.run["ended_at"]
+    orders = evidence.summary["orders"]
+    assert evidence.summary["verdict"] == "held", printed
+    assert orders["rows"] > 0
+    assert orders["unexpected"] == orders["lost"] == 0
+    assert orders["confirmed"] + orders["committed"] == orders["rows"]
+
+
+@pytest.mark.parametrize("how", ["ctrl-c", "sigterm"])
+def test_the_experiment_ends_with_the_run(ended_early: Ended, how: str) -> None:
+    evidence, _, _, _ = ended_early[how]
+    assert evidence.events("fis")[-1] in {"stopped", "completed"}
+
+
+def test_attempts_that_were_open_when_locust_was_killed_are_in_doubt(ended_early: Ended) -> None:
+    evidence, _, _, _ = ended_early["kill -9"]
+    open_ones = [
+        each for each in evidence.table("attempts") if each["error"] == "in_flight_at_stop"
+    ]
+    assert {each["outcome"] for each in open_ones} <= {"indeterminate"}
+    assert evidence.run["ended_at"] >= max(each["sent_at"] for each in evidence.table("attempts"))
+
+
+@pytest.mark.parametrize("how", ["ctrl-c", "sigterm", "kill -9"])
+def test_nothing_is_left_running(ended_early: Ended, how: str) -> None:
+    _, _, _, processes = ended_early[how]
+    assert len(processes) > 5
+    deadline = time.monotonic() + 15
+    while [each for each in processes if is_alive(each)]:
+        assert time.monotonic() < deadline, [each for each in processes if is_alive(each)]
+        time.sleep(0.1)
+
+
+def test_a_wrong_variable_is_one_line_and_no_run(tmp_path: Path) -> None:
+    process = chaos_load(tmp_path / "run", EXPERIMENT="no-such")
+    printed, _ = process.communicate(timeout=60)
+    assert "EXPERIMENT=no-such" in printed
+    assert "Error 64" in printed
+    assert not (tmp_path / "run").exists()
+
+
+def test_times_in_the_evidence_are_rfc_3339(finished: tuple[Evidence, str, int]) -> None:
+    for name, columns in {
+        "attempts": ["sent_at", "ended_at"],
+        "events": ["at"],
+        "orders": ["created_at", "committed_at"],
+    }.items():
+        for row in finished[0].table(name):
+            for column in columns:
+                assert datetime.strptime(row[column], "%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,71 @@
+"""Who may import whom (design.md): the stages meet through files, not through each other."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+OURS = ("analysis", "infra", "locustfiles", "shop")
+# package -> what of ours it may import beside itself
+ALLOWED: dict[str, tuple[str, ...]] = {
+    "shop": (),
+    "analysis": (),
+    "locustfiles": ("analysis.records", "analysis.run_directory"),
+    "infra": (),
+}
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imported(module: Path) -> Iterator[str]:
+    """Full names of all that a module imports, inside functions too."""
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            yield from (f"{node.module}.{each.name}" for each in node.names)
+
+
+def is_under(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+@pytest.mark.parametrize("package", OURS)
+def test_a_package_imports_of_ours_only_what_it_may(package: str) -> None:
+    allowed = (package, *ALLOWED[package])
+    wrong = [
+        f"{module.relative_to(ROOT)}: {name}"
+        for module in modules(package)
+        for name in imported(module)
+        if any(is_under(name, each) for each in OURS)
+        and not any(is_under(name, each) for each in allowed)
+    ]
+    assert wrong == []
+
+
+def test_only_one_module_of_the_analysis_talks_to_the_database() -> None:
+    talking = {
+        module.name
+        for module in modules("analysis")
+        if any(is_under(name, "psycopg") for name in imported(module))
+    }
+    assert talking == {"database.py"}
+
+
+def test_no_module_is_a_kitchen_sink() -> None:
+    banned = {"utils", "util", "helpers", "common", "manager", "misc"}
+    assert [m for package in OURS for m in modules(package) if m.stem.strip("_") in banned] == []
+
+
+def test_locust_finds_only_files_with_users() -> None:
+    loadable = [each.name for each in modules("locustfiles") if not each.name.startswith("_")]
+    assert loadable == ["prober.py", "shoppers.py"]
+    # Locust registers a locustfile under its bare name: it must not hide one of our packages.
+    assert not {Path(name).stem for name in loadable} & set(OURS)
