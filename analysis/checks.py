@@ -1,0 +1,253 @@
+"""The checks behind the invariants: each looks at one thing that must be true of every shop. Pure.
+
+To add one, write a function from a `Case` to a `Finding` and name it with `@_invariant`.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from analysis.evidence import Evidence
+from analysis.findings import Reconciliation
+from analysis.matching import Prices, is_same_money
+from analysis.records import OrderRow, Outcome, Product, Verdict
+
+_NAMED_AT_MOST = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one check found, before the evidence as a whole is weighed.
+
+    `broken` is a proof, `doubts` the reasons why it cannot be called held.
+    """
+
+    broken: str = ""
+    doubts: tuple[str, ...] = ()
+    held: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a check looks at. The orders table has been read."""
+
+    evidence: Evidence
+    findings: Reconciliation
+    rows: list[OrderRow]
+
+    def count(self, verdict: Verdict) -> int:
+        """Return how many attempts or rows have this verdict."""
+        return self.findings.count(verdict)
+
+    @property
+    def acknowledged(self) -> int:
+        """How many attempts were acknowledged."""
+        return sum(each.attempt.outcome is Outcome.ACKNOWLEDGED for each in self.findings.attempts)
+
+
+Check = Callable[[Case], Finding]
+CHECKS: list[tuple[str, str, Check]] = []
+
+
+def _invariant(name: str, statement: str) -> Callable[[Check], Check]:
+    def register(check: Check) -> Check:
+        CHECKS.append((name, statement, check))
+        return check
+
+    return register
+
+
+@_invariant("durability", "no acknowledged order is missing")
+def durability(case: Case) -> Finding:
+    """Lost = 0, and there was something that could have been lost."""
+    lost = case.count(Verdict.LOST)
+    if lost:
+        return Finding(broken=f"{lost} of {case.acknowledged} acknowledged{_older(case)}")
+    unnamed = sum(
+        each.attempt.outcome is Outcome.ACKNOWLEDGED and each.verdict is Verdict.POSSIBLE
+        for each in case.findings.attempts
+    )
+    doubts = []
+    if not case.acknowledged:
+        doubts.append("no order was acknowledged, so none could be lost")
+    if unnamed:
+        doubts.append(f"{unnamed} acknowledged orders have neither an id nor a key")
+    return Finding(doubts=tuple(doubts), held=f"{case.acknowledged} acknowledged, none lost")
+
+
+def _older(case: Case) -> str:
+    """Say how many of the lost were named by an id from before the run."""
+    before = case.evidence.before
+    if before is None:
+        return " are not in the table"
+    older = sum(
+        each.verdict is Verdict.LOST
+        and each.attempt.order_id is not None
+        and each.attempt.order_id <= before.max_order_id
+        for each in case.findings.attempts
+    )
+    if not older:
+        return " are not in the table"
+    return (
+        f" are not in the table ({older} were given the id of an order from before the run, "
+        f"{before.max_order_id} or lower)"
+    )
+
+
+@_invariant("exactly-once", "no order is in the table twice")
+def exactly_once(case: Case) -> Finding:
+    """Duplicate = 0."""
+    duplicates = [each.row.id for each in case.findings.rows if each.verdict is Verdict.DUPLICATE]
+    if duplicates:
+        return Finding(broken=f"{len(duplicates)} second rows: {_some('order', duplicates)}")
+    return Finding(doubts=_ownerless(case), held=f"{len(case.rows)} rows, each of another order")
+
+
+def _ownerless(case: Case) -> tuple[str, ...]:
+    rows = case.findings.ownerless_rows
+    return (f"{rows} rows bear no key, so whose they are is open",) if rows else ()
+
+
+@_invariant("fidelity", "every order is in the table as it was sent")
+def fidelity(case: Case) -> Finding:
+    """Altered = 0, nor does a row made without a reply differ from what was sent."""
+    altered = case.count(Verdict.ALTERED)
+    wrong = case.findings.wrong_rows
+    parts = []
+    if altered:
+        parts.append(
+            f"{altered} of {case.acknowledged} acknowledged differ in product, quantity or total, "
+            "or are another order's"
+        )
+    if wrong:
+        parts.append(f"{wrong} rows of unacknowledged orders differ from what was sent")
+    doubts = list(_unknown_prices(case))
+    if not case.acknowledged:
+        doubts.append("no order was acknowledged")
+    return Finding(
+        broken="; ".join(parts),
+        doubts=tuple(doubts),
+        held=f"{case.acknowledged} acknowledged, none altered",
+    )
+
+
+def _unknown_prices(case: Case) -> tuple[str, ...]:
+    if case.evidence.products is None:
+        return ("totals cannot be checked without products.csv",)
+    prices = Prices.of(case.evidence.products).by_product
+    unknown = sorted({row.product_id or 0 for row in case.rows} - set(prices))
+    return (f"{_some('product', unknown)}: the price is unknown or changed",) if unknown else ()
+
+
+@_invariant("definite-no", "what was refused did not happen")
+def definite_no(case: Case) -> Finding:
+    """Contradicted = 0."""
+    contradicted = [each for each in case.findings.attempts if each.verdict is Verdict.CONTRADICTED]
+    if contradicted:
+        ids = [each.row.id for each in contradicted if each.row]
+        return Finding(
+            broken=f"{len(contradicted)} refused attempts made a row: {_some('order', ids)}"
+        )
+    refused = case.count(Verdict.CLEAN)
+    doubtful = case.findings.doubtful_refusals
+    doubts = (
+        (f"{doubtful} refused attempts may have made a row that others may have made too",)
+        if doubtful
+        else ()
+    )
+    return Finding(doubts=doubts, held=f"{refused} attempts were refused, and made no row")
+
+
+@_invariant("conservation", "what left the stock is what was ordered")
+def conservation(case: Case) -> Finding:
+    """Check stock_before - stock_after = the sum of the new rows' quantities, per product."""
+    products = case.evidence.products
+    if products is None:
+        return Finding(doubts=("there is no products.csv",))
+    if not case.evidence.was_settled_before:
+        return Finding(doubts=("the database was at work during the first snapshot",))
+    doubts = []
+    sold: Counter[int] = Counter()
+    known = {each.id for each in products}
+    for row in case.rows:
+        if row.product_id not in known or row.quantity is None:
+            doubts.append(f"order {row.id} is of an unknown product or quantity")
+        elif row.product_id is not None:
+            sold[row.product_id] += row.quantity
+    broken = []
+    for product in products:
+        left = _left_stock(product)
+        if left is None:
+            doubts.append(f"the stock of product {product.id} was not read twice")
+        elif left != sold[product.id]:
+            broken.append(f"product {product.id}: stock fell by {left}, {sold[product.id]} ordered")
+    pieces = sum(sold.values())
+    return Finding(
+        broken=_some("", broken),
+        doubts=tuple(doubts[:_NAMED_AT_MOST]),
+        held=f"{pieces} pieces of {len(products)} products",
+    )
+
+
+def _left_stock(product: Product) -> int | None:
+    if product.stock_before is None or product.stock_after is None:
+        return None
+    return product.stock_before - product.stock_after
+
+
+@_invariant("no-oversell", "no stock is below zero")
+def no_oversell(case: Case) -> Finding:
+    """stock_after >= 0."""
+    products = case.evidence.products
+    if products is None:
+        return Finding(doubts=("there is no products.csv",))
+    below = [
+        f"product {each.id}: {each.stock_after}"
+        for each in products
+        if each.stock_after is not None and each.stock_after < 0
+    ]
+    unread = [each.id for each in products if each.stock_after is None]
+    doubts = (f"the stock was not read of {_some('product', unread)}",) if unread else ()
+    return Finding(broken=_some("", below), doubts=doubts, held=f"{len(products)} products")
+
+
+@_invariant("arithmetic", "every total is price x quantity")
+def arithmetic(case: Case) -> Finding:
+    """Check total = price x quantity, to the cent, for every new row."""
+    prices = Prices.of(case.evidence.products)
+    wrong = []
+    for row in case.rows:
+        expected = prices.total(row.product_id, row.quantity)
+        if expected is not None and not is_same_money(row.total, expected):
+            wrong.append(f"order {row.id}: {row.total} instead of {expected}")
+    return Finding(
+        broken=f"{len(wrong)} totals are wrong: {_some('', wrong)}" if wrong else "",
+        doubts=_unknown_prices(case),
+        held=f"{len(case.rows)} totals",
+    )
+
+
+@_invariant("nothing-unexpected", "every row was ordered by somebody")
+def nothing_unexpected(case: Case) -> Finding:
+    """Check that an attempt of the run explains each row."""
+    unexpected = [each.row.id for each in case.findings.rows if each.verdict is Verdict.UNEXPECTED]
+    surplus = case.findings.surplus_rows
+    doubts = []
+    if unexpected:
+        said = f"{len(unexpected)} rows that nobody ordered: {_some('order', unexpected)}"
+        if not (case.evidence.gaps or not case.evidence.was_settled_before):
+            return Finding(broken=said)
+        doubts.append(said)  # a lost ledger line or an older transaction may explain them
+    if not case.evidence.was_settled_before:
+        doubts.append("the database was at work during the first snapshot")
+    if surplus:
+        doubts.append(f"{surplus} rows without keys are more than the open attempts explain")
+    return Finding(doubts=tuple(doubts), held=f"{len(case.rows)} rows")
+
+
+def _some(noun: str, things: Iterable[object]) -> str:
+    """Name the first few: `order 5, 7, 9 and 4 more`."""
+    every = [str(each) for each in things]
+    named = ", ".join(every[:_NAMED_AT_MOST])
+    more = len(every) - _NAMED_AT_MOST
+    return f"{noun} {named}{f' and {more} more' if more > 0 else ''}".strip()

@@ -1,0 +1,66 @@
+"""Close a run's evidence, however the run ended: safe to do again, and after a kill -9."""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict
+
+from analysis.errors import EvidenceError
+from analysis.ledger import LedgerReader
+from analysis.records import Event, format_time
+from analysis.run import parse_run
+from analysis.run_directory import RunDirectory
+from analysis.tables import ATTEMPTS, REQUESTS, RecordT, Table
+
+
+def close_evidence(directory: RunDirectory) -> None:
+    """Make attempts.csv and requests.csv from the ledgers, and end a run that ended suddenly.
+
+    Files that exist are left as they are. EvidenceError if there is nothing to make them from.
+    """
+    run = parse_run(directory.read_run())
+    is_collected = directory.has(ATTEMPTS.file_name) and directory.has(REQUESTS.file_name)
+    if is_collected and run.ended_at is not None:
+        return
+    reader = _collect(directory)
+    changes: dict[str, object] = {"ledger": asdict(reader.findings)}
+    if run.ended_at is None:
+        ended_at = reader.last_at or run.started_at
+        changes |= {
+            "ended_at": format_time(ended_at) if ended_at is not None else None,
+            "interrupted": True,
+        }
+    directory.update_run(**changes)
+    directory.append_event(
+        Event(
+            at=time.time_ns() // 1000,
+            source="harness",
+            subject=directory.run_id,
+            event="evidence_closed",
+            detail=", ".join(f"{name} {count}" for name, count in asdict(reader.findings).items()),
+        )
+    )
+
+
+def _collect(directory: RunDirectory) -> LedgerReader:
+    ledgers = directory.ledger_files()
+    if not ledgers and not directory.has(ATTEMPTS.file_name):
+        message = f"{directory.path} has neither ledgers nor attempts.csv: no load was recorded"
+        raise EvidenceError(message)
+    with ExitStack() as files:
+        reader = LedgerReader(
+            put_attempt=_writer(directory, ATTEMPTS, files),
+            put_request=_writer(directory, REQUESTS, files),
+        )
+        for ledger in ledgers:
+            reader.read(directory.read_lines(ledger), name=ledger.name)
+    return reader
+
+
+def _writer(
+    directory: RunDirectory, table: Table[RecordT], files: ExitStack
+) -> Callable[[RecordT], object]:
+    """Return what adds a record to a new file, or to nothing where the file exists."""
+    if directory.has(table.file_name):
+        return lambda _record: None
+    return files.enter_context(directory.new_table(table))

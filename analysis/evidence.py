@@ -1,0 +1,48 @@
+"""Everything a run left behind, loaded, with what is missing or damaged said in words. Pure.
+
+The loading itself is `judgement`'s; here is what the checks are given.
+"""
+
+from dataclasses import dataclass, field
+
+from analysis.records import Attempt, Event, OrderRow, Product, Request
+from analysis.run import Before, Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A run as it is judged. None stands for a file that is missing or cannot be used.
+
+    `notes` says, for people, what is missing and why.
+    """
+
+    run: Run
+    attempts: list[Attempt]
+    orders: list[OrderRow] | None
+    products: list[Product] | None
+    requests: list[Request] | None = None
+    events: list[Event] | None = None
+    before: Before | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the database is known to have come to rest before the last snapshot."""
+        return self.run.settle is not None and self.run.settle.settled
+
+    @property
+    def was_settled_before(self) -> bool:
+        """Whether it is not known to have been at work during the first snapshot."""
+        before = self.before.settle if self.before else None
+        return before is None or before.settled
+
+    @property
+    def gaps(self) -> list[str]:
+        """Say where the record of the attempts has holes."""
+        found = self.run.ledger
+        gaps = []
+        if found.torn_lines:
+            gaps.append(f"{found.torn_lines} lines inside a ledger are torn")
+        if found.unmatched_ends:
+            gaps.append(f"{found.unmatched_ends} attempts ended that no ledger saw sent")
+        return gaps

@@ -1,0 +1,81 @@
+"""What was found of every attempt and of the rows that are wrong. Pure."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from analysis.records import Attempt, OrderRow, Verdict
+
+
+class Method(StrEnum):
+    """How a row is brought together with the attempt that made it."""
+
+    AUTO = "auto"
+    KEY = "key"
+    INFERRED = "inferred"
+
+
+class Basis(StrEnum):
+    """What an attempt's verdict rests on."""
+
+    ORDER_ID = "order_id"
+    KEY = "key"
+    INFERRED = "inferred"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFinding:
+    """The verdict of an attempt; None where the orders table was not read.
+
+    `row` is the row that it rests on. `candidates` counts the rows that may be this attempt's.
+    """
+
+    attempt: Attempt
+    verdict: Verdict | None
+    evidence: Basis
+    row: OrderRow | None = None
+    candidates: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowFinding:
+    """A row that is one too many, or that nobody ordered."""
+
+    row: OrderRow
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unacknowledged:
+    """Orders in the table of which no customer was told."""
+
+    count: int = 0
+    pieces: int = 0
+    value: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciliation:
+    """All findings of a run, and how many questions the evidence leaves open.
+
+    `wrong_rows` made by unacknowledged attempts differ from what was asked; `doubtful_refusals`
+    may have made a row that another attempt may have made as well; `ownerless_rows` may be one
+    of several attempts'; `surplus_rows` of those are more than the attempts there are.
+    """
+
+    method: Method
+    attempts: list[AttemptFinding]
+    rows: list[RowFinding]
+    row_count: int | None
+    repeated_ids: int
+    wrong_rows: int = 0
+    doubtful_refusals: int = 0
+    ownerless_rows: int = 0
+    surplus_rows: int = 0
+    unacknowledged: Unacknowledged | None = None
+
+    def count(self, verdict: Verdict) -> int:
+        """Return how many attempts, or rows, have this verdict."""
+        of_attempts = sum(each.verdict is verdict for each in self.attempts)
+        return of_attempts + sum(each.verdict is verdict for each in self.rows)

@@ -1,0 +1,73 @@
+"""What became of each invariant in a run. Pure.
+
+It is `broken` on proof, `held` only on whole evidence, and else `undecided` with the reason. A
+check that raises is undecided too: it must not take the others with it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from analysis.checks import CHECKS, Case, Check
+from analysis.evidence import Evidence
+from analysis.findings import Reconciliation
+from analysis.records import RunVerdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invariant:
+    """An invariant and what became of it in this run."""
+
+    id: str
+    statement: str
+    verdict: RunVerdict
+    detail: str
+
+
+def judge_invariants(evidence: Evidence, findings: Reconciliation) -> list[Invariant]:
+    """Return every invariant with its verdict, in the order of the contract."""
+    return [_judge(name, statement, check, evidence, findings) for name, statement, check in CHECKS]
+
+
+def worst(verdicts: Iterable[RunVerdict]) -> RunVerdict:
+    """Merge verdicts: broken beats undecided beats held; nothing at all is undecided."""
+    found = set(verdicts)
+    for verdict in (RunVerdict.BROKEN, RunVerdict.UNDECIDED):
+        if verdict in found:
+            return verdict
+    return RunVerdict.HELD if found else RunVerdict.UNDECIDED
+
+
+def _judge(
+    name: str, statement: str, check: Check, evidence: Evidence, findings: Reconciliation
+) -> Invariant:
+    verdict, detail = _weigh(check, evidence, findings)
+    return Invariant(id=name, statement=statement, verdict=verdict, detail=detail)
+
+
+def _weigh(check: Check, evidence: Evidence, findings: Reconciliation) -> tuple[RunVerdict, str]:
+    if evidence.orders is None:
+        return RunVerdict.UNDECIDED, "the orders table was not read (no orders.csv)"
+    try:
+        finding = check(Case(evidence, findings, evidence.orders))
+    except Exception as error:  # noqa: BLE001 -- whatever it is, the other checks must still run
+        return RunVerdict.UNDECIDED, f"the check failed: {type(error).__name__}: {error}"
+    if finding.broken:
+        return RunVerdict.BROKEN, finding.broken
+    doubts = [*finding.doubts, *_general_doubts(evidence, findings)]
+    if doubts:
+        return RunVerdict.UNDECIDED, "; ".join(dict.fromkeys(doubts))
+    return RunVerdict.HELD, finding.held
+
+
+def _general_doubts(evidence: Evidence, findings: Reconciliation) -> list[str]:
+    """Say what keeps any invariant of this run from being called held."""
+    doubts = list(evidence.gaps)
+    if findings.repeated_ids:
+        doubts.append(f"{findings.repeated_ids} attempt ids occur more than once")
+    if evidence.run.settle is None:
+        doubts.append("it is not known whether the database had come to rest when it was read")
+    elif not evidence.is_settled:
+        still_open = len(evidence.run.settle.open_transactions)
+        why = f"{still_open} transactions were open" if still_open else "orders were being added"
+        doubts.append(f"the database had not come to rest when it was read: {why}")
+    return doubts

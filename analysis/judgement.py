@@ -1,0 +1,96 @@
+"""Judge a run from its files, and write the results beside them."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from analysis.clock import measure_clock
+from analysis.errors import EvidenceError
+from analysis.evidence import Evidence
+from analysis.findings import Method
+from analysis.hypotheses import score
+from analysis.invariants import judge_invariants
+from analysis.reconcile import reconcile
+from analysis.run import parse_before, parse_run
+from analysis.run_directory import RECONCILIATION_FILE, SUMMARY_FILE, RunDirectory
+from analysis.summary import (
+    RECONCILIATION_COLUMNS,
+    FailOn,
+    Judgement,
+    reconciliation_rows,
+    summarise,
+)
+from analysis.tables import ATTEMPTS, EVENTS, ORDERS, PRODUCTS, REQUESTS, Table
+from analysis.windows import find_exposure, find_windows
+
+ValueT = TypeVar("ValueT")
+
+
+def judge_run(
+    directory: RunDirectory, *, method: Method = Method.AUTO, fail_on: FailOn = FailOn.DATA
+) -> Judgement:
+    """Judge a run and write reconciliation.csv and summary.json.
+
+    EvidenceError if run.json or attempts.csv is missing, or one of the needed four unreadable.
+    """
+    judgement = judge(load_evidence(directory), method=method, fail_on=fail_on)
+    with directory.new_csv(RECONCILIATION_FILE, RECONCILIATION_COLUMNS) as put:
+        for row in reconciliation_rows(judgement.findings):
+            put(row)
+    directory.write_json(SUMMARY_FILE, summarise(judgement))
+    return judgement
+
+
+def judge(
+    evidence: Evidence, *, method: Method = Method.AUTO, fail_on: FailOn = FailOn.DATA
+) -> Judgement:
+    """Bring attempts and rows together, and draw everything from that."""
+    findings = reconcile(
+        evidence.attempts,
+        evidence.orders,
+        products=evidence.products,
+        settled=evidence.is_settled,
+        method=method,
+    )
+    invariants = judge_invariants(evidence, findings)
+    return Judgement(
+        evidence=evidence,
+        findings=findings,
+        invariants=invariants,
+        hypotheses=score(evidence.run.hypotheses, evidence, invariants),
+        windows=find_windows(evidence),
+        exposure=find_exposure(evidence),
+        clock=measure_clock(findings),
+        fail_on=fail_on,
+    )
+
+
+def load_evidence(directory: RunDirectory) -> Evidence:
+    """Read a run's files; what the verdict does not need may be missing or unreadable."""
+    notes: list[str] = []
+    content = directory.read_before()
+    return Evidence(
+        run=parse_run(directory.read_run()),
+        attempts=list(directory.read_table(ATTEMPTS)),
+        orders=_needed(directory, ORDERS, notes),
+        products=_needed(directory, PRODUCTS, notes),
+        requests=_helpful(lambda: list(directory.read_table(REQUESTS)), notes),
+        events=_helpful(lambda: list(directory.read_table(EVENTS)), notes),
+        before=parse_before(content) if content is not None else None,
+        notes=notes,
+    )
+
+
+def _needed(directory: RunDirectory, table: Table[ValueT], notes: list[str]) -> list[ValueT] | None:
+    """Read a table that the verdict needs: without it nothing is held, damaged it is an error."""
+    if not directory.has(table.file_name):
+        notes.append(f"there is no {table.file_name}: the database was not read after the run")
+        return None
+    return list(directory.read_table(table))
+
+
+def _helpful(load: Callable[[], list[ValueT]], notes: list[str]) -> list[ValueT] | None:
+    try:
+        return load()
+    except EvidenceError as error:
+        notes.append(str(error))
+        return None

@@ -1,0 +1,155 @@
+"""Which rows of the orders table bear whose keys: the index that `reconcile` judges from. Pure."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from analysis.records import Attempt, OrderRow, Outcome, Product
+
+CENT = Decimal("0.01")
+
+
+def is_same_money(one: Decimal | None, other: Decimal | None) -> bool:
+    """Whether two known amounts are the same to the cent."""
+    return one is not None and other is not None and abs(one - other) * 2 < CENT
+
+
+@dataclass(slots=True)
+class Prices:
+    """What each product costs."""
+
+    by_product: dict[int, Decimal]
+
+    @classmethod
+    def of(cls, products: Iterable[Product] | None) -> "Prices":
+        """Take the prices that are known."""
+        known = {each.id: each.price for each in products or () if each.price is not None}
+        return cls(known)
+
+    def total(self, product_id: int | None, quantity: int | None) -> Decimal | None:
+        """Price x quantity; None where either is unknown."""
+        price = self.by_product.get(product_id) if product_id is not None else None
+        return None if price is None or quantity is None else price * quantity
+
+
+def order_of(attempt: Attempt) -> str:
+    """Return what tells an attempt's order from others; one without a key is its own order."""
+    return attempt.order_key or f"attempt {attempt.attempt_id}"
+
+
+@dataclass(slots=True)
+class Attempts:
+    """The attempts of the run by id and by order, in an order of our own."""
+
+    all: list[Attempt]
+    by_id: dict[str, Attempt] = field(default_factory=dict)
+    by_order: dict[str, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
+    repeated_ids: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, attempts: Iterable[Attempt]) -> "Attempts":
+        """Index the attempts; the order they come in does not matter."""
+        index = cls(sorted(attempts, key=_attempt_order))
+        for attempt in index.all:
+            if attempt.attempt_id in index.by_id:
+                index.repeated_ids.add(attempt.attempt_id)
+            index.by_id.setdefault(attempt.attempt_id, attempt)
+            index.by_order[order_of(attempt)].append(attempt)
+        return index
+
+    def order_made_by(self, attempt_id: str) -> str | None:
+        """Return the order of a known attempt."""
+        attempt = self.by_id.get(attempt_id)
+        return order_of(attempt) if attempt else None
+
+    def is_acknowledged(self, order: str) -> bool:
+        """Whether any attempt at this order was acknowledged."""
+        return any(each.outcome is Outcome.ACKNOWLEDGED for each in self.by_order.get(order, ()))
+
+    def was_refused(self, order: str) -> bool:
+        """Whether every attempt at this order was told for certain that nothing was done."""
+        refused = (Outcome.REJECTED, Outcome.UNSENT)
+        return all(each.outcome in refused for each in self.by_order.get(order, ()))
+
+
+def _attempt_order(attempt: Attempt) -> tuple[object, ...]:
+    return (attempt.sent_at or 0, attempt.attempt_id, attempt.attempt_no, repr(attempt))
+
+
+def _row_order(row: OrderRow) -> tuple[object, ...]:
+    return (row.id, repr(row))
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """A row of the orders table and what is known of whose it is.
+
+    `orders` are the orders whose key it bears or that own it; `claimed_by` the order whose reply
+    named it, where that reply fits; `is_named` whether any reply named it.
+    """
+
+    record: OrderRow
+    orders: set[str]
+    is_keyed: bool
+    has_known_maker: bool
+    claimed_by: str | None = None
+    is_named: bool = False
+
+    def bears_key_of_another(self, order: str) -> bool:
+        """Whether its keys say that it is not this order's."""
+        return self.is_keyed and self.orders != {order}
+
+
+@dataclass(slots=True)
+class Rows:
+    """The rows of the orders table by id and by the keys that they bear."""
+
+    all: list[Row]
+    by_id: dict[int, list[Row]]
+    by_attempt: dict[str, list[Row]]
+    by_order: dict[str, list[Row]]
+
+    @classmethod
+    def of(cls, records: Sequence[OrderRow], attempts: Attempts, *, use_keys: bool) -> "Rows":
+        """Index the rows; with `use_keys` false as if the table had no key columns."""
+        rows = [
+            _row(each, attempts) if use_keys else _keyless(each)
+            for each in sorted(records, key=_row_order)
+        ]
+        index = cls(rows, defaultdict(list), defaultdict(list), defaultdict(list))
+        for row in rows:
+            index.by_id[row.record.id].append(row)
+            for order in row.orders:
+                index.by_order[order].append(row)
+            if row.has_known_maker:
+                index.by_attempt[row.record.attempt_id].append(row)
+        return index
+
+
+def _keyless(record: OrderRow) -> Row:
+    return Row(record=record, orders=set(), is_keyed=False, has_known_maker=False)
+
+
+def _row(record: OrderRow, attempts: Attempts) -> Row:
+    maker = attempts.order_made_by(record.attempt_id) if record.attempt_id else None
+    orders = {order for order in (record.order_key, maker) if order}
+    if record.attempt_id and not orders:
+        orders.add(f"unknown attempt {record.attempt_id}")
+    return Row(
+        record=record,
+        orders=orders,
+        is_keyed=bool(orders),
+        has_known_maker=maker is not None,
+    )
+
+
+def carries_keys(records: Iterable[OrderRow], attempts: Attempts) -> bool:
+    """Whether any row bears a key that an attempt of the run has sent.
+
+    Keys that are all unknown are not ours (a load balancer may put its own id in X-Request-Id).
+    """
+    return any(
+        row.attempt_id in attempts.by_id or (row.order_key and row.order_key in attempts.by_order)
+        for row in records
+    )

@@ -1,0 +1,309 @@
+"""The records that the parts of a run hand to each other, and the lines of a ledger.
+
+Pure types: no file is touched here. Times are integer microseconds since the Unix epoch, UTC.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from types import NoneType
+from typing import ClassVar
+
+from analysis.errors import TornLine
+
+__all__ = [
+    "Attempt",
+    "AttemptEnded",
+    "AttemptSent",
+    "Event",
+    "LedgerClosed",
+    "LedgerLine",
+    "LedgerOpened",
+    "OrderRow",
+    "Outcome",
+    "Product",
+    "Request",
+    "RequestDone",
+    "RunVerdict",
+    "TornLine",
+    "Verdict",
+    "format_time",
+    "parse_line",
+    "parse_time",
+]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+def format_time(at: int) -> str:
+    """RFC 3339 in UTC with six digits and `Z`, from microseconds since the epoch."""
+    moment = _EPOCH + timedelta(microseconds=at)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f").rjust(26, "0") + "Z"
+
+
+def parse_time(text: str) -> int:
+    """Microseconds since the epoch; ValueError unless `text` is RFC 3339 with an offset."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        message = f"the time {text!r} has no offset; it should end in Z"
+        raise ValueError(message)
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+class Outcome(StrEnum):
+    """What the client knows when an attempt has ended."""
+
+    ACKNOWLEDGED = "acknowledged"
+    REJECTED = "rejected"
+    UNSENT = "unsent"
+    INDETERMINATE = "indeterminate"
+
+
+class Verdict(StrEnum):
+    """What the orders table says about an attempt, or (the last two) about a row."""
+
+    CONFIRMED = "confirmed"
+    LOST = "lost"
+    ALTERED = "altered"
+    CLEAN = "clean"
+    CONTRADICTED = "contradicted"
+    COMMITTED = "committed"
+    ABSENT = "absent"
+    POSSIBLE = "possible"
+    DUPLICATE = "duplicate"
+    UNEXPECTED = "unexpected"
+
+
+class RunVerdict(StrEnum):
+    """The verdict of a run, an invariant or a hypothesis."""
+
+    HELD = "held"
+    UNDECIDED = "undecided"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One HTTP request for an order: a row of attempts.csv."""
+
+    attempt_id: str
+    order_key: str
+    attempt_no: int
+    user_id: str
+    process_id: str
+    product_id: int
+    quantity: int
+    due_at: int | None
+    sent_at: int | None
+    ended_at: int | None
+    outcome: Outcome
+    http_status: int | None
+    error: str
+    order_id: int | None
+    served_by: str
+    trace_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Any HTTP request, orders included: a row of requests.csv."""
+
+    process_id: str
+    user_id: str
+    name: str
+    method: str
+    due_at: int | None
+    sent_at: int | None
+    ended_at: int | None
+    http_status: int | None
+    error: str
+    bytes: int | None
+    served_by: str
+    attempt_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRow:
+    """A row of the orders table made since the first snapshot: a row of orders.csv.
+
+    What a shop left NULL is None: a broken shop's table is evidence too.
+    """
+
+    id: int
+    product_id: int | None
+    quantity: int | None
+    total: Decimal | None
+    status: str
+    created_at: int | None
+    order_key: str
+    attempt_id: str
+    served_by: str
+    committed_at: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """A product before and after the run: a row of products.csv."""
+
+    id: int
+    name: str
+    price: Decimal | None
+    stock_before: int | None
+    stock_after: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened around the load: a row of events.csv."""
+
+    at: int
+    source: str
+    subject: str
+    event: str
+    detail: str
+
+
+class _Line:
+    """A ledger line: a JSON array of its tag and its fields in order, ended by a newline."""
+
+    __slots__: tuple[str, ...] = ()
+    tag: ClassVar[str]
+    types: ClassVar[tuple[tuple[type, ...], ...]]
+
+    def to_line(self) -> bytes:
+        """Return the whole line, to be written by one os.write."""
+        values = [getattr(self, name) for name in self.__slots__]  # the fields of a dataclass
+        return (_encode([self.tag, *values]) + "\n").encode("ascii")
+
+
+_TEXT = (str,)
+_WHOLE = (int,)
+_MAYBE_WHOLE = (int, NoneType)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerOpened(_Line):
+    """The first line of a ledger: whose it is. `about` holds pid, host and the like."""
+
+    tag: ClassVar[str] = "ledger"
+    types: ClassVar[tuple[tuple[type, ...], ...]] = (_WHOLE, _TEXT, _WHOLE, (dict,))
+
+    version: int = 1
+    process_id: str
+    at: int
+    about: Mapping[str, str | int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptSent(_Line):
+    """An attempt is about to be sent; this line leaves the process before its first byte."""
+
+    tag: ClassVar[str] = "sent"
+    types: ClassVar[tuple[tuple[type, ...], ...]] = (
+        *(_TEXT, _TEXT, _WHOLE, _TEXT, _WHOLE, _WHOLE),
+        *(_MAYBE_WHOLE, _WHOLE, _TEXT),
+    )
+
+    attempt_id: str
+    order_key: str
+    attempt_no: int
+    user_id: str
+    product_id: int
+    quantity: int
+    due_at: int | None
+    sent_at: int
+    trace_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEnded(_Line):
+    """What the client knows now that an attempt has ended."""
+
+    tag: ClassVar[str] = "ended"
+    types: ClassVar[tuple[tuple[type, ...], ...]] = (
+        *(_TEXT, _WHOLE, _TEXT, _MAYBE_WHOLE, _TEXT),
+        *(_MAYBE_WHOLE, _TEXT, _MAYBE_WHOLE),
+    )
+
+    attempt_id: str
+    ended_at: int
+    outcome: Outcome
+    http_status: int | None
+    error: str
+    order_id: int | None
+    served_by: str
+    bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestDone(_Line):
+    """A request that was not an order has ended."""
+
+    tag: ClassVar[str] = "request"
+    types: ClassVar[tuple[tuple[type, ...], ...]] = (
+        *(_TEXT, _TEXT, _TEXT, _MAYBE_WHOLE, _MAYBE_WHOLE, _MAYBE_WHOLE),
+        *(_MAYBE_WHOLE, _TEXT, _MAYBE_WHOLE, _TEXT),
+    )
+
+    user_id: str
+    name: str
+    method: str
+    due_at: int | None
+    sent_at: int | None
+    ended_at: int | None
+    http_status: int | None
+    error: str
+    bytes: int | None
+    served_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerClosed(_Line):
+    """The last line of a ledger that was closed properly."""
+
+    tag: ClassVar[str] = "closed"
+    types: ClassVar[tuple[tuple[type, ...], ...]] = (_WHOLE,)
+
+    at: int
+
+
+LedgerLine = LedgerOpened | AttemptSent | AttemptEnded | RequestDone | LedgerClosed
+
+_LINES: dict[str, type[LedgerLine]] = {
+    line.tag: line for line in (LedgerOpened, AttemptSent, AttemptEnded, RequestDone, LedgerClosed)
+}
+
+
+def parse_line(line: bytes) -> LedgerLine:
+    """Return the record of one line; TornLine on anything that is not one whole line."""
+    if line.find(b"\n") != len(line) - 1 or not line:
+        message = "not one line with its end"
+        raise TornLine(message)
+    try:
+        values = json.loads(line)
+        tag, *rest = values
+        kind = _LINES[tag]
+        return _build(kind, rest)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        message = f"not a line of a ledger: {error}"
+        raise TornLine(message) from error
+
+
+def _build(kind: type[LedgerLine], values: list[object]) -> LedgerLine:
+    if len(values) != len(kind.types):
+        message = f"{kind.tag!r} has {len(values)} fields instead of {len(kind.types)}"
+        raise ValueError(message)
+    for value, allowed in zip(values, kind.types, strict=True):
+        if isinstance(value, bool) or not isinstance(value, allowed):
+            message = f"{kind.tag!r} has {value!r} in it"
+            raise TypeError(message)
+    record = dict(zip((each.name for each in fields(kind)), values, strict=True))
+    if kind is AttemptEnded:
+        record["outcome"] = Outcome(str(record["outcome"]))
+    return kind(**record)  # type: ignore[arg-type]

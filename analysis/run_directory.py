@@ -1,0 +1,274 @@
+"""A run's directory: the one module of `analysis` that reads and writes files."""
+
+import csv
+import fcntl
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TextIO, TypeVar
+
+from analysis.errors import EvidenceError
+from analysis.records import Event, format_time
+from analysis.tables import EVENTS, Table
+
+__all__ = [
+    "BEFORE_FILE",
+    "RECONCILIATION_FILE",
+    "SUMMARY_FILE",
+    "EvidenceError",  # what the methods raise, for those who may import nothing else of ours
+    "RunDirectory",
+]
+
+RUN_FILE = "run.json"
+BEFORE_FILE = "snapshot_before.json"
+LEDGER_FOLDER = "ledger"
+RECONCILIATION_FILE = "reconciliation.csv"
+SUMMARY_FILE = "summary.json"
+LATEST = "latest"
+
+RecordT = TypeVar("RecordT")
+
+
+class RunDirectory:
+    """The files of one run, by name and by record. Times and money are as in `records`."""
+
+    def __init__(self, path: Path | str) -> None:
+        """Open an existing run's directory; EvidenceError if there is none."""
+        self.path = Path(path).resolve()
+        if not self.path.is_dir():
+            message = f"{path}: no such run directory; runs are the folders under runs/"
+            raise EvidenceError(message)
+
+    @property
+    def run_id(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @classmethod
+    def create(
+        cls, *, root: Path, experiment: str, at: int, path: Path | None = None
+    ) -> "RunDirectory":
+        """Make the directory of a new run and point `root`/latest at it.
+
+        It is `root`/<UTC time>-<experiment>, with -2, -3 ... where that exists, or `path`, which
+        must not hold a run yet (EvidenceError). `at` is in microseconds.
+        """
+        if path is None:
+            made = _make_next(root, f"{_compact_time(at)}-{_as_file_name(experiment)}")
+        else:
+            made = _make_empty(path)
+        run = cls(made)
+        (run.path / LEDGER_FOLDER).mkdir()
+        _append(run.path / EVENTS.file_name, _csv_line(list(EVENTS.columns)))
+        _point(root / LATEST, run.path)
+        return run
+
+    # --- the ledger ---
+
+    def ledger_file(self, process_id: str) -> Path:
+        """Where a Locust process writes its ledger."""
+        if not process_id or process_id != _as_file_name(process_id):
+            message = f"{process_id!r} cannot name a ledger; use letters, digits, dots and dashes"
+            raise ValueError(message)
+        return self.path / LEDGER_FOLDER / f"{process_id}.jsonl"
+
+    def ledger_files(self) -> list[Path]:
+        """Return every ledger of the run, in the order of their names."""
+        return sorted((self.path / LEDGER_FOLDER).glob("*.jsonl"))
+
+    def read_lines(self, ledger: Path) -> Iterator[bytes]:
+        """Yield the lines of a ledger as they stand, ends included."""
+        with ledger.open("rb") as lines:
+            yield from lines
+
+    # --- run.json and the first snapshot ---
+
+    def read_run(self) -> dict[str, Any]:
+        """Return run.json; EvidenceError if it is missing or unreadable."""
+        return self._read_json(RUN_FILE, "it is what a run writes first")
+
+    def update_run(self, **changes: object) -> None:
+        """Set fields of run.json, leaving the others; it is made if missing. Atomic."""
+        with _locked(self.path):
+            run = self.read_run() if self.has(RUN_FILE) else {"run_id": self.run_id}
+            self.write_json(RUN_FILE, {**run, **changes})
+
+    def read_before(self) -> dict[str, Any] | None:
+        """Return the snapshot taken before the run; None if there is none."""
+        return self._read_json(BEFORE_FILE, "") if self.has(BEFORE_FILE) else None
+
+    def write_before(self, snapshot: Mapping[str, object]) -> None:
+        """Store the snapshot taken before the run."""
+        self.write_json(BEFORE_FILE, snapshot)
+
+    # --- events.csv ---
+
+    def append_event(self, event: Event) -> None:
+        """Add a row to events.csv by one write, safe against other writers and a sudden end."""
+        path = self.path / EVENTS.file_name
+        header = b"" if path.exists() else _csv_line(list(EVENTS.columns))
+        _append(path, header + _csv_line(EVENTS.cells(event)))
+
+    # --- tables and results ---
+
+    def has(self, file_name: str) -> bool:
+        """Whether the run has this file."""
+        return (self.path / file_name).is_file()
+
+    def read_table(self, table: Table[RecordT]) -> Iterator[RecordT]:
+        """Yield a table's records one by one; EvidenceError names the file, line and cell."""
+        path = self.path / table.file_name
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                yield from _records(table, file)
+        except FileNotFoundError as error:
+            message = f"{path} is missing; `python -m analysis finish {self.path}` may make it"
+            raise EvidenceError(message) from error
+        except UnicodeDecodeError as error:
+            message = f"{path} is not UTF-8 (byte {error.start}); restore it as the run wrote it"
+            raise EvidenceError(message) from error
+        except OSError as error:
+            message = f"{path} cannot be read: {error.strerror}"
+            raise EvidenceError(message) from error
+
+    @contextmanager
+    def new_table(self, table: Table[RecordT]) -> Iterator[Callable[[RecordT], object]]:
+        """Give a function that adds a record; the file appears, whole, when the block ends."""
+        with self.new_csv(table.file_name, list(table.columns)) as put_cells:
+            yield lambda record: put_cells(table.cells(record))
+
+    @contextmanager
+    def new_csv(self, file_name: str, header: list[str]) -> Iterator[Callable[[list[str]], object]]:
+        """Give a function that adds a row; the file appears, whole, when the block ends."""
+        with self._new_file(file_name) as file:
+            rows = csv.writer(file)
+            rows.writerow(header)
+            yield rows.writerow
+
+    def write_json(self, file_name: str, content: Mapping[str, object]) -> None:
+        """Write a JSON file in one step: readers see the old or the new one, never a part."""
+        with self._new_file(file_name) as file:
+            json.dump(content, file, indent=2, ensure_ascii=False, allow_nan=False)
+            file.write("\n")
+
+    def _read_json(self, file_name: str, hint: str) -> dict[str, Any]:
+        path = self.path / file_name
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            message = f"{path} is missing; {hint}"
+            raise EvidenceError(message) from error
+        except (OSError, ValueError, RecursionError) as error:
+            message = f"{path} cannot be read as JSON: {error}; restore it as the run wrote it"
+            raise EvidenceError(message) from error
+        if not isinstance(content, dict):
+            message = f"{path} holds no JSON object; restore it as the run wrote it"
+            raise EvidenceError(message)
+        return content
+
+    @contextmanager
+    def _new_file(self, file_name: str) -> Iterator[TextIO]:
+        path = self.path / file_name
+        beside = path.with_name(f".{file_name}.{os.getpid()}.part")
+        try:
+            # A string that is not valid Unicode must not stop the rest from being written.
+            with beside.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def _records(table: Table[RecordT], file: TextIO) -> Iterator[RecordT]:
+    rows = csv.reader(file, strict=True)
+    try:
+        read = table.reader(next(rows, []))
+        for cells in rows:
+            if cells:  # a blank line is no row
+                yield read(cells)
+    except (ValueError, csv.Error) as error:
+        if isinstance(error, UnicodeDecodeError):
+            raise
+        message = f"{file.name}, line {rows.line_num}: {error}"
+        raise EvidenceError(message) from error
+
+
+def _csv_line(cells: list[str]) -> bytes:
+    parts: list[str] = []
+    csv.writer(_Collector(parts)).writerow(cells)
+    return "".join(parts).encode("utf-8", errors="backslashreplace")
+
+
+class _Collector:
+    """The least a csv.writer needs to write to."""
+
+    def __init__(self, parts: list[str]) -> None:
+        self.write = parts.append
+
+
+def _append(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(descriptor, content)
+    finally:
+        os.close(descriptor)
+
+
+def _compact_time(at: int) -> str:
+    """20261123T151530Z."""
+    return re.sub(r"\.\d+|[-:]", "", format_time(at))
+
+
+def _as_file_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).lstrip(".-")
+
+
+def _make_next(root: Path, name: str) -> Path:
+    root.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        path = root / (name if number == 1 else f"{name}-{number}")
+        with suppress(FileExistsError):
+            path.mkdir()
+            return path
+        number += 1
+
+
+def _make_empty(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    taken = [name for name in (RUN_FILE, LEDGER_FOLDER, EVENTS.file_name) if (path / name).exists()]
+    if taken:
+        message = f"{path} holds a run already ({', '.join(taken)}); name another directory"
+        raise EvidenceError(message)
+    return path
+
+
+def _point(link: Path, target: Path) -> None:
+    """Make or move a symbolic link in one step."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if link.exists() and not link.is_symlink():
+        message = f"{link} is not a link to the newest run; move it away"
+        raise EvidenceError(message)
+    beside = link.with_name(f".{link.name}.{os.getpid()}")
+    beside.unlink(missing_ok=True)
+    inside = target.parent == link.parent.resolve()
+    beside.symlink_to(target.name if inside else target)
+    beside.replace(link)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other processes of the run out while a file is read, changed and written."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        # Closing would do it too, but gevent puts closing off, and the next update would wait.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)

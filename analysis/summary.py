@@ -1,0 +1,214 @@
+"""The results of a run in the form of the contract: summary.json and reconciliation.csv. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from analysis.clock import Clock
+from analysis.evidence import Evidence
+from analysis.findings import AttemptFinding, Reconciliation, RowFinding
+from analysis.hypotheses import Hypothesis
+from analysis.invariants import Invariant, worst
+from analysis.records import Attempt, Outcome, RunVerdict, Verdict, format_time
+from analysis.windows import Exposure, Window, Windows
+
+RECONCILIATION_COLUMNS = [
+    *("kind", "attempt_id", "order_key", "order_id", "product_id", "quantity"),
+    *("outcome", "http_status", "error", "verdict", "evidence", "candidates"),
+]
+_FIRST_SERVER_ERROR = 500
+
+
+class FailOn(StrEnum):
+    """What makes a run's exit code other than 0."""
+
+    DATA = "data"
+    HYPOTHESIS = "hypothesis"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """Everything that was found out about a run."""
+
+    evidence: Evidence
+    findings: Reconciliation
+    invariants: list[Invariant]
+    hypotheses: list[Hypothesis]
+    windows: Windows
+    exposure: Exposure
+    clock: Clock
+    fail_on: FailOn = FailOn.DATA
+
+    @property
+    def verdict(self) -> RunVerdict:
+        """The run's verdict: that of its worst invariant."""
+        return worst(each.verdict for each in self.invariants)
+
+    @property
+    def exit_code(self) -> int:
+        """0 held, 1 broken, 2 undecided, of what the run is to fail on."""
+        if self.fail_on is FailOn.NEVER:
+            return 0
+        verdicts = [self.verdict]
+        if self.fail_on is FailOn.HYPOTHESIS:
+            verdicts += [each.verdict for each in self.hypotheses]
+        return {RunVerdict.HELD: 0, RunVerdict.BROKEN: 1, RunVerdict.UNDECIDED: 2}[worst(verdicts)]
+
+    @property
+    def indeterminate_by_cause(self) -> dict[str, int]:
+        """How many attempts ended without a definite answer, by what the client saw."""
+        return _by_cause(
+            each.attempt
+            for each in self.findings.attempts
+            if each.attempt.outcome is Outcome.INDETERMINATE
+        )
+
+    @property
+    def committed_by_cause(self) -> dict[str, int]:
+        """How many of those are in the table."""
+        return _by_cause(
+            each.attempt for each in self.findings.attempts if each.verdict is Verdict.COMMITTED
+        )
+
+    def count_outcome(self, outcome: Outcome) -> int:
+        """Return how many attempts ended so."""
+        return sum(each.attempt.outcome is outcome for each in self.findings.attempts)
+
+
+def cause_of(attempt: Attempt) -> str:
+    """Return why an attempt is indeterminate: the status of a 5xx, else the client's error."""
+    status = attempt.http_status
+    if status is not None and status >= _FIRST_SERVER_ERROR:
+        return str(status)
+    return attempt.error or (str(status) if status is not None else "unknown")
+
+
+def _by_cause(attempts: Iterable[Attempt]) -> dict[str, int]:
+    return dict(sorted(Counter(map(cause_of, attempts)).items()))
+
+
+def summarise(judgement: Judgement) -> dict[str, object]:
+    """Return summary.json's content, as the contract has it."""
+    evidence = judgement.evidence
+    settle = evidence.run.settle
+    return {
+        "run_id": evidence.run.run_id,
+        "verdict": judgement.verdict.value,
+        "exit_code": judgement.exit_code,
+        "attempts": _attempts(judgement),
+        "indeterminate_by_cause": judgement.indeterminate_by_cause,
+        "orders": _orders(judgement.findings),
+        "committed_by_cause": judgement.committed_by_cause,
+        "unacknowledged_orders": _unacknowledged(judgement.findings),
+        "method": judgement.findings.method.value,
+        "invariants": [
+            {
+                "id": each.id,
+                "statement": each.statement,
+                "verdict": each.verdict.value,
+                "detail": each.detail,
+            }
+            for each in judgement.invariants
+        ],
+        "hypotheses": [
+            {
+                "id": each.id,
+                "statement": each.statement,
+                "verdict": each.verdict.value,
+                "measured": each.measured,
+                "tolerated": each.tolerated,
+            }
+            for each in judgement.hypotheses
+        ],
+        "fault": _fault(evidence),
+        "exposure": {
+            "orders_in_flight_at_fault": judgement.exposure.orders_in_flight_at_fault,
+            "on_victim": judgement.exposure.on_victim,
+        },
+        "windows": {
+            "client": _window(judgement.windows.client),
+            "load_balancer": _window(judgement.windows.load_balancer),
+            "autoscaling": _window(judgement.windows.autoscaling),
+        },
+        "clock": {"offset_s": judgement.clock.offset_s, "error_s": judgement.clock.error_s},
+        "settle": settle.as_json() if settle else None,
+    }
+
+
+def _attempts(judgement: Judgement) -> dict[str, int]:
+    outcomes = [
+        *(Outcome.ACKNOWLEDGED, Outcome.REJECTED),
+        *(Outcome.INDETERMINATE, Outcome.UNSENT),
+    ]
+    counts = {outcome.value: judgement.count_outcome(outcome) for outcome in outcomes}
+    return {"total": len(judgement.findings.attempts), **counts}
+
+
+def _orders(findings: Reconciliation) -> dict[str, int | None]:
+    """Counts are null where the orders table was not read: 0 lost would be a lie."""
+    counts: dict[str, int | None] = {"rows": findings.row_count}
+    for verdict in Verdict:
+        is_known = findings.row_count is not None or verdict is Verdict.POSSIBLE
+        counts[verdict.value] = findings.count(verdict) if is_known else None
+    return counts
+
+
+def _unacknowledged(findings: Reconciliation) -> dict[str, object] | None:
+    found = findings.unacknowledged
+    if found is None:
+        return None
+    return {"count": found.count, "pieces": found.pieces, "value": format(found.value, "f")}
+
+
+def _fault(evidence: Evidence) -> dict[str, object] | None:
+    fault = evidence.run.fault
+    if fault is None:
+        return None
+    return {
+        "experiment_id": fault.experiment_id,
+        "action": fault.action,
+        "targets": list(fault.targets),
+        "started_at": format_time(fault.started_at) if fault.started_at is not None else None,
+        "ended_at": format_time(fault.ended_at) if fault.ended_at is not None else None,
+    }
+
+
+def _window(window: Window | None) -> dict[str, object] | None:
+    return window.as_json() if window else None
+
+
+def reconciliation_rows(findings: Reconciliation) -> Iterator[list[str]]:
+    """Yield the rows of reconciliation.csv: every attempt, then every row that is wrong."""
+    for attempt in findings.attempts:
+        yield _attempt_row(attempt)
+    for row in findings.rows:
+        yield _wrong_row(row)
+
+
+def _attempt_row(finding: AttemptFinding) -> list[str]:
+    attempt = finding.attempt
+    order_id = attempt.order_id
+    if order_id is None and finding.row is not None:
+        order_id = finding.row.id
+    return [
+        *("attempt", attempt.attempt_id, attempt.order_key, _text(order_id)),
+        *(str(attempt.product_id), str(attempt.quantity), attempt.outcome.value),
+        *(_text(attempt.http_status), attempt.error, finding.verdict or ""),
+        *(finding.evidence.value, str(finding.candidates)),
+    ]
+
+
+def _wrong_row(finding: RowFinding) -> list[str]:
+    row = finding.row
+    evidence = "key" if row.attempt_id or row.order_key else "none"
+    return [
+        *("row", row.attempt_id, row.order_key, str(row.id)),
+        *(_text(row.product_id), _text(row.quantity), "", "", ""),
+        *(finding.verdict.value, evidence, ""),
+    ]
+
+
+def _text(value: int | None) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,196 @@
+"""The CSV tables of a run: which columns each has and how a cell is read and written.
+
+Pure: from cells to records and back. Files are opened in `run_directory`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Generic, TypeVar
+
+from analysis.records import (
+    Attempt,
+    Event,
+    OrderRow,
+    Outcome,
+    Product,
+    Request,
+    format_time,
+    parse_time,
+)
+
+_SHOWN_CHARACTERS = 60
+
+
+def _parse_whole(text: str) -> int:
+    if not (text.isascii() and text.removeprefix("-").isdigit()):
+        message = "not a whole number"
+        raise ValueError(message)
+    return int(text)
+
+
+def _parse_money(text: str) -> Decimal:
+    try:
+        money = Decimal(text)
+    except InvalidOperation as error:
+        message = "not an amount of money"
+        raise ValueError(message) from error
+    if not money.is_finite():
+        message = "not an amount of money"
+        raise ValueError(message)
+    return money
+
+
+def _render_money(amount: Decimal) -> str:
+    return format(amount, "f") if amount.is_finite() else ""  # PostgreSQL knows NaN
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """How one kind of cell is read and written; an unknown value is empty."""
+
+    parse: Callable[[str], object]
+    render: Callable[[object], str] = str
+    is_optional: bool = False
+
+    def read(self, text: str) -> object:
+        """Return the cell's value; ValueError says what is wrong with it."""
+        if self.is_optional and text == "":
+            return None
+        return self.parse(text)
+
+    def write(self, value: object) -> str:
+        """Return the cell's text."""
+        return "" if value is None else self.render(value)
+
+
+TEXT = Cell(str)
+WHOLE = Cell(_parse_whole)
+MAYBE_WHOLE = Cell(_parse_whole, is_optional=True)
+TIME = Cell(parse_time, format_time)  # type: ignore[arg-type]
+MAYBE_TIME = Cell(TIME.parse, TIME.render, is_optional=True)
+MAYBE_MONEY = Cell(_parse_money, _render_money, is_optional=True)  # type: ignore[arg-type]
+OUTCOME = Cell(Outcome)
+
+RecordT = TypeVar("RecordT")
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Generic[RecordT]):
+    """A CSV file of the run directory and the record each of its rows is."""
+
+    file_name: str
+    record: Callable[..., RecordT]
+    columns: Mapping[str, Cell]
+
+    def reader(self, header: Sequence[str]) -> Callable[[Sequence[str]], RecordT]:
+        """Return what turns one row under this header into its record; both raise ValueError."""
+        missing = [name for name in self.columns if name not in header]
+        if missing:
+            message = f"its header lacks {', '.join(missing)}"
+            raise ValueError(message)
+        twice = sorted({name for name in header if header.count(name) > 1})
+        if twice:
+            message = f"its header names {', '.join(twice)} twice"
+            raise ValueError(message)
+        places = [(name, header.index(name), cell) for name, cell in self.columns.items()]
+
+        def read(cells: Sequence[str]) -> RecordT:
+            if len(cells) != len(header):
+                message = f"it has {len(cells)} cells under a header of {len(header)}"
+                raise ValueError(message)
+            values = {name: _read(cell, name, cells[place]) for name, place, cell in places}
+            return self.record(**values)
+
+        return read
+
+    def cells(self, record: RecordT) -> list[str]:
+        """Return a record's cells in the order of the columns."""
+        return [cell.write(getattr(record, name)) for name, cell in self.columns.items()]
+
+
+def _read(cell: Cell, name: str, text: str) -> object:
+    try:
+        return cell.read(text)
+    except ValueError as error:
+        shown = text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
+        message = f"its {name} is {shown!r}: {error}"
+        raise ValueError(message) from error
+
+
+ATTEMPTS = Table(
+    "attempts.csv",
+    Attempt,
+    {
+        "attempt_id": TEXT,
+        "order_key": TEXT,
+        "attempt_no": WHOLE,
+        "user_id": TEXT,
+        "process_id": TEXT,
+        "product_id": WHOLE,
+        "quantity": WHOLE,
+        "due_at": MAYBE_TIME,
+        "sent_at": MAYBE_TIME,
+        "ended_at": MAYBE_TIME,
+        "outcome": OUTCOME,
+        "http_status": MAYBE_WHOLE,
+        "error": TEXT,
+        "order_id": MAYBE_WHOLE,
+        "served_by": TEXT,
+        "trace_id": TEXT,
+    },
+)
+
+REQUESTS = Table(
+    "requests.csv",
+    Request,
+    {
+        "process_id": TEXT,
+        "user_id": TEXT,
+        "name": TEXT,
+        "method": TEXT,
+        "due_at": MAYBE_TIME,
+        "sent_at": MAYBE_TIME,
+        "ended_at": MAYBE_TIME,
+        "http_status": MAYBE_WHOLE,
+        "error": TEXT,
+        "bytes": MAYBE_WHOLE,
+        "served_by": TEXT,
+        "attempt_id": TEXT,
+    },
+)
+
+ORDERS = Table(
+    "orders.csv",
+    OrderRow,
+    {
+        "id": WHOLE,
+        "product_id": MAYBE_WHOLE,
+        "quantity": MAYBE_WHOLE,
+        "total": MAYBE_MONEY,
+        "status": TEXT,
+        "created_at": MAYBE_TIME,
+        "order_key": TEXT,
+        "attempt_id": TEXT,
+        "served_by": TEXT,
+        "committed_at": MAYBE_TIME,
+    },
+)
+
+PRODUCTS = Table(
+    "products.csv",
+    Product,
+    {
+        "id": WHOLE,
+        "name": TEXT,
+        "price": MAYBE_MONEY,
+        "stock_before": MAYBE_WHOLE,
+        "stock_after": MAYBE_WHOLE,
+    },
+)
+
+EVENTS = Table(
+    "events.csv",
+    Event,
+    {"at": TIME, "source": TEXT, "subject": TEXT, "event": TEXT, "detail": TEXT},
+)

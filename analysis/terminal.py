@@ -1,0 +1,247 @@
+"""A judgement as people see it on the terminal. What others wrote is shown, never obeyed."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from analysis.hypotheses import Hypothesis
+from analysis.records import Outcome, RunVerdict, Verdict, format_time
+from analysis.run import HealthCheck
+from analysis.summary import Judgement, cause_of
+from analysis.windows import Window
+
+_MARKS = {RunVerdict.HELD: "✓", RunVerdict.UNDECIDED: "?", RunVerdict.BROKEN: "✗"}
+_STYLES = {RunVerdict.HELD: "green", RunVerdict.UNDECIDED: "yellow", RunVerdict.BROKEN: "bold red"}
+_SHOULD_BE_NONE = {
+    *(Verdict.LOST, Verdict.ALTERED, Verdict.CONTRADICTED),
+    *(Verdict.DUPLICATE, Verdict.UNEXPECTED),
+}
+_VERDICTS_OF = {
+    Outcome.ACKNOWLEDGED: (Verdict.CONFIRMED, Verdict.LOST, Verdict.ALTERED),
+    Outcome.REJECTED: (Verdict.CLEAN, Verdict.CONTRADICTED),
+    Outcome.UNSENT: (Verdict.CLEAN, Verdict.CONTRADICTED),
+    Outcome.INDETERMINATE: (Verdict.COMMITTED, Verdict.ABSENT, Verdict.POSSIBLE),
+}
+_BROKEN_IN_WORDS = {
+    Verdict.LOST: ("order", "told to its customer as placed, not in the table"),
+    Verdict.ALTERED: ("order", "in the table other than its customer was told"),
+    Verdict.CONTRADICTED: ("order", "refused, and in the table all the same"),
+    Verdict.DUPLICATE: ("row", "the second of one order"),
+    Verdict.UNEXPECTED: ("row", "ordered by nobody"),
+}
+
+
+def render(judgement: Judgement, console: Console, *, directory: Path) -> None:
+    """Print the verdict and everything that it rests on."""
+    console.print(_panel(judgement))
+    for title, part in _parts(judgement):
+        console.print(Text(title, style="bold"))
+        console.print(Padding(part, (0, 0, 1, 1), expand=False))
+    for note in _notes(judgement):
+        console.print(Text(f"note: {safe(note)}", style="yellow"))
+    files = "reconciliation.csv holds every attempt, summary.json the numbers above"
+    console.print(Text(safe(str(directory)), style="bold"), soft_wrap=True)
+    console.print(Text(f"  {files}", style="dim"))
+
+
+def safe(text: str) -> str:
+    """Return text with everything that could steer a terminal made visible."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
+
+def _parts(judgement: Judgement) -> Iterable[tuple[str, RenderableType]]:
+    yield "What customers were told, and what the orders table holds", _outcomes(judgement)
+    if judgement.indeterminate_by_cause:
+        yield "Attempts without a definite answer, by cause", _causes(judgement)
+    yield "How long it was felt", _windows(judgement)
+    if judgement.hypotheses:
+        yield "What we believed", _hypotheses(judgement.hypotheses)
+    yield "What must always hold", _invariants(judgement)
+
+
+# --- the verdict in words ---
+
+
+def _panel(judgement: Judgement) -> Panel:
+    verdict = judgement.verdict
+    run = judgement.evidence.run
+    head = Text(f"{_MARKS[verdict]} {verdict.value.upper()}", style=_STYLES[verdict])
+    head.append(f"  {_sentence(judgement)}", style="default")
+    lines = [head, *(Text(line) for line in _for_customers(judgement))]
+    if run.interrupted:
+        lines.append(Text("The run was interrupted; this is what it had recorded.", style="yellow"))
+    title = Text(safe(run.run_id))
+    return Panel(Group(*lines), title=title, title_align="left", border_style=_STYLES[verdict])
+
+
+def _sentence(judgement: Judgement) -> str:
+    of_verdict = [each for each in judgement.invariants if each.verdict is judgement.verdict]
+    named = ", ".join(each.id for each in of_verdict)
+    match judgement.verdict:
+        case RunVerdict.HELD:
+            count = judgement.count_outcome(Outcome.ACKNOWLEDGED)
+            return f"All {count} acknowledged orders are in the table, once and as they were sent."
+        case RunVerdict.BROKEN:
+            return f"The shop broke its word: {named}."
+        case RunVerdict.UNDECIDED:
+            reason = of_verdict[0].detail if of_verdict else "nothing was judged"
+            return safe(f"Nothing is proven wrong, and not all is proven right: {reason}.")
+
+
+def _for_customers(judgement: Judgement) -> Iterable[str]:
+    findings = judgement.findings
+    for verdict, (noun, words) in _BROKEN_IN_WORDS.items():
+        if count := findings.count(verdict):
+            yield f"{_number(count, noun)}: {words}."
+    hidden = findings.unacknowledged
+    if hidden is None:
+        return
+    if hidden.count:
+        told = "whose customers were told that it failed, or nothing, is"
+        if hidden.count > 1:
+            told = "whose customers were told that they failed, or nothing, are"
+        goods = f"{_number(hidden.pieces, 'piece')}, {hidden.value:.2f} in goods"
+        yield f"{_number(hidden.count, 'order')}, {told} in the table: {goods}."
+    elif judgement.count_outcome(Outcome.INDETERMINATE) and not findings.count(Verdict.POSSIBLE):
+        yield "No order is in the table without its customer knowing."
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+# --- tables ---
+
+
+def _grid(*columns: str, right: Sequence[str] = ()) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", show_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left")
+    return table
+
+
+def _outcomes(judgement: Judgement) -> Table:
+    findings = judgement.findings
+    table = _grid("outcome", "attempts", "in the orders table", right=["attempts"])
+    for outcome, verdicts in _VERDICTS_OF.items():
+        of_outcome = [each for each in findings.attempts if each.attempt.outcome is outcome]
+        counts = {
+            verdict: sum(each.verdict is verdict for each in of_outcome) for verdict in verdicts
+        }
+        is_read = findings.row_count is not None or outcome is Outcome.INDETERMINATE
+        said = _counts(counts) if is_read and of_outcome else Text("–", style="dim")
+        table.add_row(outcome.value, str(len(of_outcome)), said)
+    table.add_section()
+    extra = {each: findings.count(each) for each in (Verdict.DUPLICATE, Verdict.UNEXPECTED)}
+    rows = findings.row_count
+    said = Text("not read", style="yellow") if rows is None else _counts(extra)
+    table.add_row("rows made in the run", "–" if rows is None else str(rows), said)
+    return table
+
+
+def _counts(counts: dict[Verdict, int]) -> Text:
+    parts = []
+    for verdict, count in counts.items():
+        is_bad = count and verdict in _SHOULD_BE_NONE
+        style = "bold red" if is_bad else "" if count else "dim"
+        parts.append(Text(f"{count} {verdict.value}", style=style))
+    return Text(", ").join(parts)
+
+
+def _causes(judgement: Judgement) -> Table:
+    verdicts = _VERDICTS_OF[Outcome.INDETERMINATE]
+    names = [verdict.value for verdict in verdicts]
+    table = _grid("cause", "attempts", *names, right=["attempts", *names])
+    open_ones = [
+        each
+        for each in judgement.findings.attempts
+        if each.attempt.outcome is Outcome.INDETERMINATE
+    ]
+    for cause, count in judgement.indeterminate_by_cause.items():
+        same = [each.verdict for each in open_ones if cause_of(each.attempt) == cause]
+        table.add_row(
+            Text(safe(cause)), str(count), *(str(same.count(verdict)) for verdict in verdicts)
+        )
+    return table
+
+
+def _windows(judgement: Judgement) -> RenderableType:
+    fault = judgement.evidence.run.fault
+    if fault is None:
+        return Text("no fault was injected", style="dim")
+    victims = ", ".join(fault.targets) or "nothing"
+    began = format_time(fault.started_at) if fault.started_at is not None else "never"
+    head = Text(safe(f"{fault.action or 'fault'} on {victims}, began {began}"))
+    if fault.started_at is None:
+        return head
+    table = _grid("seen by", "from", "to", "seconds", right=["from", "to", "seconds"])
+    for name, window in (
+        ("clients: first to last failure", judgement.windows.client),
+        ("load balancer: until it took the victim out", judgement.windows.load_balancer),
+        ("auto scaling: first activity to the last success", judgement.windows.autoscaling),
+    ):
+        table.add_row(name, *_window(window, fault.started_at))
+    exposure = judgement.exposure
+    caught = Text(
+        f"orders in flight when it began: {_or_unknown(exposure.orders_in_flight_at_fault)}, "
+        f"on the victim: {_or_unknown(exposure.on_victim)}"
+    )
+    return Group(head, table, *_arithmetic(judgement.evidence.run.health_check), caught)
+
+
+def _window(window: Window | None, fault_at: int) -> tuple[str, str, str]:
+    if window is None:
+        return ("–", "–", "–")
+    begins_s, ends_s = (window.begins_at - fault_at) / 1e6, (window.ends_at - fault_at) / 1e6
+    return (f"+{begins_s:.1f}", f"+{ends_s:.1f}", f"{window.seconds:.1f}")
+
+
+def _arithmetic(check: HealthCheck | None) -> Iterable[Text]:
+    if check is not None:
+        yield Text(
+            f"expected of {check.unhealthy_threshold} checks every {check.interval_s:g} s with a "
+            f"{check.timeout_s:g} s timeout: {check.best_s:g} to {check.worst_s:g} s"
+        )
+
+
+def _hypotheses(hypotheses: Iterable[Hypothesis]) -> Table:
+    table = _grid("", "hypothesis", "measured", "tolerated", right=["measured"])
+    for each in hypotheses:
+        limits = (f"{name.replace('_', ' ')} {limit:g}" for name, limit in each.tolerated.items())
+        measured = "–" if each.measured is None else f"{each.measured:g}"
+        statement = Text(safe(each.statement or each.id))
+        table.add_row(_mark(each.verdict), statement, measured, ", ".join(limits))
+    return table
+
+
+def _invariants(judgement: Judgement) -> Table:
+    table = _grid("", "invariant", "found")
+    for each in judgement.invariants:
+        table.add_row(_mark(each.verdict), each.id, Text(safe(each.detail)))
+    return table
+
+
+def _mark(verdict: RunVerdict) -> Text:
+    return Text(_MARKS[verdict], style=_STYLES[verdict])
+
+
+def _notes(judgement: Judgement) -> Iterable[str]:
+    yield from judgement.evidence.notes
+    torn = judgement.evidence.run.ledger.torn_last_lines
+    if torn:
+        yield f"{torn} ledgers end in an unfinished line: their process died while writing it"
+    for each in judgement.hypotheses:
+        if each.verdict is RunVerdict.UNDECIDED and each.note:
+            yield f"hypothesis {each.id}: {each.note}"
+
+
+def _or_unknown(count: int | None) -> str:
+    return "unknown" if count is None else str(count)

@@ -1,0 +1,311 @@
+"""Our command line arguments, beside Locust's own, and the settings they become.
+
+Every one may come from a flag, its environment variable, or an experiment's `[tool.locust]` table.
+"""
+
+import re
+import sys
+from argparse import ArgumentTypeError, Namespace, _ArgumentGroup
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+from locustfiles._errors import EXIT_USAGE, BadArgument
+
+if TYPE_CHECKING:
+    from locust.argument_parser import LocustArgumentParser
+
+__all__ = ["FireAt", "Settings", "Target", "add_arguments", "parse_fire_at", "without_password"]
+
+Value = TypeVar("Value")
+
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
+_SHARE = re.compile(r"(\d+(?:\.\d+)?)%")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class Target(StrEnum):
+    """Where the shop runs; `external` is somebody else's, of which AWS is not asked."""
+
+    LAB = "lab"
+    AWS = "aws"
+    EXTERNAL = "external"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FireAt:
+    """When the fault begins: seconds after users start, or a share of the run time."""
+
+    seconds: float | None = None
+    share: float | None = None
+
+    def after_s(self, run_time_s: float | None) -> float:
+        """Seconds after users start; BadArgument if that is not within the run."""
+        if self.share is not None and run_time_s is None:
+            message = "--fis-at as a share needs a --run-time; give it as a time, such as 30s"
+            raise BadArgument(message)
+        after_s = self.seconds if self.share is None else self.share * (run_time_s or 0)
+        if after_s is None or (run_time_s is not None and after_s >= run_time_s):
+            message = f"--fis-at is {after_s:g} s, but the run ends after {run_time_s:g} s"
+            raise BadArgument(message)
+        return after_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What one run was asked for, beside Locust's own options. `database_url` is a secret."""
+
+    run_dir: Path | None
+    experiment: str
+    target: Target
+    database_url: str = field(repr=False)
+    fis_template: str
+    fis_at: FireAt
+    poll_every_s: float
+    target_group: str
+    connect_timeout_s: float
+    total_timeout_s: float
+    order_quantity_max: int
+    fail_on: str
+
+    @property
+    def watches_aws(self) -> bool:
+        """Whether AWS is asked anything at all."""
+        return self.target is not Target.EXTERNAL or bool(self.fis_template)
+
+    @classmethod
+    def from_options(cls, options: Namespace) -> "Settings":
+        """Read Locust's parsed options, which the web UI may have changed; BadArgument."""
+        try:
+            settings = cls(
+                run_dir=Path(options.run_dir) if options.run_dir else None,
+                experiment=_name(options.experiment or _experiment_of(options.config)),
+                target=Target(options.target),
+                database_url=options.database_url or "",
+                fis_template=(options.fis_template or "").strip(),
+                fis_at=parse_fire_at(options.fis_at),
+                poll_every_s=_seconds(options.poll_every),
+                target_group=options.target_group or "",
+                connect_timeout_s=_seconds(options.connect_timeout),
+                total_timeout_s=_seconds(options.total_timeout),
+                order_quantity_max=_count(options.order_quantity_max),
+                fail_on=options.fail_on,
+            )
+        except ValueError as error:
+            raise BadArgument(str(error)) from error
+        if settings.connect_timeout_s > settings.total_timeout_s:
+            message = "--connect-timeout is longer than --total-timeout, which it is part of"
+            raise BadArgument(message)
+        return settings
+
+
+def add_arguments(parser: "LocustArgumentParser") -> None:
+    """Add our arguments to Locust's parser, and let every wrong argument exit with 64."""
+    parser.error = partial(_refuse, parser)  # type: ignore[method-assign]
+    _add_run_arguments(parser)
+    _add_fault_arguments(parser)
+    _add_customer_arguments(parser)
+
+
+def _add(
+    group: _ArgumentGroup, flag: str, *, include_in_web_ui: bool = True, **argument: Any
+) -> None:
+    """Add an argument to a group; Locust can tell only its parser what the web UI shows."""
+    action = group.add_argument(flag, **argument)
+    vars(action)["include_in_web_ui"] = include_in_web_ui
+
+
+def _add_run_arguments(parser: "LocustArgumentParser") -> None:
+    group = parser.add_argument_group("Run and verdict")
+    _add(
+        group,
+        "--run-dir",
+        default="",
+        env_var="CHAOS_RUN_DIR",
+        metavar="<dir>",
+        include_in_web_ui=False,
+        help="Directory for the run's evidence; must hold none yet. Default: a new one in runs/",
+    )
+    _add(
+        group,
+        "--experiment",
+        type=_checked(lambda text: _name(text) if text else text),
+        default="",
+        env_var="CHAOS_EXPERIMENT",
+        metavar="<name>",
+        help="Name of the experiment. Default: the --config file's, else `load`",
+    )
+    _add(
+        group,
+        "--target",
+        choices=[each.value for each in Target],
+        default=Target.EXTERNAL.value,
+        env_var="CHAOS_TARGET",
+        help="Where the shop runs; with `external`, and no FIS template, AWS is not asked",
+    )
+    _add(
+        group,
+        "--database-url",
+        default="",
+        env_var="DATABASE_URL",
+        metavar="<url>",
+        include_in_web_ui=False,  # the page would hold the password
+        help="The shop's PostgreSQL, read before and after the run; no verdict without it",
+    )
+    _add(
+        group,
+        "--fail-on",
+        choices=["data", "hypothesis", "never"],
+        default="data",
+        env_var="CHAOS_FAIL_ON",
+        include_in_web_ui=False,
+        help="What makes the exit code 1: broken data, a broken hypothesis too, or nothing",
+    )
+
+
+def _add_fault_arguments(parser: "LocustArgumentParser") -> None:
+    group = parser.add_argument_group("Fault")
+    _add(
+        group,
+        "--fis-template",
+        default="",
+        env_var="CHAOS_FIS_TEMPLATE",
+        metavar="<id or name>",
+        help="FIS experiment template to start: its id (EXT...) or its tag `Name`",
+    )
+    _add(
+        group,
+        "--fis-at",
+        type=_checked(parse_fire_at, keep=True),
+        default="30s",
+        env_var="CHAOS_FIS_AT",
+        metavar="<time or share>",
+        help="When to start it: after a time (30s, 1m30s) or a share of the run time in percent",
+    )
+    _add(
+        group,
+        "--target-group",
+        default="",
+        env_var="CHAOS_TARGET_GROUP",
+        metavar="<arn>",
+        include_in_web_ui=False,
+        help="Target group to watch. Default: those of the load balancer that has the host's name",
+    )
+    _add(
+        group,
+        "--poll-every",
+        type=_checked(_seconds),
+        default=1.0,
+        env_var="CHAOS_POLL_EVERY",
+        metavar="<seconds>",
+        include_in_web_ui=False,
+        help="How often AWS is asked for the state of things. Default: 1",
+    )
+
+
+def _add_customer_arguments(parser: "LocustArgumentParser") -> None:
+    group = parser.add_argument_group("Customers")
+    _add(
+        group,
+        "--connect-timeout",
+        type=_checked(_seconds),
+        default=3.0,
+        env_var="CHAOS_CONNECT_TIMEOUT",
+        metavar="<seconds>",
+        help="How long a request may take to connect. Default: 3",
+    )
+    _add(
+        group,
+        "--total-timeout",
+        type=_checked(_seconds),
+        default=5.0,
+        env_var="CHAOS_TOTAL_TIMEOUT",
+        metavar="<seconds>",
+        help="How long a request may take in all; keep --stop-timeout above it. Default: 5",
+    )
+    _add(
+        group,
+        "--order-quantity-max",
+        type=_checked(_count),
+        default=3,
+        env_var="CHAOS_ORDER_QUANTITY_MAX",
+        metavar="<pieces>",
+        help="Pieces in the largest order. Default: 3",
+    )
+
+
+def parse_fire_at(text: str) -> FireAt:
+    """Read `30s`, `1m30s`, `90` or `40%`; ValueError otherwise."""
+    share = _SHARE.fullmatch(text.strip())
+    if share:
+        percent = float(share[1])
+        if percent >= 100:  # noqa: PLR2004
+            message = f"{text!r} is not before the end of the run"
+            raise ValueError(message)
+        return FireAt(share=percent / 100)
+    duration = _DURATION.fullmatch(text.strip())
+    if not duration or not any(duration.groups()):
+        message = f"{text!r} is neither a time (30s, 1m30s) nor a share of the run time (40%)"
+        raise ValueError(message)
+    hours, minutes, seconds = (float(part or 0) for part in duration.groups())
+    return FireAt(seconds=hours * 3600 + minutes * 60 + seconds)
+
+
+def without_password(url: str) -> str:
+    """Return a URL that may be written down."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    place = parts.netloc.rpartition("@")[2]
+    user = (parts.username or "") + "@" if parts.username else ""
+    return urlunsplit(parts._replace(netloc=user + place, query="", fragment=""))
+
+
+def _experiment_of(config: str | None) -> str:
+    return Path(config).stem if config else "load"
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        message = f"{text!r} cannot be an experiment's name: letters, digits, dots, dashes only"
+        raise ValueError(message)
+    return text
+
+
+def _seconds(value: str | float) -> float:
+    seconds = float(value)
+    if not 0 < seconds <= 3600:  # noqa: PLR2004
+        message = f"{value!r} is not a time in seconds above 0 and up to 3600"
+        raise ValueError(message)
+    return seconds
+
+
+def _count(value: str | int) -> int:
+    count = int(value)
+    if not 0 < count <= 1_000_000:  # noqa: PLR2004
+        message = f"{value!r} is not a number from 1 to 1000000"
+        raise ValueError(message)
+    return count
+
+
+def _checked(parse: Callable[[str], Value], *, keep: bool = False) -> Callable[[str], Value | str]:
+    """Make an argparse type of `parse`; `keep` leaves the text for the web UI to show."""
+
+    def check(text: str) -> Value | str:
+        try:
+            value = parse(text)
+        except ValueError as error:
+            raise ArgumentTypeError(str(error)) from error
+        return text if keep else value
+
+    return check
+
+
+def _refuse(parser: "LocustArgumentParser", message: str) -> NoReturn:
+    sys.stderr.write(f"{parser.prog}: error: {message}\n")
+    sys.exit(EXIT_USAGE)

@@ -1,0 +1,30 @@
+"""The experiment's TOML, as far as Locust does not read it: what we believe will happen."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from locustfiles._errors import BadArgument
+
+__all__ = ["load_hypotheses"]
+
+_FOLDER = Path(__file__).resolve().parent.parent / "infra" / "experiments"
+
+
+def load_hypotheses(*, config: str | None, experiment: str) -> list[dict[str, Any]]:
+    """Return the `[[hypothesis]]` tables of --config, or of the experiment with this name.
+
+    BadArgument if the file is there and cannot be read; no file, no hypotheses.
+    """
+    path = Path(config) if config else _FOLDER / f"{experiment}.toml"
+    if path.suffix != ".toml" or not (config or path.exists()):
+        return []
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8")).get("hypothesis", [])
+    except (OSError, ValueError) as error:
+        message = f"{path} cannot be read: {error}"
+        raise BadArgument(message) from error
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        message = f"{path}: write each hypothesis as a table under [[hypothesis]]"
+        raise BadArgument(message)
+    return tables

@@ -1,0 +1,107 @@
+"""One process' ledger: an attempt's line has left the process before its first byte is sent.
+
+The file is append-only and each write is one os.write, so a killed process leaves whole lines and
+at most one torn one. Other requests' lines wait in memory for a second at most.
+"""
+
+import os
+import re
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from analysis.records import AttemptEnded, AttemptSent, LedgerClosed, LedgerOpened, RequestDone
+from locustfiles._errors import LedgerFailed
+
+__all__ = ["Ledger", "process_id"]
+
+FLUSH_EVERY_S = 1.0
+
+
+def process_id() -> str:
+    """Name this process among all of a run: host and pid, safe in a file name."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", f"{socket.gethostname()}-{os.getpid()}").lstrip("-")
+
+
+class Ledger:
+    """The open ledger of one process; LedgerFailed from any method means that nothing may be sent.
+
+    `on_failure` hears of the first failure, and of that one only.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        process_id: str,
+        at: int,
+        on_failure: Callable[[LedgerFailed], None] = lambda _failure: None,
+    ) -> None:
+        self.path = path
+        self.process_id = process_id
+        self._on_failure = on_failure
+        self._waiting: list[bytes] = []
+        self._failure: LedgerFailed | None = None
+        self._file: int | None = None
+        try:
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        except OSError as error:
+            message = f"cannot open the ledger {path}: {error.strerror}"
+            raise LedgerFailed(message) from error
+        about: dict[str, str | int] = {"pid": os.getpid(), "host": socket.gethostname()}
+        self._write(LedgerOpened(process_id=process_id, at=at, about=about).to_line())
+
+    def sent(self, attempt: AttemptSent) -> None:
+        """Record that an attempt is about to be sent; on return its line has left the process."""
+        self._write(attempt.to_line())
+
+    def ended(self, attempt: AttemptEnded) -> None:
+        """Record what the client knows of an attempt that has ended."""
+        self._write(attempt.to_line())
+
+    def request(self, request: RequestDone) -> None:
+        """Record a request that was no order; written with the next attempt or by `flush`."""
+        self._check()
+        self._waiting.append(request.to_line())
+
+    def flush(self) -> None:
+        """Write what waits in memory."""
+        if self._waiting:
+            self._write(b"")
+
+    def close(self, *, at: int) -> None:
+        """Write what waits and the last line, and make both last; a second call does nothing."""
+        if self._file is None:
+            return
+        try:
+            if self._failure is None:
+                self._write(LedgerClosed(at=at).to_line())
+                os.fsync(self._file)
+        finally:
+            os.close(self._file)
+            self._file = None
+
+    def _write(self, line: bytes) -> None:
+        file = self._check()
+        data = b"".join((*self._waiting, line)) if self._waiting else line
+        self._waiting.clear()
+        try:
+            written = os.write(file, data)
+        except OSError as error:
+            self._fail(error.strerror or type(error).__name__)
+        else:
+            if written != len(data):
+                self._fail(f"only {written} of {len(data)} bytes were written")
+
+    def _check(self) -> int:
+        if self._failure is not None:
+            raise self._failure
+        if self._file is None:
+            message = f"the ledger {self.path} is closed"
+            raise LedgerFailed(message)
+        return self._file
+
+    def _fail(self, why: str) -> None:
+        self._failure = LedgerFailed(f"cannot write the ledger {self.path}: {why}")
+        self._on_failure(self._failure)
+        raise self._failure

@@ -1,0 +1,278 @@
+"""One run as the master (or a Locust by itself) lives it: from its directory to its verdict."""
+
+import os
+import platform
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import gevent
+from locust.env import Environment
+
+from analysis.records import format_time
+from analysis.run_directory import EvidenceError, RunDirectory
+from locustfiles._arguments import Settings, without_password
+from locustfiles._commands import AnalysisCommand
+from locustfiles._errors import EXIT_OUR_FAULT, EXIT_UNDECIDED, EXIT_USAGE, BadArgument, LoadError
+from locustfiles._experiment import load_hypotheses
+from locustfiles._fleet import AWS_ERRORS, Clients, Fleet, NoFleet, find_fleet, reason_of
+from locustfiles._hook import Hook, load_template
+from locustfiles._journal import Journal, now
+from locustfiles._observer import Observer
+from locustfiles._statistics import StatisticsFiles
+
+__all__ = ["Run", "SnapshotFailed"]
+
+RUNS = Path("runs")
+_PASSED_ON = frozenset({0, 1, EXIT_UNDECIDED, EXIT_USAGE, EXIT_OUR_FAULT})
+
+
+class SnapshotFailed(LoadError):
+    """The database could not be read before the run, so the run would prove nothing."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__("the snapshot before the run failed (see above); no load was started")
+        self.exit_code = EXIT_OUR_FAULT if code == EXIT_OUR_FAULT else EXIT_USAGE
+
+
+class Run:
+    """The life of one run: `prepare`, users, `stopping`, `close`.
+
+    `prepare` raises LoadError where there must be no load. Everything after it keeps the evidence.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        settings: Settings,
+        directory: RunDirectory,
+        journal: Journal,
+    ) -> None:
+        self.environment = environment
+        self.settings = settings
+        self.directory = directory
+        self.journal = journal
+        self.is_stopping = False
+        self.is_interrupted = False
+        self._command: AnalysisCommand | None = None
+        self._statistics: StatisticsFiles | None = None
+        self._observer: Observer | None = None
+        self._hook: Hook | None = None
+        self._was_left = False
+        self._began = time.monotonic()
+
+    @classmethod
+    def create(cls, environment: Environment, settings: Settings, on_our_fault: Any) -> "Run":
+        """Make the run's directory and its run.json, and say where it is."""
+        options = environment.parsed_options
+        hypotheses = load_hypotheses(
+            config=options.config if options else None, experiment=settings.experiment
+        )
+        started_at = now()
+        try:
+            directory = RunDirectory.create(
+                root=RUNS, experiment=settings.experiment, at=started_at, path=settings.run_dir
+            )
+        except (EvidenceError, OSError) as error:
+            message = f"the run's directory cannot be made: {error}"
+            raise BadArgument(message) from error
+        journal = Journal(directory, on_our_fault=on_our_fault)
+        journal.update(
+            run_id=directory.run_id,
+            started_at=format_time(started_at),
+            ended_at=None,
+            target=settings.target.value,
+            host=without_password(environment.host or ""),
+            experiment=settings.experiment,
+            settings=_settings_to_keep(environment, settings),
+            versions=_versions(),
+            interrupted=False,
+            settle=None,
+            hypotheses=hypotheses,
+            fault=None,
+            health_check=None,
+        )
+        run = cls(environment, settings, directory, journal)
+        run._announce()
+        return run
+
+    @property
+    def name(self) -> str:
+        """The directory as people see it: relative to where they are, if it is below."""
+        path = self.directory.path
+        return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+    def prepare(self) -> None:
+        """Do all that must be done before the first user starts. Raises LoadError."""
+        if self.settings.watches_aws:
+            self._prepare_aws()
+        if self.settings.database_url:
+            code = self._analyse("snapshot", str(self.directory.path), "--before")
+            if code != 0 and not self.is_interrupted:
+                raise SnapshotFailed(code)
+        else:
+            self.journal.note_run("no_database", "without --database-url there is no verdict")
+        if self.is_interrupted:
+            raise gevent.GreenletExit
+        self._statistics = StatisticsFiles(self.environment, self.directory.path)
+
+    def release(self) -> None:
+        """Start the clocks: users start now."""
+        if self._statistics is not None:
+            self._statistics.start()
+        if self._hook is not None:
+            self._hook.start(self.settings.fis_at.after_s(self._run_time_s))
+
+    def stopping(self) -> None:
+        """Note that users are being told to stop."""
+        if self.is_stopping:
+            return
+        run_time_s = self._run_time_s if self.environment.web_ui is None else None
+        lasted_s = time.monotonic() - self._began
+        if run_time_s is not None and lasted_s < run_time_s - 1:
+            self.interrupt(f"users were stopped after {lasted_s:.0f} of {run_time_s:g} s")
+        self.is_stopping = True
+        self.journal.note_run("run_stopping")
+
+    def call_off(self) -> None:
+        """End a run that has had no user; there is nothing to judge."""
+        if self._observer is not None:
+            self._observer.close()
+        if self._statistics is not None:
+            self._statistics.close()
+        self.journal.update(ended_at=format_time(now()))
+
+    def interrupt(self, why: str) -> None:
+        """Note that the run ends before its time, because of `why`."""
+        if self.is_stopping or self.is_interrupted:
+            return
+        self.is_interrupted = True
+        self.journal.note_run("run_interrupted", why)
+        self.journal.update(interrupted=True)
+        if self._command is not None:
+            self._command.stop()
+
+    def close(self, ended_at: int) -> int:
+        """Close the evidence, have it judged, and return the exit code. Users have ended."""
+        for part in (self._hook, self._observer, self._statistics):
+            if part is not None:
+                part.close()
+        self.journal.update(ended_at=format_time(ended_at), interrupted=self.is_interrupted)
+        self.journal.note_run("users_stopped")
+        code = self._analyse("finish", str(self.directory.path), "--fail-on", self.settings.fail_on)
+        if self._was_left:
+            return EXIT_UNDECIDED
+        if code not in _PASSED_ON:
+            sys.stderr.write(f"the analysis ended with {code}; try `{self._finish_line}`\n")
+            return EXIT_OUR_FAULT
+        return code
+
+    def leave(self) -> None:
+        """Give up waiting for the analysis: the evidence stays, and the way on is printed."""
+        self._was_left = True
+        if self._command is not None:
+            self._command.stop()
+        sys.stderr.write(f"left unfinished; DATABASE_URL=... {self._finish_line} goes on\n")
+
+    @property
+    def _finish_line(self) -> str:
+        return f"python -m analysis finish {self.name}"
+
+    @property
+    def _run_time_s(self) -> float | None:
+        options = self.environment.parsed_options
+        return getattr(options, "run_time", None) or None
+
+    def _announce(self) -> None:
+        print(f"run directory: {self.name}", flush=True)
+        register = os.environ.get("CHAOS_RUN_FILE")
+        if register:
+            with Path(register).open("a", encoding="utf-8") as file:
+                file.write(f"{self.directory.path}\n")
+        self.journal.note_run("run_started", without_password(self.environment.host or ""))
+
+    def _analyse(self, *arguments: str) -> int:
+        self._command = AnalysisCommand(*arguments, database_url=self.settings.database_url)
+        try:
+            return self._command.run()
+        finally:
+            self._command = None
+
+    def _prepare_aws(self) -> None:
+        """Find what stands behind the host; a fault needs it, watching only would like it."""
+        try:
+            clients = Clients.connect()
+        except AWS_ERRORS as error:
+            self._go_without_aws(reason_of(error))
+            return
+        fleet = None
+        if not self.settings.fis_template:
+            fleet = self._find_fleet(clients)
+        else:
+            template = load_template(clients, self.settings.fis_template)
+            fleet = self._find_fleet(clients)
+            self._hook = Hook(
+                clients, template, fleet, self.journal, poll_every_s=self.settings.poll_every_s
+            )
+            try:
+                self._hook.announce()
+            except AWS_ERRORS as error:
+                message = f"what the fault would hit cannot be told: {reason_of(error)}"
+                raise BadArgument(message) from error
+        if fleet is not None:
+            self.journal.update(health_check=fleet.health_check)
+            self._observer = Observer(fleet, self.journal, every_s=self.settings.poll_every_s)
+            self._observer.start()
+
+    def _find_fleet(self, clients: Clients) -> Fleet | None:
+        try:
+            return find_fleet(
+                clients,
+                host=self.environment.host or "",
+                target_group=self.settings.target_group,
+            )
+        except NoFleet as error:
+            self.journal.note_run("observe_failed", str(error))
+        except AWS_ERRORS as error:
+            self.journal.note_run("observe_failed", reason_of(error))
+        return None
+
+    def _go_without_aws(self, why: str) -> None:
+        if self.settings.fis_template:
+            message = f"the FIS template {self.settings.fis_template!r} cannot be read: {why}"
+            raise BadArgument(message)
+        self.journal.note_run("observe_failed", why)
+
+
+def _settings_to_keep(environment: Environment, settings: Settings) -> dict[str, object]:
+    """Everything that was asked for, and of the database only where it is."""
+    options = environment.parsed_options
+    fire_at = settings.fis_at
+    return {
+        "users": getattr(options, "num_users", None),
+        "spawn_rate": getattr(options, "spawn_rate", None),
+        "run_time_s": getattr(options, "run_time", None),
+        "stop_timeout_s": environment.stop_timeout,
+        "processes": getattr(options, "processes", None),
+        "connect_timeout_s": settings.connect_timeout_s,
+        "total_timeout_s": settings.total_timeout_s,
+        "order_quantity_max": settings.order_quantity_max,
+        "database": without_password(settings.database_url),
+        "fis_template": settings.fis_template,
+        "fis_at_s": fire_at.seconds,
+        "fis_at_share": fire_at.share,
+        "poll_every_s": settings.poll_every_s,
+        "target_group": settings.target_group,
+        "fail_on": settings.fail_on,
+    }
+
+
+def _versions() -> dict[str, str]:
+    packages = ("locust", "geventhttpclient", "gevent", "boto3")
+    return {
+        **{name: version(name) for name in packages},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }

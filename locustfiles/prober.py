@@ -1,0 +1,23 @@
+"""The prober: one look at the shop every two seconds, as an operator with a shell loop would."""
+
+import time
+
+from locust import constant, task
+
+from locustfiles._connections import drop_connections
+from locustfiles._customer import Customer
+
+
+class Prober(Customer):
+    """One of a kind, and the first of the users: with `--users 1` there is nobody else."""
+
+    fixed_count = 1
+    wait_time = constant(2)
+
+    @task
+    def probe(self) -> None:
+        """GET /products on a connection of its own, and print the time and the status."""
+        at = time.strftime("%H:%M:%S")
+        drop_connections(self)
+        reply = self.read("/products", "GET /products (probe)")
+        print(f"{at} - {reply.status or 0:03d}", flush=True)

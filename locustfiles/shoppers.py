@@ -1,0 +1,64 @@
+"""Shoppers: they look around, order, and look at what they have ordered."""
+
+import random
+
+from locust import between, task
+
+from analysis.records import Outcome
+from locustfiles._customer import Customer
+
+_SOME_ORDERS = 20
+
+
+class Shopper(Customer):
+    """A customer who orders about every third time; products are learnt from the shop itself."""
+
+    wait_time = between(0.5, 1.5)
+
+    def on_start(self) -> None:
+        """Come in: see what there is."""
+        self.product_ids: list[int] = []
+        self.order_ids: list[int] = []
+        self.look_around()
+
+    @task(3)
+    def look_around(self) -> None:
+        """List the products."""
+        products = self.read("/products", "GET /products").found.get("products")
+        found = _ids(products)
+        if found:
+            self.product_ids = found
+
+    @task(2)
+    def look_at_one(self) -> None:
+        """Read one product."""
+        if self.product_ids:
+            product_id = random.choice(self.product_ids)
+            self.read(f"/products/{product_id}", "GET /products/{id}", named=product_id)
+
+    @task(4)
+    def order(self) -> None:
+        """Order a few pieces of something, and read the order back if it was acknowledged."""
+        if not self.product_ids:
+            return
+        quantity = random.randint(1, self.settings.order_quantity_max)
+        conclusion = self.place_order(random.choice(self.product_ids), quantity)
+        if conclusion.outcome is Outcome.ACKNOWLEDGED and conclusion.order_id is not None:
+            self.order_ids = [*self.order_ids, conclusion.order_id][-_SOME_ORDERS:]
+            self._read_order(conclusion.order_id)
+
+    @task(1)
+    def look_at_an_order(self) -> None:
+        """Read an earlier order: what was bought must stay readable."""
+        if self.order_ids:
+            self._read_order(random.choice(self.order_ids))
+
+    def _read_order(self, order_id: int) -> None:
+        self.read(f"/orders/{order_id}", "GET /orders/{id}", named=order_id)
+
+
+def _ids(products: object) -> list[int]:
+    if not isinstance(products, list):
+        return []
+    ids = [product.get("id") for product in products if isinstance(product, dict)]
+    return [each for each in ids if type(each) is int]

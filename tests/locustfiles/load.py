@@ -1,0 +1,133 @@
+"""Real Locust processes for tests, and what they leave in a run's directory."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from analysis.records import AttemptEnded, AttemptSent, LedgerLine, TornLine, parse_line
+
+__all__ = ["ROOT", "Load", "Locust", "wait_until"]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def wait_until(is_so: Callable[[], object], *, within_s: float = 15.0) -> None:
+    """Wait for something to become true; a test that waits in vain fails here."""
+    give_up_at = time.monotonic() + within_s
+    while not is_so():
+        assert time.monotonic() < give_up_at, "this never became true"
+        time.sleep(0.02)
+
+
+class Locust:
+    """One Locust process (and its workers), and the run directory that it was told to use."""
+
+    def __init__(self, process: subprocess.Popen[str], run: Path) -> None:
+        self.process = process
+        self.run = run
+        self.output = ""
+        self.errors = ""
+
+    def wait(self, *, within_s: float = 40.0) -> int:
+        self.output, self.errors = self.process.communicate(timeout=within_s)
+        return self.process.returncode
+
+    def tell(self, what: signal.Signals) -> None:
+        self.process.send_signal(what)
+
+    def kill_all(self) -> None:
+        """kill -9 for the process and its workers."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    # --- what it wrote ---
+
+    def run_json(self) -> dict[str, Any]:
+        content = json.loads((self.run / "run.json").read_text())
+        assert isinstance(content, dict)
+        return content
+
+    def events(self, source: str = "") -> list[dict[str, str]]:
+        return [row for row in self.table("events.csv") if source in ("", row["source"])]
+
+    def event_names(self, source: str = "") -> list[str]:
+        return [row["event"] for row in self.events(source)]
+
+    def table(self, name: str) -> list[dict[str, str]]:
+        with (self.run / name).open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    def ledger(self) -> list[LedgerLine]:
+        """Every whole line of every ledger; a torn one may only be the last of its file."""
+        lines: list[LedgerLine] = []
+        for path in sorted((self.run / "ledger").glob("*.jsonl")):
+            raw = path.read_bytes().splitlines(keepends=True)
+            for number, line in enumerate(raw, 1):
+                try:
+                    lines.append(parse_line(line))
+                except TornLine:
+                    assert number == len(raw)
+        return lines
+
+    def sent(self) -> dict[str, AttemptSent]:
+        return {line.attempt_id: line for line in self.ledger() if isinstance(line, AttemptSent)}
+
+    def ended(self) -> dict[str, AttemptEnded]:
+        return {line.attempt_id: line for line in self.ledger() if isinstance(line, AttemptEnded)}
+
+
+class Load:
+    """Starts Locusts, each in a process group of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._started: list[Locust] = []
+        self.environment: dict[str, str] = {}
+
+    def start(self, host: str, *arguments: str, run_dir: bool = True) -> Locust:
+        """`locust -f locustfiles` headless; later arguments win over these."""
+        run = self._folder / f"run{len(self._started)}"
+        environment = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("AWS_", "CHAOS_", "LOCUST_", "DATABASE_"))
+        }
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "locust", "-f", str(ROOT / "locustfiles")),
+                *(("-H", host) if host else ()),
+                *("--headless", "--only-summary", "-u", "10", "-r", "100", "-t", "3s", "-s", "8"),
+                *(("--run-dir", str(run)) if run_dir else ()),
+                *arguments,
+            ],
+            cwd=self._folder,
+            env={**environment, "PYTHONPATH": str(ROOT), **self.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        locust = Locust(process, run)
+        self._started.append(locust)
+        return locust
+
+    def complete(self, host: str, *arguments: str) -> Locust:
+        locust = self.start(host, *arguments)
+        locust.wait()
+        return locust
+
+    def end(self) -> None:
+        for locust in self._started:
+            if locust.process.poll() is None:
+                locust.kill_all()
+            for stream in (locust.process.stdout, locust.process.stderr):
+                if stream is not None:
+                    stream.close()

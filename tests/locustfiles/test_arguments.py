@@ -1,0 +1,104 @@
+"""Our arguments: what they mean, and that a wrong one ends Locust before anything starts."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from locustfiles._arguments import FireAt, parse_fire_at, without_password
+from locustfiles._errors import BadArgument
+from tests.locustfiles.load import Load
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30s", 30), ("1m30s", 90), ("90", 90), ("2h", 7200), ("0s", 0), ("2.5s", 2.5)],
+)
+def test_time_to_fire_is_read_in_seconds(text: str, seconds: float) -> None:
+    assert parse_fire_at(text).after_s(None if seconds < 100 else 10_000) == seconds
+
+
+def test_share_to_fire_is_of_the_run_time() -> None:
+    assert parse_fire_at("40%").after_s(120) == 48
+
+
+@pytest.mark.parametrize("text", ["", "soon", "30x", "-5s", "100%", "140%", "%", "1s1m"])
+def test_nonsense_to_fire_at_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"neither a time|not before the end"):
+        parse_fire_at(text)
+
+
+@given(st.text(max_size=12))
+def test_reading_a_time_to_fire_never_crashes(text: str) -> None:
+    with contextlib.suppress(ValueError):
+        assert isinstance(parse_fire_at(text), FireAt)
+
+
+def test_fault_after_the_end_of_the_run_is_refused() -> None:
+    with pytest.raises(BadArgument, match="the run ends after 20 s"):
+        parse_fire_at("30s").after_s(20)
+
+
+def test_share_without_a_run_time_is_refused() -> None:
+    with pytest.raises(BadArgument, match="--run-time"):
+        parse_fire_at("40%").after_s(None)
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("postgresql://shop:geheim@db:5432/shop", "postgresql://shop@db:5432/shop"),
+        ("postgresql://db/shop?password=geheim", "postgresql://db/shop"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+    ],
+)
+def test_password_is_never_kept(url: str, kept: str) -> None:
+    assert without_password(url) == kept
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--fis-at", "soon"), "neither a time"),
+        (("--target", "moon"), "invalid choice"),
+        (("--connect-timeout", "9"), "longer than --total-timeout"),
+        (("--fis-template", "x", "--fis-at", "99s"), "the run ends after 3 s"),
+        (("--no-such-thing",), "unrecognized arguments"),
+    ],
+)
+def test_wrong_argument_is_one_line_and_64(
+    load: Load, arguments: tuple[str, ...], says: str
+) -> None:
+    locust = load.start("http://127.0.0.1:9", *arguments)
+    assert locust.wait() == 64
+    complaints = [line for line in locust.errors.splitlines() if not line.startswith("[")]
+    assert len(complaints) == 1
+    assert says in complaints[0]
+    assert not locust.run.exists()
+
+
+@pytest.mark.slow
+def test_missing_host_and_taken_directory_are_64(load: Load, tmp_path: Path) -> None:
+    nowhere = load.start("")
+    assert nowhere.wait() == 64
+    assert "--host" in nowhere.errors
+    (tmp_path / "run1").mkdir()
+    (tmp_path / "run1" / "run.json").write_text("{}")
+    taken = load.start("http://127.0.0.1:9")
+    assert taken.wait() == 64
+    assert "holds a run already" in taken.errors
+
+
+@pytest.mark.slow
+def test_unreachable_database_means_no_load(load: Load) -> None:
+    locust = load.start(
+        "http://127.0.0.1:9", "--database-url", "postgresql://u:geheim@127.0.0.1:9/x"
+    )
+    assert locust.wait() == 64
+    assert "no load was started" in locust.errors
+    assert "geheim" not in locust.output + locust.errors
+    assert "geheim" not in (locust.run / "run.json").read_text()
+    assert not list((locust.run / "ledger").iterdir())

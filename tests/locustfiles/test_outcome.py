@@ -1,0 +1,152 @@
+"""Nothing is acknowledged, rejected or unsent without proof."""
+
+import errno
+import json
+from socket import gaierror
+
+import pytest
+import requests.exceptions
+import urllib3.exceptions
+from gevent import GreenletExit, Timeout
+from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
+from geventhttpclient.useragent import RetriesExceeded
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.records import Outcome
+from locustfiles._errors import NotConnected
+from locustfiles._outcome import Conclusion, conclude, connect_token, failure_name
+
+PROVEN_REJECTIONS = {400, 404, 405, 409, 413, 415, 422, 429}
+POOL = urllib3.HTTPConnectionPool("shop")
+
+
+def _conclude(
+    status: int | None = None, body: bytes = b"", failure: BaseException | None = None
+) -> Conclusion:
+    return conclude(status=status, body=body, failure=failure, product_id=3, quantity=2)
+
+
+def _max_retries(reason: Exception) -> requests.exceptions.ConnectionError:
+    return requests.exceptions.ConnectionError(
+        urllib3.exceptions.MaxRetryError(POOL, "/orders", reason)
+    )
+
+
+def _refused() -> urllib3.exceptions.NewConnectionError:
+    error = urllib3.exceptions.NewConnectionError(POOL, "refused")  # type: ignore[arg-type]
+    error.__cause__ = ConnectionRefusedError(errno.ECONNREFUSED, "refused")
+    return error
+
+
+FAILURES: list[tuple[BaseException, Outcome, str]] = [
+    (NotConnected("connect_refused", ""), Outcome.UNSENT, "connect_refused"),
+    (NotConnected("dns", ""), Outcome.UNSENT, "dns"),
+    (requests.exceptions.ConnectTimeout(), Outcome.UNSENT, "connect_timeout"),
+    (_max_retries(_refused()), Outcome.UNSENT, "connect_refused"),
+    (
+        _max_retries(urllib3.exceptions.NameResolutionError("shop", POOL, gaierror())),  # type: ignore[arg-type]
+        *(Outcome.UNSENT, "dns"),
+    ),
+    (
+        ConnectionRefusedError(errno.ECONNREFUSED, ""),
+        Outcome.INDETERMINATE,
+        "ConnectionRefusedError",
+    ),
+    (TimeoutError("timed out"), Outcome.INDETERMINATE, "timeout"),
+    (Timeout(5), Outcome.INDETERMINATE, "timeout"),
+    (RetriesExceeded("/", 0, original=Timeout(5)), Outcome.INDETERMINATE, "timeout"),
+    (ConnectionResetError(errno.ECONNRESET, ""), Outcome.INDETERMINATE, "reset"),
+    (BrokenPipeError(errno.EPIPE, ""), Outcome.INDETERMINATE, "reset"),
+    (HTTPConnectionClosed("closed"), Outcome.INDETERMINATE, "closed"),
+    (HTTPParseError("half"), Outcome.INDETERMINATE, "truncated"),
+    (requests.exceptions.ReadTimeout(), Outcome.INDETERMINATE, "timeout"),
+    (requests.exceptions.ChunkedEncodingError(), Outcome.INDETERMINATE, "truncated"),
+    (GreenletExit(), Outcome.INDETERMINATE, "in_flight_at_stop"),
+    (KeyError("?"), Outcome.INDETERMINATE, "KeyError"),
+]
+
+
+@pytest.mark.parametrize(("failure", "outcome", "token"), FAILURES, ids=repr)
+def test_failure_without_a_reply_proves_only_what_it_says(
+    failure: BaseException, outcome: Outcome, token: str
+) -> None:
+    assert _conclude(failure=failure) == Conclusion(outcome=outcome, error=token)
+
+
+@given(
+    status=st.integers(100, 599),
+    failure=st.sampled_from([failure for failure, _, _ in FAILURES]),
+    body=st.binary(max_size=50),
+)
+def test_reply_that_was_cut_short_is_indeterminate(
+    status: int, failure: BaseException, body: bytes
+) -> None:
+    assert _conclude(status, body, failure).outcome is Outcome.INDETERMINATE
+
+
+@pytest.mark.parametrize("link", ["__cause__", "__context__"])
+def test_refusal_of_something_earlier_is_no_proof(link: str) -> None:
+    failure = TimeoutError("timed out")
+    setattr(failure, link, NotConnected("connect_refused", "another request's"))
+    assert _conclude(failure=failure).outcome is Outcome.INDETERMINATE
+
+
+_ids = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.just([])
+)
+
+
+@given(
+    status=st.integers(100, 599),
+    reply=st.dictionaries(
+        st.sampled_from(["order_id", "id", "product_id", "quantity", "served_by", "error"]), _ids
+    ),
+)
+def test_acknowledged_and_rejected_have_their_proof(status: int, reply: dict[str, object]) -> None:
+    conclusion = _conclude(status, json.dumps(reply).encode())
+    order_id = reply["order_id"] if "order_id" in reply else reply.get("id")
+    if conclusion.outcome is Outcome.ACKNOWLEDGED:
+        assert 200 <= status < 300
+        assert type(order_id) is int
+        assert conclusion.order_id == order_id
+        assert reply.get("product_id", 3) == 3
+        assert reply.get("quantity", 2) == 2
+    elif conclusion.outcome is Outcome.REJECTED:
+        assert status in PROVEN_REJECTIONS
+    else:
+        assert conclusion.outcome is Outcome.INDETERMINATE
+        assert conclusion.error == ("bad_reply" if 200 <= status < 300 else "")
+
+
+@given(status=st.integers(100, 599), body=st.binary(max_size=60))
+def test_any_bytes_are_judged_without_a_crash(status: int, body: bytes) -> None:
+    outcome = _conclude(status, body).outcome
+    if status >= 500 or 300 <= status < 400:
+        assert outcome is Outcome.INDETERMINATE
+
+
+def test_deep_nesting_is_a_bad_reply() -> None:
+    assert _conclude(201, b"[" * 200_000).error == "bad_reply"
+
+
+def test_connect_errors_have_their_words() -> None:
+    assert connect_token(ConnectionRefusedError()) == "connect_refused"
+    assert connect_token(gaierror()) == "dns"
+    assert connect_token(TimeoutError()) == "connect_timeout"
+    assert connect_token(OSError()) == "OSError"
+
+
+@pytest.mark.parametrize(
+    ("conclusion", "name"),
+    [
+        (Conclusion(outcome=Outcome.ACKNOWLEDGED, http_status=201), ""),
+        (Conclusion(outcome=Outcome.REJECTED, http_status=409), ""),
+        (Conclusion(outcome=Outcome.REJECTED, http_status=404), "404 Not Found"),
+        (Conclusion(outcome=Outcome.INDETERMINATE, http_status=502), "502 Bad Gateway"),
+        (Conclusion(outcome=Outcome.INDETERMINATE, http_status=599), "599"),
+        (Conclusion(outcome=Outcome.INDETERMINATE, error="timeout"), "timeout"),
+    ],
+)
+def test_sold_out_is_no_failure_and_others_have_names(conclusion: Conclusion, name: str) -> None:
+    assert failure_name(conclusion) == name

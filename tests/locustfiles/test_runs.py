@@ -1,0 +1,201 @@
+"""A run from its start to its verdict, however it ends. Each test is a real Locust."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from analysis.records import LedgerClosed, Outcome, RequestDone
+from tests.locustfiles.load import ROOT, Load, Locust, wait_until
+from tests.locustfiles.shop_server import Shop
+
+pytestmark = pytest.mark.slow
+
+UNDECIDED = 2  # what a run without a database comes to
+
+
+def test_plain_run_leaves_its_evidence_and_its_verdict(load: Load, shop: Shop) -> None:
+    load.environment["CHAOS_RUN_FILE"] = "register"
+    locust = load.start(shop.url, "-t", "4s", run_dir=False)
+    assert locust.wait() == UNDECIDED
+    run = (locust.run.parent / "runs" / "latest").resolve()
+    locust.run = run
+    assert f"run directory: runs/{run.name}\n" in locust.output
+    assert (run.parent.parent / "register").read_text() == f"{run}\n"
+    assert run.name.endswith("-load")
+    assert "200\n" in locust.output  # the prober's lines
+    facts = locust.run_json()
+    assert facts["target"] == "external"
+    assert not facts["interrupted"]
+    assert facts["ended_at"] > facts["started_at"]
+    assert locust.event_names("harness")[:3] == ["run_started", "no_database", "users_spawned"]
+    assert {"stats", "stats_history", "failures", "exceptions"} <= {
+        path.stem.removeprefix("locust_") for path in run.glob("locust_*.csv")
+    }
+    assert len(locust.table("attempts.csv")) == len(shop.attempt_ids()) > 0
+    assert _count(locust.table("locust_stats.csv"), "POST /orders") == len(shop.attempt_ids())
+    assert {line.name for line in locust.ledger() if isinstance(line, RequestDone)} == {
+        "GET /products",
+        "GET /products (probe)",
+        "GET /products/{id}",
+        "GET /orders/{id}",
+    }
+    _check_headers(locust, shop)
+
+
+def test_two_processes_write_two_ledgers_and_lose_nothing(load: Load, shop: Shop) -> None:
+    locust = load.start(shop.url, "--processes", "2", "-t", "2s")
+    assert locust.wait() == UNDECIDED
+    assert len(list((locust.run / "ledger").iterdir())) == 2
+    assert sum(isinstance(line, LedgerClosed) for line in locust.ledger()) == 2
+    assert set(locust.sent()) == set(shop.attempt_ids())
+    assert _count(locust.table("locust_stats.csv"), "POST /orders") == len(shop.attempt_ids())
+
+
+def test_orders_cut_off_by_the_stop_are_recorded_as_in_flight(load: Load, shop: Shop) -> None:
+    shop.latency_s = 0.8
+    locust = load.complete(shop.url, "-s", "0", "-u", "30", "-t", "3s")
+    cut = [end for end in locust.ended().values() if end.error == "in_flight_at_stop"]
+    assert cut
+    assert {end.outcome for end in cut} == {Outcome.INDETERMINATE}
+    assert set(shop.attempt_ids()) <= set(locust.sent())
+
+
+def test_orders_get_their_time_to_end_when_the_run_stops(load: Load, shop: Shop) -> None:
+    shop.latency_s = 0.8
+    locust = load.complete(shop.url, "-u", "30", "-t", "3s")
+    assert {end.error for end in locust.ended().values()} == {""}
+    assert len(shop.orders) == len(locust.ended())
+
+
+def test_kill_9_loses_no_attempt_that_reached_the_shop(load: Load, shop: Shop) -> None:
+    shop.latency_s = 0.3
+    locust = load.start(shop.url, "-u", "40", "-t", "60s")
+    wait_until(lambda: len(shop.attempt_ids()) > 30)
+    locust.kill_all()
+    time.sleep(0.5)
+    assert set(shop.attempt_ids()) <= set(locust.sent())
+    finish = [sys.executable, "-m", "analysis", "finish", str(locust.run)]
+    done = subprocess.run(finish, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == UNDECIDED, done.stderr
+    assert locust.run_json()["interrupted"]
+    errors = {row["error"] for row in locust.table("attempts.csv")}
+    assert errors == {"", "in_flight_at_stop"}
+
+
+@pytest.mark.parametrize("what", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("processes", [1, 2])
+def test_signal_ends_a_run_in_good_order(
+    load: Load, shop: Shop, what: signal.Signals, processes: int
+) -> None:
+    several = ("--processes", str(processes)) if processes > 1 else ()
+    locust = load.start(shop.url, "-t", "60s", "--fail-on", "never", *several)
+    wait_until(lambda: len(shop.attempt_ids()) > 5)
+    locust.tell(what)
+    assert locust.wait() == 0  # the verdict's exit code, which --fail-on never makes 0
+    assert locust.run_json()["interrupted"]
+    assert "run_interrupted" in locust.event_names("harness")
+    assert sum(isinstance(line, LedgerClosed) for line in locust.ledger()) == processes
+    assert len(locust.table("attempts.csv")) == len(shop.attempt_ids())
+
+
+def test_second_ctrl_c_leaves_the_evidence_and_says_how_to_go_on(load: Load, shop: Shop) -> None:
+    locust = load.start(shop.url, "-t", "60s")
+    wait_until(lambda: len(shop.attempt_ids()) > 5)
+    locust.tell(signal.SIGINT)
+    finish = _child(locust, "finish")
+    finish.suspend()  # as a database that does not answer would
+    locust.tell(signal.SIGINT)
+    time.sleep(0.3)
+    finish.resume()
+    assert locust.wait() == UNDECIDED
+    assert f"analysis finish {locust.run.name} goes on" in locust.errors
+    assert locust.run_json()["ended_at"]
+    again = [sys.executable, "-m", "analysis", "finish", str(locust.run)]
+    assert subprocess.run(again, cwd=ROOT, capture_output=True, check=False).returncode == UNDECIDED
+
+
+def test_connection_refused_is_unsent_and_what_was_sent_is_not(load: Load, shop: Shop) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = door.getsockname()[1]
+        relay = _relay(door, shop)
+        locust = load.start(f"http://127.0.0.1:{port}", "-u", "30", "-t", "4s")
+        wait_until(lambda: len(shop.attempt_ids()) > 5)
+        relay.kill()
+        relay.wait()
+        door.close()
+        locust.wait()
+    unsent = {key for key, end in locust.ended().items() if end.outcome is Outcome.UNSENT}
+    assert unsent
+    assert {locust.ended()[key].error for key in unsent} == {"connect_refused"}
+    assert not unsent & set(shop.attempt_ids())
+
+
+def test_full_disk_stops_the_load_before_an_unrecorded_order(load: Load, shop: Shop) -> None:
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
+    ignore = "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    locustfile = load._folder / "limited.py"
+    locustfile.write_text(
+        f"from locustfiles.shoppers import Shopper\nfrom locust import events\n{ignore}"
+        "@events.spawning_complete.add_listener\n"
+        f"def limited(**_):\n    {limit}"
+    )
+    locust = load.start(shop.url, "-f", str(locustfile), "-t", "30s", "-u", "20")
+    assert locust.wait() == 70
+    assert "cannot write the ledger" in locust.errors
+    assert set(shop.attempt_ids()) <= set(locust.sent())
+
+
+def _child(locust: Locust, command: str) -> psutil.Process:
+    found: list[psutil.Process] = []
+
+    def look() -> list[psutil.Process]:
+        children = psutil.Process(locust.process.pid).children()
+        found.extend(each for each in children if command in each.cmdline())
+        return found
+
+    wait_until(look)
+    return found[0]
+
+
+def _relay(door: socket.socket, shop: Shop) -> subprocess.Popen[bytes]:
+    """A process that passes connections on to the shop, and whose death refuses new ones."""
+    code = (
+        "import socket, sys, threading\n"
+        "door = socket.socket(fileno=int(sys.argv[1])); port = int(sys.argv[2])\n"
+        "def pump(a, b):\n"
+        "    try:\n"
+        "        while data := a.recv(65536): b.sendall(data)\n"
+        "    except OSError: pass\n"
+        "    a.close(); b.close()\n"
+        "while True:\n"
+        "    a, _ = door.accept(); b = socket.create_connection(('127.0.0.1', port))\n"
+        "    for pair in ((a, b), (b, a)):\n"
+        "        threading.Thread(target=pump, args=pair, daemon=True).start()\n"
+    )
+    port = shop.url.rpartition(":")[2]
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(door.fileno()), port], pass_fds=[door.fileno()]
+    )
+
+
+def _count(statistics: list[dict[str, str]], name: str) -> int:
+    return sum(int(row["Request Count"]) for row in statistics if row["Name"] == name)
+
+
+def _check_headers(locust: Locust, shop: Shop) -> None:
+    """The headers carry the order and the attempt, and the ledger has both."""
+    orders = [each for each in shop.arrivals if each.method == "POST"]
+    assert orders
+    for arrival in orders:
+        attempt = locust.sent()[arrival.headers["x-request-id"]]
+        digits = attempt.attempt_id.replace("-", "")
+        assert arrival.headers["idempotency-key"] == attempt.order_key
+        assert arrival.headers["x-amzn-trace-id"] == attempt.trace_id
+        assert attempt.trace_id == f"Root=1-{digits[:8]}-{digits[8:]}"
+        assert abs(int(digits[:8], 16) - time.time()) < 60
+    assert len({each.headers["idempotency-key"] for each in orders}) == len(orders)
