@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from analysis.ledger import IN_FLIGHT, ORDER_REQUEST
+from analysis.ledger import IN_FLIGHT, ORDER_METHOD, ORDER_NAME
 from analysis.records import Request
 
 _SOLD_OUT = 409
@@ -12,7 +12,7 @@ _FIRST_SUCCESS, _FIRST_ERROR = 200, 400
 def ended_requests(
     requests: Iterable[Request], *, since: int | None = None, names: Iterable[str] = ()
 ) -> Iterator[Request]:
-    """Yield the requests that ended, `since` a time and by name if given.
+    """Yield the requests that ended, `since` a time and of `names` (`GET /products`) if given.
 
     One that the run itself cut off by stopping says nothing about the shop, and is left out.
     """
@@ -22,7 +22,7 @@ def ended_requests(
             continue
         if since is not None and request.ended_at < since:
             continue
-        if not wanted or request.name in wanted:
+        if not wanted or f"{request.method} {request.name}" in wanted:
             yield request
 
 
@@ -35,4 +35,5 @@ def is_failed(request: Request) -> bool:
         return True
     if _FIRST_SUCCESS <= request.http_status < _FIRST_ERROR:
         return False
-    return not (request.name == ORDER_REQUEST and request.http_status == _SOLD_OUT)
+    is_order = (request.method, request.name) == (ORDER_METHOD, ORDER_NAME)
+    return not (is_order and request.http_status == _SOLD_OUT)

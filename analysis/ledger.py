@@ -24,7 +24,7 @@ from analysis.records import (
 from analysis.run import LedgerFindings
 
 IN_FLIGHT = "in_flight_at_stop"
-ORDER_REQUEST = "POST /orders"
+ORDER_METHOD, ORDER_NAME = "POST", "/orders"
 LEDGER_VERSION = 1
 
 
@@ -162,8 +162,8 @@ def _order_request(sent: AttemptSent, ended: AttemptEnded | None, *, process_id:
     return Request(
         process_id=process_id,
         user_id=sent.user_id,
-        name=ORDER_REQUEST,
-        method="POST",
+        name=ORDER_NAME,
+        method=ORDER_METHOD,
         due_at=sent.due_at,
         sent_at=sent.sent_at,
         ended_at=ended.ended_at if ended else None,

@@ -216,7 +216,7 @@ def _hypotheses(hypotheses: Iterable[Hypothesis]) -> Table:
     table = _grid("", "hypothesis", "measured", "tolerated", right=["measured"])
     for each in hypotheses:
         limits = (f"{name.replace('_', ' ')} {limit:g}" for name, limit in each.tolerated.items())
-        measured = "–" if each.measured is None else f"{each.measured:g}"
+        measured = "–" if each.measured is None else f"{round(each.measured, 2):g}"
         statement = Text(safe(each.statement or each.id))
         table.add_row(_mark(each.verdict), statement, measured, ", ".join(limits))
     return table

@@ -77,7 +77,8 @@ class Customer(FastHttpUser):
         reply, response = self._exchange("GET", path, name=name)
         error = _reading_error(reply, named)
         self._record_read(reply, name, sent_at=sent_at, error=error)
-        self._count(response, name, error or ("" if reply.is_ok else status_name(reply.status)))
+        failure = error or ("" if reply.is_ok else status_name(reply.status))
+        self._count(response, "GET", name, failure)
         return reply
 
     def place_order(self, product_id: int, quantity: int) -> Conclusion:
@@ -94,7 +95,7 @@ class Customer(FastHttpUser):
             reply, response = self._exchange(
                 "POST",
                 "/orders",
-                name="POST /orders",
+                name="/orders",
                 body={"product_id": product_id, "quantity": quantity},
                 headers={
                     "Idempotency-Key": attempt.order_key,
@@ -109,7 +110,7 @@ class Customer(FastHttpUser):
             raise
         finally:
             self._record_end(attempt, conclusion, size)
-        self._count(response, "POST /orders", failure_name(conclusion))
+        self._count(response, "POST", "/orders", failure_name(conclusion))
         return conclusion
 
     def _new_attempt(self, product_id: int, quantity: int) -> AttemptSent:
@@ -167,10 +168,11 @@ class Customer(FastHttpUser):
         reply = Reply(status=status, body=content, failure=failure, found=json_object(content))
         return reply, response
 
-    def _count(self, response: ResponseContextManager | None, name: str, failure: str) -> None:
+    def _count(
+        self, response: ResponseContextManager | None, method: str, name: str, failure: str
+    ) -> None:
         """Count a request in Locust's statistics; `failure` is empty for a success."""
         if response is None:
-            method = name.partition(" ")[0]
             self.environment.events.request.fire(
                 request_type=method,
                 name=name,

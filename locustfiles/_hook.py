@@ -191,8 +191,11 @@ class Hook:
         if status == self._fault["state"]:
             return
         self._journal.note("fis", self._subject, status, state.get("reason", ""))
-        ended = {"ended_at": format_time(now())} if status in _OVER else {}
-        self._learn(state=status, **ended)
+        times = {"ended_at": format_time(now())} if status in _OVER else {}
+        began = _began_at(experiment)
+        if began:
+            times["started_at"] = began
+        self._learn(state=status, **times)
 
     def _name_victims(self) -> None:
         pages = self._clients.fis.get_paginator("list_experiment_resolved_targets").paginate(
@@ -240,6 +243,16 @@ class Hook:
     def _learn(self, **facts: Any) -> None:
         self._fault = {**self._fault, **facts}
         self._journal.update(fault=self._fault)
+
+
+def _began_at(experiment: "ExperimentTypeDef") -> str | None:
+    """When the first action began to act, by AWS's clock: an experiment is initiating before."""
+    began = [
+        action["startTime"]
+        for action in experiment.get("actions", {}).values()
+        if "startTime" in action
+    ]
+    return format_time(round(min(began).timestamp() * 1_000_000)) if began else None
 
 
 def _is_final(error: Exception) -> bool:

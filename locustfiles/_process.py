@@ -41,6 +41,8 @@ from locustfiles._run import Run
 __all__ = ["process"]
 
 logger = logging.getLogger(__name__)
+# It tells of every endpoint and credential that it finds.
+logging.getLogger("botocore").setLevel(logging.WARNING)
 _LATE_WORKERS_S = 10.0
 
 
@@ -75,6 +77,7 @@ class LoadProcess:
         self._database_url = ""
         self._failed_with: int | None = None
         self._interrupts = 0
+        self._result = ""
 
     @property
     def ledger(self) -> Ledger:
@@ -148,6 +151,11 @@ class LoadProcess:
             self._close_run()
         elif self._closing is not None:
             self._closing.join()
+
+    def on_quit(self, **_: object) -> None:
+        """Locust has printed its statistics: the verdict is the last that people read."""
+        result, self._result = self._result, ""
+        print(result, end="", flush=True)
 
     # --- signals and messages ---
 
@@ -316,6 +324,7 @@ class LoadProcess:
             ended_at = now()
             self._close_ledger()
             code = run.close(ended_at)
+            self._result = run.result
             if self._failed_with is None and self._environment is not None:
                 self._environment.process_exit_code = code
         except LoadError as error:
@@ -389,3 +398,4 @@ _listen(events.test_start, process.on_test_start)
 _listen(events.spawning_complete, process.on_spawning_complete)
 _listen(events.test_stopping, process.on_test_stopping)
 _listen(events.test_stop, process.on_test_stop)
+_listen(events.quit, process.on_quit)

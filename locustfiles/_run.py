@@ -56,6 +56,7 @@ class Run:
         self.journal = journal
         self.is_stopping = False
         self.is_interrupted = False
+        self.result = ""
         self._command: AnalysisCommand | None = None
         self._statistics: StatisticsFiles | None = None
         self._observer: Observer | None = None
@@ -161,7 +162,14 @@ class Run:
                 part.close()
         self.journal.update(ended_at=format_time(ended_at), interrupted=self.is_interrupted)
         self.journal.note_run("users_stopped")
-        code = self._analyse("finish", str(self.directory.path), "--fail-on", self.settings.fail_on)
+        code = self._analyse(
+            "finish",
+            str(self.directory.path),
+            "--fail-on",
+            self.settings.fail_on,
+            # Locust prints its statistics when all is over: the verdict goes below them.
+            keeps_output=self.environment.web_ui is None,
+        )
         if self._was_left:
             return EXIT_UNDECIDED
         if code not in _PASSED_ON:
@@ -193,11 +201,14 @@ class Run:
                 file.write(f"{self.directory.path}\n")
         self.journal.note_run("run_started", without_password(self.environment.host or ""))
 
-    def _analyse(self, *arguments: str) -> int:
-        self._command = AnalysisCommand(*arguments, database_url=self.settings.database_url)
+    def _analyse(self, *arguments: str, keeps_output: bool = False) -> int:
+        self._command = command = AnalysisCommand(
+            *arguments, database_url=self.settings.database_url, keeps_output=keeps_output
+        )
         try:
-            return self._command.run()
+            return command.run()
         finally:
+            self.result += command.output
             self._command = None
 
     def _prepare_aws(self) -> None:

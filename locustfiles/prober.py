@@ -19,5 +19,5 @@ class Prober(Customer):
         """GET /products on a connection of its own, and print the time and the status."""
         at = time.strftime("%H:%M:%S")
         drop_connections(self)
-        reply = self.read("/products", "GET /products (probe)")
+        reply = self.read("/products", "/products (probe)")
         print(f"{at} - {reply.status or 0:03d}", flush=True)

@@ -24,7 +24,7 @@ class Shopper(Customer):
     @task(3)
     def look_around(self) -> None:
         """List the products."""
-        products = self.read("/products", "GET /products").found.get("products")
+        products = self.read("/products", "/products").found.get("products")
         found = _ids(products)
         if found:
             self.product_ids = found
@@ -34,7 +34,7 @@ class Shopper(Customer):
         """Read one product."""
         if self.product_ids:
             product_id = random.choice(self.product_ids)
-            self.read(f"/products/{product_id}", "GET /products/{id}", named=product_id)
+            self.read(f"/products/{product_id}", "/products/{id}", named=product_id)
 
     @task(4)
     def order(self) -> None:
@@ -54,7 +54,7 @@ class Shopper(Customer):
             self._read_order(random.choice(self.order_ids))
 
     def _read_order(self, order_id: int) -> None:
-        self.read(f"/orders/{order_id}", "GET /orders/{id}", named=order_id)
+        self.read(f"/orders/{order_id}", "/orders/{id}", named=order_id)
 
 
 def _ids(products: object) -> list[int]:

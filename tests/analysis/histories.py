@@ -113,13 +113,14 @@ def products_after(rows: Iterable[OrderRow], *, stock: int = 1000) -> list[Produ
     ]
 
 
-def request(name: str = "GET /products", **changes: Any) -> Request:
+def request(request_line: str = "GET /products", **changes: Any) -> Request:
     """A request that got its 200 after a second."""
+    method, _, name = request_line.partition(" ")
     one = Request(
         process_id="p1",
         user_id="u1",
         name=name,
-        method="GET",
+        method=method,
         due_at=NOON,
         sent_at=NOON,
         ended_at=NOON + SECOND,

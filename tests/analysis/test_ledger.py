@@ -54,7 +54,7 @@ def ended(name: str, at: int = 20, outcome: Outcome = Outcome.ACKNOWLEDGED) -> A
 def browsed(at: int = 15) -> RequestDone:
     return RequestDone(
         user_id="u1",
-        name="GET /products",
+        name="/products",
         method="GET",
         due_at=None,
         sent_at=at,
@@ -93,7 +93,7 @@ def test_attempt_that_ended_is_whole_and_is_a_request_too() -> None:
     assert (attempt.process_id, attempt.outcome, attempt.order_id) == ("p1", "acknowledged", 5)
     assert (attempt.due_at, attempt.sent_at, attempt.ended_at) == (9, 10, 20)
     names = [(each.name, each.attempt_id, each.bytes) for each in read.requests]
-    assert names == [("GET /products", "", 3), ("POST /orders", "a", 99)]
+    assert names == [("/products", "", 3), ("/orders", "a", 99)]
     assert read.reader.last_at == 30
 
 

@@ -234,7 +234,7 @@ def test_requests_and_products_survive_a_round_trip(directory: RunDirectory) -> 
 
 
 def test_half_a_surrogate_is_written_out(directory: RunDirectory) -> None:
-    (found,) = round_trip(directory, REQUESTS, [request("\ud800")])
+    (found,) = round_trip(directory, REQUESTS, [request("GET \ud800")])
     assert found.name == "\\ud800"
 
 

@@ -49,7 +49,7 @@ def _ended(name: str = "a") -> AttemptEnded:
 
 _DONE = RequestDone(
     user_id="u",
-    name="GET /products",
+    name="/products",
     method="GET",
     due_at=None,
     sent_at=1,
