@@ -71,7 +71,11 @@ class Launch:
     def command(self, host: str) -> list[str]:
         """Locust's command line; secrets go by the environment alone."""
         command = [sys.executable, "-m", "locust", "--config", str(self.experiment)]
-        command += ["--target", self.target, "--host", host, *self.arguments]
+        command += ["--target", self.target, "--host", host]
+        if self.target == "external":
+            # Somebody else's shop: no fault of ours unless LOCUST_ARGS names one.
+            command += ["--fis-template="]
+        command += self.arguments
         if self.is_web:
             command += ["--headful", "--web-host", "127.0.0.1"]
         if self.workers > 1:
