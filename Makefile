@@ -30,7 +30,7 @@ $(VENV)/bin/python:
 	  { echo "make: $(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
 
 $(RUNS): requirements.lock | $(VENV)/bin/python
-	@echo "make: installing what runs need (once; about 230 MB)"
+	@echo "make: installing what runs need (once; 350 MB on disk)"
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	@touch $@
 
