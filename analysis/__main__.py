@@ -110,14 +110,15 @@ def _unsettled(still_open: int, waited_s: float) -> str:
 def _finish(
     directory: RunDirectory, options: argparse.Namespace, surroundings: Surroundings
 ) -> int:
-    close_evidence(directory)
-    if surroundings.database_url and not directory.has(ORDERS.file_name):
-        try:
-            options.before = False
-            _snapshot(directory, options, surroundings)
-        except AnalysisError as error:
-            # The clients' side is saved; without the table the verdict is undecided, and says so.
-            _complain(f"{error}; put that right and run `finish` again", surroundings)
+    with directory.closing():
+        close_evidence(directory, limit_s=options.settle_limit)
+        if surroundings.database_url and not directory.has(ORDERS.file_name):
+            try:
+                options.before = False
+                _snapshot(directory, options, surroundings)
+            except AnalysisError as error:
+                # The clients' side is saved; without the table the verdict is undecided.
+                _complain(f"{error}; put that right and run `finish` again", surroundings)
     return _reconcile(directory, options)
 
 
@@ -179,7 +180,7 @@ def _add_settling(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=SETTLE_LIMIT_S,
         metavar="S",
-        help="how long to wait for open transactions (%(default)g s)",
+        help="how long to wait for open transactions and living load generators (%(default)g s)",
     )
 
 

@@ -8,41 +8,50 @@ from dataclasses import asdict
 from analysis.errors import EvidenceError
 from analysis.ledger import LedgerReader
 from analysis.records import Event, format_time
-from analysis.run import parse_run
+from analysis.run import LedgerFindings, Run, parse_run
 from analysis.run_directory import RunDirectory
 from analysis.tables import ATTEMPTS, REQUESTS, RecordT, Table
 
+_LOOK_EVERY_S = 0.1
 
-def close_evidence(directory: RunDirectory) -> None:
+
+def close_evidence(directory: RunDirectory, *, limit_s: float) -> None:
     """Make attempts.csv and requests.csv from the ledgers, and end a run that ended suddenly.
 
-    Files that exist are left as they are. EvidenceError if there is nothing to make them from.
+    Files that exist are left as they are. EvidenceError if there is nothing to make them from, or
+    if a ledger is still being written after `limit_s`: a run that goes on has no evidence yet.
     """
     run = parse_run(directory.read_run())
     is_collected = directory.has(ATTEMPTS.file_name) and directory.has(REQUESTS.file_name)
     if is_collected and run.ended_at is not None:
         return
-    reader = _collect(directory)
-    changes: dict[str, object] = {"ledger": asdict(reader.findings)}
-    if run.ended_at is None:
-        ended_at = reader.last_at or run.started_at
-        changes |= {
-            "ended_at": format_time(ended_at) if ended_at is not None else None,
-            "interrupted": True,
-        }
-    directory.update_run(**changes)
+    _await_writers(directory, limit_s=limit_s)
+    findings = _collect(directory, run)
     directory.append_event(
         Event(
             at=time.time_ns() // 1000,
             source="harness",
             subject=directory.run_id,
             event="evidence_closed",
-            detail=", ".join(f"{name} {count}" for name, count in asdict(reader.findings).items()),
+            detail=", ".join(f"{name} {count}" for name, count in asdict(findings).items()),
         )
     )
 
 
-def _collect(directory: RunDirectory) -> LedgerReader:
+def _await_writers(directory: RunDirectory, *, limit_s: float) -> None:
+    """Wait for load generators that are about to end, as workers are whose master was killed."""
+    give_up_at = time.monotonic() + limit_s
+    while busy := [each for each in directory.ledger_files() if directory.is_being_written(each)]:
+        if time.monotonic() >= give_up_at:
+            message = (
+                f"{busy[0]} is still being written, so the run is not over; end its Locust, "
+                "then run `finish` again"
+            )
+            raise EvidenceError(message)
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _collect(directory: RunDirectory, run: Run) -> LedgerFindings:
     ledgers = directory.ledger_files()
     if not ledgers and not directory.has(ATTEMPTS.file_name):
         message = f"{directory.path} has neither ledgers nor attempts.csv: no load was recorded"
@@ -54,7 +63,20 @@ def _collect(directory: RunDirectory) -> LedgerReader:
         )
         for ledger in ledgers:
             reader.read(directory.read_lines(ledger), name=ledger.name)
-    return reader
+        # attempts.csv comes last: once it is there, nobody looks into the ledgers again.
+        directory.update_run(**_changes(run, reader))
+    return reader.findings
+
+
+def _changes(run: Run, reader: LedgerReader) -> dict[str, object]:
+    changes: dict[str, object] = {"ledger": asdict(reader.findings)}
+    if run.ended_at is None:
+        ended_at = reader.last_at or run.started_at
+        changes |= {
+            "ended_at": format_time(ended_at) if ended_at is not None else None,
+            "interrupted": True,
+        }
+    return changes
 
 
 def _writer(

@@ -22,6 +22,7 @@ from analysis.run import Settle
 
 CONNECT_TIMEOUT_S = 10
 SILENT_SERVER_LIMIT_MS = 30_000
+LOCK_LIMIT = "30s"
 POLL_INTERVAL_S = 0.5
 ROWS_PER_FETCH = 5_000
 
@@ -102,7 +103,6 @@ class Database:
             # Writing a large table out may take longer than the shop allows its own statements.
             self._connection.execute("SET LOCAL statement_timeout = 0")
             self._connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-            self._connection.execute("SET LOCAL lock_timeout = '30s'")
             yield Snapshot(self._connection)
 
     def _open_transactions(self, since: object) -> list[dict[str, Any]]:
@@ -204,6 +204,8 @@ class Snapshot:
 def connect(url: str) -> Iterator[Database]:
     """Connect to the shop's database; DatabaseError, in one line without the password."""
     with _translated(url), _open(url) as connection:
+        connection.execute("SELECT set_config('lock_timeout', %s, false)", [LOCK_LIMIT])
+        _refuse_replica(connection)
         yield Database(connection)
 
 
@@ -233,6 +235,14 @@ def _translated(url: str) -> Iterator[None]:
         what = f"the database {parts.get('dbname') or ''} at {place} cannot be read"
         message = f"{what}: {_first_line(error)}; is DATABASE_URL right, and the database up?"
         raise DatabaseError(_scrub(message, _secrets(url, parts))) from None
+
+
+def _refuse_replica(connection: psycopg.Connection[dict[str, Any]]) -> None:
+    """A replica lags, and knows nothing of open transactions: what it lacks may be there."""
+    found = connection.execute("SELECT pg_is_in_recovery() AS is_replica").fetchone()
+    if found and found["is_replica"]:
+        message = "DATABASE_URL names a replica, which may lag behind; name the primary (writer)"
+        raise DatabaseError(message)
 
 
 def _first_line(error: Exception) -> str:

@@ -85,11 +85,13 @@ def _row_order(row: OrderRow) -> tuple[object, ...]:
 class Row:
     """A row of the orders table and what is known of whose it is.
 
-    `orders` are the orders whose key it bears or that own it; `claimed_by` the order whose reply
-    named it, where that reply fits; `is_named` whether any reply named it.
+    `attempt_id` is the id it bears, if that can be ours; `orders` are the orders whose key it
+    bears or that own it; `claimed_by` the order whose reply named it, where that reply fits;
+    `is_named` whether any reply named it.
     """
 
     record: OrderRow
+    attempt_id: str
     orders: set[str]
     is_keyed: bool
     has_known_maker: bool
@@ -113,8 +115,12 @@ class Rows:
     @classmethod
     def of(cls, records: Sequence[OrderRow], attempts: Attempts, *, use_keys: bool) -> "Rows":
         """Index the rows; with `use_keys` false as if the table had no key columns."""
+        # Where all are unknown, something on the way has put its own id into X-Request-Id.
+        are_ours = any(each.attempt_id in attempts.by_id for each in records)
         rows = [
-            _row(each, attempts) if use_keys else _keyless(each)
+            _row(each, each.attempt_id if are_ours else "", attempts)
+            if use_keys
+            else _keyless(each)
             for each in sorted(records, key=_row_order)
         ]
         index = cls(rows, defaultdict(list), defaultdict(list), defaultdict(list))
@@ -123,21 +129,22 @@ class Rows:
             for order in row.orders:
                 index.by_order[order].append(row)
             if row.has_known_maker:
-                index.by_attempt[row.record.attempt_id].append(row)
+                index.by_attempt[row.attempt_id].append(row)
         return index
 
 
 def _keyless(record: OrderRow) -> Row:
-    return Row(record=record, orders=set(), is_keyed=False, has_known_maker=False)
+    return Row(record=record, attempt_id="", orders=set(), is_keyed=False, has_known_maker=False)
 
 
-def _row(record: OrderRow, attempts: Attempts) -> Row:
-    maker = attempts.order_made_by(record.attempt_id) if record.attempt_id else None
+def _row(record: OrderRow, attempt_id: str, attempts: Attempts) -> Row:
+    maker = attempts.order_made_by(attempt_id) if attempt_id else None
     orders = {order for order in (record.order_key, maker) if order}
-    if record.attempt_id and not orders:
-        orders.add(f"unknown attempt {record.attempt_id}")
+    if attempt_id and not orders:
+        orders.add(f"unknown attempt {attempt_id}")
     return Row(
         record=record,
+        attempt_id=attempt_id,
         orders=orders,
         is_keyed=bool(orders),
         has_known_maker=maker is not None,

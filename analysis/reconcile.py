@@ -245,7 +245,7 @@ class _Judge:
         order = order_of(attempt)
         if len(self.attempts.by_order[order]) > 1:
             return []
-        return [row for row in self._rows_of_unknown_maker(order) if not row.record.attempt_id]
+        return [row for row in self._rows_of_unknown_maker(order) if not row.attempt_id]
 
     # --- rows ---
 
@@ -273,7 +273,7 @@ class _Judge:
         if order not in self.attempts.by_order:
             return False
         # An attempt id that nobody sent: only a reply that names the row can speak for it.
-        return not row.record.attempt_id or (row.is_named and self.attempts.is_acknowledged(order))
+        return not row.attempt_id or (row.is_named and self.attempts.is_acknowledged(order))
 
     def _explicable(self, cell: _Cell) -> list[Row]:
         return [row for row in self.ownerless[cell] if self._is_explained(row)]
@@ -305,7 +305,7 @@ def _tokens(row: Row) -> set[tuple[str, str | int]]:
     tokens: set[tuple[str, str | int]] = {("id", row.record.id)}
     tokens |= {("order", order) for order in row.orders}
     if row.has_known_maker:
-        tokens.add(("attempt", row.record.attempt_id))
+        tokens.add(("attempt", row.attempt_id))
     if row.claimed_by is not None:
         tokens.add(("order", row.claimed_by))
     return tokens

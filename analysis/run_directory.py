@@ -84,6 +84,25 @@ class RunDirectory:
         with ledger.open("rb") as lines:
             yield from lines
 
+    def is_being_written(self, ledger: Path) -> bool:
+        """Whether the process that writes a ledger lives: it holds a lock on it until it ends."""
+        with ledger.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    @contextmanager
+    def closing(self) -> Iterator[None]:
+        """Let one process at a time close the evidence; the next finds it closed."""
+        folder = self.path / LEDGER_FOLDER
+        if not folder.is_dir():  # a run from elsewhere, with nothing left to close
+            yield
+            return
+        with _locked(folder):
+            yield
+
     # --- run.json and the first snapshot ---
 
     def read_run(self) -> dict[str, Any]:

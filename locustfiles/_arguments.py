@@ -12,7 +12,6 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
-from urllib.parse import urlsplit, urlunsplit
 
 from locustfiles._errors import EXIT_USAGE, BadArgument
 
@@ -25,6 +24,13 @@ Value = TypeVar("Value")
 
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)%")
+_HOST = r"(?:\[[0-9a-f:.]+\]|[^:@/?#,\[\]]*)(?::\d*)?"
+# As libpq reads it, whose passwords may hold `#` and `?`. A second `@` makes it anybody's guess.
+_URL = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?:(?P<user>[^:@/?#]*)(?::[^@/]*)?@)?"
+    rf"(?P<place>{_HOST}(?:,{_HOST})*(?:/[^@?#]*)?)(?:[?#][^@]*)?",
+    re.IGNORECASE,
+)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -256,14 +262,12 @@ def parse_fire_at(text: str) -> FireAt:
 
 
 def without_password(url: str) -> str:
-    """Return a URL that may be written down."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
+    """Return a URL that may be written down; nothing where a password could be anywhere in it."""
+    parts = _URL.fullmatch(url)
+    if parts is None:
         return ""
-    place = parts.netloc.rpartition("@")[2]
-    user = (parts.username or "") + "@" if parts.username else ""
-    return urlunsplit(parts._replace(netloc=user + place, query="", fragment=""))
+    user = f"{parts['user']}@" if parts["user"] else ""
+    return f"{parts['scheme']}{user}{parts['place']}"
 
 
 def _experiment_of(config: str | None) -> str:

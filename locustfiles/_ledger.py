@@ -4,6 +4,7 @@ The file is append-only and each write is one os.write, so a killed process leav
 at most one torn one. Other requests' lines wait in memory for a second at most.
 """
 
+import fcntl
 import os
 import re
 import socket
@@ -45,6 +46,8 @@ class Ledger:
         self._file: int | None = None
         try:
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+            # Whoever closes the evidence sees by the lock that this process may still write.
+            fcntl.flock(self._file, fcntl.LOCK_EX)
         except OSError as error:
             message = f"cannot open the ledger {path}: {error.strerror}"
             raise LedgerFailed(message) from error
@@ -78,6 +81,8 @@ class Ledger:
                 self._write(LedgerClosed(at=at).to_line())
                 os.fsync(self._file)
         finally:
+            # Closing would do it too, but gevent puts closing off.
+            fcntl.flock(self._file, fcntl.LOCK_UN)
             os.close(self._file)
             self._file = None
 

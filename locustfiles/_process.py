@@ -5,6 +5,7 @@ Importing this module registers the listeners, once per process.
 """
 
 import logging
+import os
 import signal
 import sys
 import time
@@ -44,6 +45,7 @@ logger = logging.getLogger(__name__)
 # It tells of every endpoint and credential that it finds.
 logging.getLogger("botocore").setLevel(logging.WARNING)
 _LATE_WORKERS_S = 10.0
+_LOOK_AT_MASTER_EVERY_S = 0.2
 
 
 def _guarded(listener: Callable[..., None]) -> Callable[..., None]:
@@ -101,6 +103,8 @@ class LoadProcess:
         gevent.signal_handler(signal.SIGINT, self.on_interrupt)
         if isinstance(runner, WorkerRunner):
             runner.register_message("chaos_stop", self.on_stop_message, concurrent=True)
+            if self._options.processes:
+                gevent.spawn(self._end_with, os.getppid())
             return
         if isinstance(runner, MasterRunner):
             runner.register_message("chaos_ledger", self.on_ledger_message)
@@ -366,6 +370,12 @@ class LoadProcess:
             self._close_run()
         if environment.web_ui is not None:
             environment.web_ui.stop()  # type: ignore[no-untyped-call]
+
+    def _end_with(self, master: int) -> None:
+        """Worker of --processes: end when the master does; Locust would order on for a minute."""
+        while os.getppid() == master:
+            gevent.sleep(_LOOK_AT_MASTER_EVERY_S)
+        self._end_locust()
 
     def _remember(self, exit_code: int) -> None:
         self._failed_with = self._failed_with or exit_code

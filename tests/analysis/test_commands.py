@@ -1,6 +1,8 @@
 """The commands as others call them: exit codes, one line of error, the same bytes every time."""
 
+import fcntl
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -344,6 +346,50 @@ def test_finish_never_rewrites_attempts(good: RunDirectory) -> None:
     good.ledger_file("p1").write_bytes(LedgerOpened(process_id="p1", at=AT).to_line() + sent("z"))
     assert call("finish", good.path) == 0
     assert good.path.joinpath("attempts.csv").read_bytes() == before
+
+
+def test_finish_killed_half_way_still_finds_the_holes_the_next_time(
+    directory: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = LedgerOpened(process_id="p1", at=AT).to_line() + b"torn\n" + sent("a") + ended("a", 1)
+    directory.ledger_file("p1").write_bytes(lines)
+    directory.update_run(started_at="2026-11-23T12:00:00Z", ended_at="2026-11-23T12:01:00Z")
+
+    def die(*_arguments: object, **_changes: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as while_dying:
+        while_dying.setattr(RunDirectory, "update_run", die)
+        assert call("finish", directory.path) == 130
+    call("finish", directory.path)
+    assert directory.read_run()["ledger"]["torn_lines"] == 1
+
+
+def test_finish_leaves_a_run_alone_whose_ledger_is_still_being_written(
+    directory: RunDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killed(directory)
+    before = files_of(directory)
+    with directory.ledger_file("p1").open("ab") as ledger:
+        fcntl.flock(ledger, fcntl.LOCK_EX)  # as the Locust that writes it holds it
+        assert call("finish", directory.path, "--settle-limit", "0.2") == 64
+        assert "p1.jsonl is still being written" in capsys.readouterr().err
+        assert files_of(directory) == before
+    assert call("finish", directory.path) == 2
+    assert directory.has("attempts.csv")
+
+
+def test_finish_waits_for_another_that_is_at_it(directory: RunDirectory) -> None:
+    killed(directory)
+    codes: list[int] = []
+    second = threading.Thread(target=lambda: codes.append(call("finish", directory.path)))
+    with directory.closing():
+        second.start()
+        second.join(0.5)
+        assert second.is_alive()
+        assert not directory.has("attempts.csv")
+    second.join(10)
+    assert codes == [2]
 
 
 def test_finish_without_any_record_of_load_is_64(

@@ -366,6 +366,33 @@ def test_a_database_that_is_no_shops_is_named(
 
 
 @pytest.mark.lab
+def test_a_locked_table_is_an_error_and_no_endless_wait(
+    database_url: str, directory: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute(database_url, PRODUCTS_SQL + KEYED_SQL)
+    monkeypatch.setattr("analysis.database.LOCK_LIMIT", "200ms")
+    with psycopg.connect(database_url) as migration:
+        migration.execute("LOCK TABLE orders")
+        with pytest.raises(DatabaseError, match="lock timeout"):
+            take_before(directory, database_url, settle_limit_s=1)
+
+
+@pytest.mark.lab
+def test_a_replica_is_refused_since_what_it_lacks_may_be_there(
+    database_url: str, directory: RunDirectory
+) -> None:
+    name = urlsplit(database_url).path.removeprefix("/")
+    execute(
+        database_url,
+        PRODUCTS_SQL + KEYED_SQL,
+        "CREATE FUNCTION pg_is_in_recovery() RETURNS boolean RETURN true",
+        f"ALTER DATABASE {name} SET search_path = public, pg_catalog",
+    )
+    with pytest.raises(DatabaseError, match="names a replica"):
+        take_before(directory, database_url, settle_limit_s=1)
+
+
+@pytest.mark.lab
 def test_a_wrong_password_is_one_line_without_it(database_url: str) -> None:
     parts = urlsplit(database_url)
     address = parts.netloc.rpartition("@")[2]

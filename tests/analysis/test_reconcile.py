@@ -325,6 +325,15 @@ def test_ids_that_the_load_balancer_put_in_place_of_ours_are_no_keys() -> None:
     assert found.count(Verdict.CONFIRMED) == 1
 
 
+def test_order_keys_speak_where_a_proxy_put_its_own_ids_in_place_of_all_of_ours() -> None:
+    told, open_one, refused = acknowledged("a", 5), indeterminate("b"), rejected("c")
+    rows = [row(5, told, attempt_id="nginx-1"), row(6, open_one, attempt_id="nginx-2")]
+    found = verdicts([told, open_one, refused], rows)
+    assert found == {"a": "confirmed", "b": "committed", "c": "clean"}
+    copied = row(7, open_one, attempt_id="nginx-3")
+    assert verdicts([told, open_one], [*rows, copied])["row 7"] == "duplicate"
+
+
 # --- random histories with a known truth ---
 
 

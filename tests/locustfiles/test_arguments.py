@@ -51,7 +51,16 @@ def test_share_without_a_run_time_is_refused() -> None:
     [
         ("postgresql://shop:geheim@db:5432/shop", "postgresql://shop@db:5432/shop"),
         ("postgresql://db/shop?password=geheim", "postgresql://db/shop"),
+        ("postgresql://shop:ge#heim@db/shop", "postgresql://shop@db/shop"),
+        ("postgresql://shop:ge?heim@db/shop", "postgresql://shop@db/shop"),
+        ("postgresql://shop:geheim@[::1]:1,db:2/shop", "postgresql://shop@[::1]:1,db:2/shop"),
+        ("postgresql://shop:geh/eim@db/shop", ""),
+        ("postgresql://shop:12/eim@db/shop", ""),
+        ("postgresql://shop:12?a/b@db/shop", ""),
+        ("postgresql://shop:ge@heim@db/shop", ""),
+        ("host=db user=shop password=geheim dbname=shop", ""),
         ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("http://somebody:geheim@shop.example/here", "http://somebody@shop.example/here"),
     ],
 )
 def test_password_is_never_kept(url: str, kept: str) -> None:

@@ -16,6 +16,7 @@ from analysis.records import (
     RequestDone,
     parse_line,
 )
+from analysis.run_directory import RunDirectory
 from locustfiles._errors import LedgerFailed
 from locustfiles._ledger import Ledger, process_id
 
@@ -90,6 +91,14 @@ def test_closing_writes_what_waits_and_the_last_line_once(ledger: Ledger) -> Non
     ledger.close(at=9)
     ledger.close(at=10)
     assert _kinds(ledger) == [LedgerOpened, RequestDone, LedgerClosed]
+
+
+def test_others_see_by_its_lock_that_it_is_being_written(tmp_path: Path) -> None:
+    run = RunDirectory.create(root=tmp_path, experiment="test", at=1)
+    ledger = Ledger(run.ledger_file("p"), process_id="p", at=1)
+    assert run.is_being_written(ledger.path)
+    ledger.close(at=9)
+    assert not run.is_being_written(ledger.path)
 
 
 def test_nothing_is_recorded_after_closing(ledger: Ledger) -> None:

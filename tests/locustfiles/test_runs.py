@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from analysis.records import LedgerClosed, Outcome, RequestDone
+from locustfiles._errors import EXIT_USAGE
 from tests.locustfiles.load import ROOT, Load, Locust, wait_until
 from tests.locustfiles.shop_server import Shop
 
@@ -85,6 +86,32 @@ def test_kill_9_loses_no_attempt_that_reached_the_shop(load: Load, shop: Shop) -
     assert locust.run_json()["interrupted"]
     errors = {row["error"] for row in locust.table("attempts.csv")}
     assert errors == {"", "in_flight_at_stop"}
+
+
+def test_workers_end_with_a_master_that_is_killed_and_nothing_is_lost(
+    load: Load, shop: Shop
+) -> None:
+    locust = load.start(shop.url, "-t", "60s", "--processes", "2")
+    wait_until(lambda: len(shop.attempt_ids()) > 10)
+    workers = psutil.Process(locust.process.pid).children()
+    locust.tell(signal.SIGKILL)
+    # At once, as `make chaos-load` does: the workers are still ordering.
+    finish = [sys.executable, "-m", "analysis", "finish", str(locust.run)]
+    done = subprocess.run(finish, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == UNDECIDED, done.stderr
+    _, alive = psutil.wait_procs(workers, timeout=15)
+    assert not alive
+    recorded = {row["attempt_id"] for row in locust.table("attempts.csv")}
+    assert recorded == set(shop.attempt_ids())
+
+
+def test_workers_end_with_a_master_that_refuses_its_arguments(load: Load, shop: Shop) -> None:
+    locust = load.start(
+        shop.url, "--processes", "2", "--fis-template", "x", "--fis-at", "99s", "-t", "3s"
+    )
+    # Workers hold the pipes open: its end is the end of the last of them.
+    assert locust.wait(within_s=20) == EXIT_USAGE
+    assert "the run ends after 3 s" in locust.errors
 
 
 @pytest.mark.parametrize("what", [signal.SIGINT, signal.SIGTERM])
