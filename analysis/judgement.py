@@ -32,6 +32,8 @@ def judge_run(
 
     EvidenceError if run.json or attempts.csv is missing, or one of the needed four unreadable.
     """
+    # If this one fails, no older verdict may be taken for it.
+    directory.discard_results()
     judgement = judge(load_evidence(directory), method=method, fail_on=fail_on)
     with directory.new_csv(RECONCILIATION_FILE, RECONCILIATION_COLUMNS) as put:
         for row in reconciliation_rows(judgement.findings):

@@ -173,6 +173,11 @@ class RunDirectory:
             json.dump(content, file, indent=2, ensure_ascii=False, allow_nan=False)
             file.write("\n")
 
+    def discard_results(self) -> None:
+        """Remove what an earlier judgement wrote; the verdict goes first."""
+        for name in (SUMMARY_FILE, RECONCILIATION_FILE):
+            (self.path / name).unlink(missing_ok=True)
+
     def _read_json(self, file_name: str, hint: str) -> dict[str, Any]:
         path = self.path / file_name
         try:

@@ -244,6 +244,14 @@ def test_unreadable_evidence_is_64_and_named(
     assert shown.count("\n") == 1
 
 
+def test_evidence_that_cannot_be_judged_keeps_no_older_verdict(good: RunDirectory) -> None:
+    assert call("reconcile", good.path) == 0
+    good.path.joinpath("orders.csv").write_text("id,quantity\n1,one\n")
+    assert call("reconcile", good.path) == 64
+    assert not good.path.joinpath("summary.json").exists()
+    assert not good.path.joinpath("reconciliation.csv").exists()
+
+
 @pytest.mark.parametrize("name", ["run.json", "attempts.csv"])
 def test_missing_evidence_is_64_and_named(
     good: RunDirectory, capsys: pytest.CaptureFixture[str], name: str
