@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from types import FrameType
 
 from infra.lab.cloud_names import CREDENTIALS, REGION
 from infra.lab.errors import BadSetting, LabError
+from infra.lab.processes import Guard
 from infra.lab.raising import KEPT, PrivateLab
 from infra.lab.settings import settings_from
 from infra.lab.state import LabFolder, LabState
@@ -29,6 +31,9 @@ ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = ROOT / "infra" / "experiments"
 TARGETS = ("lab", "aws", "external")
 BAD_ARGUMENT, OUR_FAULT = 64, 70
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# What Locust may take to end its users, close the evidence and judge it.
+CLOSE_LIMIT_S = 120.0
 DEFAULT_EXPERIMENT = "stop-one-server"
 
 
@@ -122,32 +127,46 @@ def _say(text: str) -> None:
 class LocustRun:
     """One Locust process, and what has to be done when it has ended."""
 
-    def __init__(self, launch: Launch, host: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        launch: Launch,
+        host: str,
+        environment: Mapping[str, str],
+        *,
+        holds: Sequence[int] = (),
+    ) -> None:
+        """`holds` are the open files by which the lab is ours: it has to outlive Locust."""
         self._command = launch.command(host)
         self._environment = dict(environment)
+        self._holds = holds
         self._process: subprocess.Popen[bytes] | None = None
         # Signals may come before Locust is there to receive them.
         self._early_signal: int | None = None
 
     def run(self) -> int:
         """Run Locust to its end and return the run's exit code."""
-        with tempfile.TemporaryDirectory(prefix="chaos-run-") as folder:
-            run_file = Path(folder) / "runs"
+        # The guard: if we are killed, Locust is told to stop, which takes it a while.
+        with Guard() as guard, self._signals_passed_on():
+            folder = Path(tempfile.mkdtemp(prefix="chaos-run-"))
+            guard.remove_folder(folder)
+            run_file = folder / "runs"
             self._environment["CHAOS_RUN_FILE"] = str(run_file)
-            with self._signals_passed_on():
-                self._process = subprocess.Popen(
-                    self._command,
-                    cwd=ROOT,
-                    env=self._environment,
-                    # A Ctrl-C comes from us, once; from the terminal as well it would come twice.
-                    start_new_session=True,
-                    stdin=subprocess.DEVNULL,
-                )
-                if self._early_signal is not None:
-                    self._process.send_signal(self._early_signal)
-                code = self._process.wait()
-                self.run_directories = _lines(run_file)
-                return self._finish(code) if code < 0 else code
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=ROOT,
+                env=self._environment,
+                # A Ctrl-C comes from us, once; from the terminal as well it would come twice.
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                pass_fds=self._holds,
+            )
+            guard.add_group(self._process.pid, signal.SIGTERM, grace_s=CLOSE_LIMIT_S)
+            if self._early_signal is not None:
+                self._process.send_signal(self._early_signal)
+            code = self._process.wait()
+            guard.drop_group(self._process.pid)
+            self.run_directories = _lines(run_file)
+            return self._finish(code) if code < 0 else code
 
     def _finish(self, code: int) -> int:
         """Judge the evidence of a Locust that was killed."""
@@ -169,13 +188,17 @@ class LocustRun:
     @contextlib.contextmanager
     def _signals_passed_on(self) -> Iterator[None]:
         def pass_on(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+            # To Locust a closed terminal is a request to end like any other.
+            wanted = signal.SIGTERM if number == signal.SIGHUP else number
             if self._process is None:
-                self._early_signal = number
+                self._early_signal = wanted
             elif self._process.poll() is None:
-                self._process.send_signal(number)
+                self._process.send_signal(wanted)
 
         before = {
-            number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)
+            number: signal.signal(number, pass_on)
+            for number in ENDING
+            if signal.getsignal(number) != signal.SIG_IGN  # nohup, or a job in the background
         }
         try:
             yield
@@ -199,7 +222,9 @@ class _LabInUse:
         self._lock = None
         kept = LabFolder(KEPT)
         state = kept.read() if kept.is_supervised() else None
-        if state is not None and state.status == "up":
+        if state is not None and not state.is_well:
+            progress("the lab that is up is not well (`make lab-status`): raising one more")
+        elif state is not None:
             lock = kept.use_lock()
             if lock.try_take():
                 self._lock, self.folder, self.state = lock, kept, state
@@ -210,6 +235,12 @@ class _LabInUse:
         self._private = PrivateLab(environment, progress=progress)
         self.folder, self.state = self._private.folder, self._private.state
         self._log_start = 0
+
+    @property
+    def holds(self) -> tuple[int, ...]:
+        """The open files that keep it ours: whoever inherits one keeps it too."""
+        holder = self._private or self._lock
+        return () if holder is None else (holder.fileno(),)
 
     def save_access_log(self, run_directory: Path) -> None:
         """Keep the load balancer's lines of this run beside its other evidence."""
@@ -252,12 +283,19 @@ def run(launch: Launch, environment: Mapping[str, str]) -> int:
     try:
         _say(f"lab: up, load balancer at {lab.state.host}")
         outside = {key: value for key, value in environment.items() if not key.startswith("AWS_")}
-        locust = LocustRun(launch, lab.state.host, {**outside, **lab_environment(lab.state)})
+        locust = LocustRun(
+            launch,
+            lab.state.host,
+            {**outside, **lab_environment(lab.state)},
+            holds=lab.holds,
+        )
         code = locust.run()
         for directory in locust.run_directories[-1:]:
             lab.save_access_log(ROOT / directory)
         return code
     finally:
+        for number in ENDING:  # the run is over, and its exit code stands
+            signal.signal(number, signal.SIG_IGN)
         lab.close()
 
 
@@ -267,8 +305,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words not in (["headless"], ["web"]):
         print("usage: python -m infra.launch headless|web", file=sys.stderr)
         return BAD_ARGUMENT
-    # Ctrl-C and SIGTERM while the lab comes up: take down what there is, and go.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Ctrl-C and the like while the lab comes up: take down what there is, and go.
+    for number in ENDING:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     try:
         return run(Launch.from_environment(os.environ, is_web=words == ["web"]), os.environ)
     except BadSetting as error:
@@ -280,6 +320,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _say("interrupted before the run began; nothing is left running")
         return 128 + signal.SIGINT
+    except Exception:  # noqa: BLE001  (Python's own exit code for it, 1, is that of a broken run)
+        traceback.print_exc()
+        return OUR_FAULT
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from infra.lab.raising import KEPT, raise_kept, take_down
 from infra.lab.settings import settings_from
 from infra.lab.state import LabFolder, LabState
 
-WELL, UNWELL, BAD_ARGUMENT = 0, 1, 64
+WELL, UNWELL, BAD_ARGUMENT, INTERRUPTED = 0, 1, 64, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,27 +35,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     serve.add_argument("folder", type=Path)
     serve.add_argument("--private", action="store_true", help="end when standard input ends")
     options = parser.parse_args(arguments)
-    folder = LabFolder(options.folder)
     try:
-        match options.command:
-            case "up":
-                return _up(folder)
-            case "down":
-                return _down(folder)
-            case "status":
-                return _status(folder)
-            case _:
-                return _serve(folder, is_private=options.private)
+        return _run(options, LabFolder(options.folder))
     except BadSetting as error:
         print(f"lab: {error}", file=sys.stderr)
         return BAD_ARGUMENT
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
         return UNWELL
+    except KeyboardInterrupt:
+        print("lab: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(options: argparse.Namespace, folder: LabFolder) -> int:
+    match options.command:
+        case "up":
+            return _up(folder)
+        case "down":
+            return _down(folder)
+        case "status":
+            return _status(folder)
+        case _:
+            return _serve(folder, is_private=options.private)
 
 
 def _up(folder: LabFolder) -> int:
     settings_from(os.environ)  # a bad setting is said here, not in the supervisor's log
+    # Both mean: take down what there is, and go.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.default_int_handler)
     state = raise_kept(folder, os.environ, progress=lambda text: print(f"lab: {text}", flush=True))
     _show(state)
     return WELL

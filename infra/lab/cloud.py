@@ -28,7 +28,6 @@ from infra.lab.cloud_names import (
     TEMPLATE_NAME,
 )
 from infra.lab.network import Network
-from infra.lab.processes import free_port
 from infra.lab.settings import LabSettings
 
 if TYPE_CHECKING:
@@ -50,21 +49,14 @@ class CloudServer:
 
     def __init__(self) -> None:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
-        self.port = free_port()
-        self._server = ThreadedMotoServer("127.0.0.1", self.port, verbose=False)
-
-    @property
-    def endpoint(self) -> str:
-        """For AWS_ENDPOINT_URL."""
-        return f"http://127.0.0.1:{self.port}"
+        self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+        self.endpoint = ""
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Begin to answer; from now on `endpoint` is what AWS_ENDPOINT_URL has to be."""
         self._server.start()
-
-    def stop(self) -> None:
-        """Answer no more."""
-        self._server.stop()
+        host, port = self._server.get_host_and_port()
+        self.endpoint = f"http://{host}:{port}"
 
 
 def backend(service: str) -> Any:

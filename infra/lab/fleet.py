@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from moto.autoscaling.models import Activity, InstanceState
+from moto.ec2.models.instances import StateReason
 
 from infra.lab import cloud
 from infra.lab.cloud_names import GROUP
+from infra.lab.errors import LabBusy
 from infra.lab.machine import Machine, MachineState, Pace, Place, Server
 from infra.lab.network import Network
 from infra.lab.processes import is_listening
@@ -48,7 +50,7 @@ class Fleet:
         self._health = health
         self._serve = serve
         self._now = now
-        self._launching: dict[str, Activity] = {}
+        self._unfinished: dict[str, Activity] = {}
         self._launched_at: dict[str, float] = {}
         self._next_decision = 0.0
         self._is_first_fleet = True
@@ -57,7 +59,14 @@ class Fleet:
 
     @property
     def _group(self) -> Any:
-        return cloud.backend("autoscaling").autoscaling_groups[GROUP]
+        """Moto's record of the group; None where a user has deleted it."""
+        return cloud.backend("autoscaling").autoscaling_groups.get(GROUP)
+
+    @property
+    def _members(self) -> list[InstanceState]:
+        """The group's instances, without those of a user's own that no machine stands for."""
+        states = [] if self._group is None else self._group.instance_states
+        return [each for each in states if each.instance.id in self.machines]
 
     def tick(self) -> None:
         """Let machines live, and from time to time take stock."""
@@ -65,7 +74,11 @@ class Fleet:
         for machine in list(self.machines.values()):
             machine.tick(now)
         self._register_new()
-        if now >= self._next_decision:
+        self._deregister_old(now)
+        if self._group is None:
+            for machine in self.machines.values():
+                machine.terminate(now)
+        elif now >= self._next_decision:
             self._next_decision = now + self._settings.scaling_interval_s
             self._take_stock(now)
 
@@ -95,15 +108,22 @@ class Fleet:
     # The group's own decisions.
 
     def _take_stock(self, now: float) -> None:
-        for member in list(self._group.instance_states):
+        for member in self._members:
             cause = self._why_bad(member.instance.id, now)
             if cause is not None:
-                self._replace(member, cause, now)
+                self._take_out(member, f"in response to {cause}", now)
         # A member counts until it has been found bad, whatever has become of it meanwhile.
-        members = len(self._group.instance_states)
+        members = self._members
         wanted = min(max(self._group.desired_capacity, self._group.min_size), self._group.max_size)
-        for _ in range(wanted - members):
+        for _ in range(wanted - len(members)):
             self._launch(now)
+        for size in range(len(members), wanted, -1):
+            self._take_out(
+                self._oldest_of_fullest_zone(),
+                "in response to a difference between desired and actual capacity, "
+                f"shrinking the capacity from {size} to {size - 1}",
+                now,
+            )
 
     def _why_bad(self, instance_id: str, now: float) -> str | None:
         machine = self.machines[instance_id]
@@ -118,23 +138,32 @@ class Fleet:
             return "an ELB system health check failure"
         return None
 
-    def _replace(self, member: InstanceState, cause: str, now: float) -> None:
+    def _take_out(self, member: InstanceState, why: str, now: float) -> None:
         instance_id = member.instance.id
-        activity = self._begin(
+        self._finish(instance_id, "Cancelled")  # its launch, if it was not yet in service
+        self._unfinished[instance_id] = self._begin(
             f"Terminating EC2 instance: {instance_id}",
-            f"an instance was taken out of service in response to {cause}",
+            f"an instance was taken out of service {why}",
         )
         self._group.instance_states = [
             other for other in self._group.instance_states if other is not member
         ]
         self._health.deregister(instance_id, now)
-        self.machines[instance_id].terminate(now)
-        self._launching[instance_id] = activity
+        machine = self.machines[instance_id]
+        machine.terminate(now)
+        if machine.state is MachineState.TERMINATED:  # it was so already
+            self._finish(instance_id)
 
     def _launch(self, now: float) -> None:
         zone = self._emptiest_zone()
-        address = self._network.allocate(zone)
         group = self._group
+        try:
+            address = self._network.allocate(zone)
+        except LabBusy as error:
+            failed = self._begin("Launching a new EC2 instance", "an instance was to be launched")
+            failed.status_message = str(error)  # type: ignore[attr-defined]
+            _end(failed, "Failed")
+            return
         instance = (
             cloud.backend("ec2")
             .run_instances(
@@ -160,7 +189,7 @@ class Fleet:
         instance.autoscaling_group = group
         member = InstanceState(instance, lifecycle_state="Pending")
         group.instance_states.append(member)
-        self._launching[instance.id] = self._begin(
+        self._unfinished[instance.id] = self._begin(
             f"Launching a new EC2 instance: {instance.id}",
             "an instance was launched in response to a difference between desired and actual size",
         )
@@ -191,10 +220,17 @@ class Fleet:
         )
 
     def _emptiest_zone(self) -> str:
-        taken = [
-            self.machines[member.instance.id].place.zone for member in self._group.instance_states
-        ]
-        return min(self._network.zones, key=taken.count)
+        return min(self._network.zones, key=self._zones_in_use().count)
+
+    def _oldest_of_fullest_zone(self) -> InstanceState:
+        fullest = max(self._network.zones, key=self._zones_in_use().count)
+        return next(each for each in self._members if self._zone_of(each) == fullest)
+
+    def _zones_in_use(self) -> list[str]:
+        return [self._zone_of(each) for each in self._members]
+
+    def _zone_of(self, member: InstanceState) -> str:
+        return self.machines[member.instance.id].place.zone
 
     def _register_new(self) -> None:
         """A machine joins the target group when it is running, whether or not it serves yet.
@@ -202,7 +238,8 @@ class Fleet:
         The first fleet waits for its servers: a target whose first check succeeds is healthy
         at once, one whose first check fails has to pass two.
         """
-        for member in self._group.instance_states:
+        members = self._members
+        for member in members:
             machine = self.machines[member.instance.id]
             if member.lifecycle_state != "Pending" or machine.state is not MachineState.RUNNING:
                 continue
@@ -214,9 +251,15 @@ class Fleet:
             member.lifecycle_state = "InService"
             self._health.register(place)
             self._finish(place.instance_id)
-        members = self._group.instance_states
         if members and all(member.lifecycle_state == "InService" for member in members):
             self._is_first_fleet = False
+
+    def _deregister_old(self, now: float) -> None:
+        """What has left the group, by whatever call, leaves the target group too."""
+        members = {member.instance.id for member in self._members}
+        for instance_id in self._health.instance_ids():
+            if instance_id not in members:
+                self._health.deregister(instance_id, now)
 
     # Records.
 
@@ -233,12 +276,10 @@ class Fleet:
         self.activities.insert(0, activity)
         return activity
 
-    def _finish(self, instance_id: str) -> None:
-        activity = self._launching.pop(instance_id, None)
+    def _finish(self, instance_id: str, status: str = "Successful") -> None:
+        activity = self._unfinished.pop(instance_id, None)
         if activity is not None:
-            activity.status_code = "Successful"
-            activity.progress = 100
-            activity.end_time = datetime.now(UTC).replace(tzinfo=None)
+            _end(activity, status)
 
     def _record(self, machine: Machine) -> None:
         """Bring moto's instance in line with the machine."""
@@ -246,6 +287,24 @@ class Fleet:
         instance = cloud.backend("ec2").get_instance(instance_id)
         instance._state.name = machine.state.value  # noqa: SLF001  (moto has no other way)
         instance._state.code = _CODES[machine.state]  # noqa: SLF001
+        _explain(instance)
         log.info("%s %s", instance_id, machine.state.value)
         if machine.state is MachineState.TERMINATED:
             self._finish(instance_id)
+
+
+def _end(activity: Activity, status: str) -> None:
+    activity.status_code = status
+    activity.progress = 100
+    activity.end_time = datetime.now(UTC).replace(tzinfo=None)
+
+
+def _explain(instance: Any) -> None:
+    """Give the reason of its state as EC2 does: whoever stops an instance is a user to EC2."""
+    if instance._state.name in {"pending", "running"}:  # noqa: SLF001
+        instance._reason, instance.state_reason = "", StateReason()  # noqa: SLF001
+    elif not instance._reason:  # noqa: SLF001
+        instance._reason = f"User initiated ({datetime.now(UTC):%Y-%m-%d %H:%M:%S} GMT)"  # noqa: SLF001
+        instance.state_reason = StateReason(
+            "Client.UserInitiatedShutdown: User initiated shutdown", "Client.UserInitiatedShutdown"
+        )

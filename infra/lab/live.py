@@ -1,13 +1,14 @@
 """What makes moto act: the few of its methods that are replaced, and by what.
 
 moto answers each API call from its records. These replacements make the records follow the
-lab's machines, and the lab's machines follow the calls. One lock serves API threads and the
-supervisor's loop.
+lab's machines, and the lab's machines follow the calls. moto's records are not made for threads:
+one lock, held by each API call and by each turn of the supervisor's loop, keeps them apart.
 """
 
 from __future__ import annotations
 
 import copy
+import io
 import random
 import string
 import threading
@@ -22,6 +23,7 @@ from moto.ec2.models.instances import Instance
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus
 from moto.fis import models as fis_models
 from moto.fis.models import FISBackend
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
 from infra.lab import cloud
 from infra.lab.cloud_names import ACCOUNT, GROUP, REGION
@@ -31,25 +33,23 @@ from infra.lab.fleet import Fleet
 from infra.lab.target_health import TargetHealth
 
 _ID_LENGTH = 15
+_PAGE = 100  # the most activities in one answer, as of AWS
 
 
 class LiveServers:
-    """What FIS actions may do to instances."""
-
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
+    """What FIS actions may do to instances, by EC2's own calls: some may be a user's own."""
 
     def stop(self, instance_id: str) -> None:
         """As StopInstances."""
-        self._fleet.stop(instance_id)
+        cloud.backend("ec2").get_instance(instance_id).stop()
 
     def start(self, instance_id: str) -> None:
         """As StartInstances."""
-        self._fleet.start(instance_id)
+        cloud.backend("ec2").get_instance(instance_id).start()
 
     def state_of(self, instance_id: str) -> str:
         """As DescribeInstances."""
-        return self._fleet.machines[instance_id].state.value
+        return str(cloud.backend("ec2").get_instance(instance_id)._state.name)  # noqa: SLF001
 
 
 class LiveAnswers:
@@ -86,6 +86,7 @@ class LiveAnswers:
                 experiment.tick()
 
     def _replacements(self) -> Iterator[tuple[type | Any, str, Any]]:
+        yield DomainDispatcherApplication, "__call__", self._one_at_a_time()
         for verb in ("start", "stop", "terminate", "reboot"):
             yield Instance, verb, self._instance_verb(verb)
         # The group's size is the fleet's business, not moto's.
@@ -97,24 +98,51 @@ class LiveAnswers:
         yield fis_models, "Experiment", self._experiment_class()
         yield FISBackend, "create_experiment_template", _create_template
 
-    def _instance_verb(self, verb: str) -> Callable[[Instance], Any]:
-        def act(instance: Instance) -> Any:
+    def _one_at_a_time(self) -> Callable[..., Any]:
+        moto_answers = DomainDispatcherApplication.__call__
+
+        def answer(
+            app: DomainDispatcherApplication, environ: dict[str, Any], start_response: Any
+        ) -> Any:
+            # A client that is slow to send must not hold up the lab.
+            size = int(environ.get("CONTENT_LENGTH") or 0)
+            environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(size))
             with self._lock:
-                before = copy.copy(instance._state)  # noqa: SLF001
-                if self._fleet is not None and instance.id in self._fleet.machines:
-                    getattr(self._fleet, verb)(instance.id)
-                return before
+                return moto_answers(app, environ, start_response)
+
+        return answer
+
+    def _instance_verb(self, verb: str) -> Callable[[Instance], Any]:
+        moto_acts = getattr(Instance, verb)
+
+        def act(instance: Instance) -> Any:
+            if self._fleet is None or instance.id not in self._fleet.machines:
+                return moto_acts(instance)  # a user's own, which no machine stands for
+            before = copy.copy(instance._state)  # noqa: SLF001
+            getattr(self._fleet, verb)(instance.id)
+            return before
 
         return act
 
     def _activities(self) -> Callable[[AutoScalingResponse], ActionResult]:
         def describe(response: AutoScalingResponse) -> ActionResult:
-            wanted = response._get_param("AutoScalingGroupName")  # noqa: SLF001
-            with self._lock:
-                activities = [] if self._fleet is None else list(self._fleet.activities)
-            if wanted not in {None, GROUP}:
-                activities = []
-            return ActionResult({"Activities": activities})
+            group, ids, most, start = (
+                response._get_param(name)  # noqa: SLF001
+                for name in ("AutoScalingGroupName", "ActivityIds", "MaxRecords", "NextToken")
+            )
+            activities = [
+                each
+                for each in ([] if self._fleet is None else self._fleet.activities)
+                if group in {None, GROUP} and (not ids or each.activity_id in ids)
+            ]
+            # A token is the id of the page's first: newer ones may come before it meanwhile.
+            known = [each.activity_id for each in activities]
+            first = known.index(start) if start in known else 0
+            last = first + min(int(most or _PAGE), _PAGE)
+            page: dict[str, Any] = {"Activities": activities[first:last]}
+            if last < len(activities):
+                page["NextToken"] = known[last]
+            return ActionResult(page)
 
         return describe
 
@@ -126,23 +154,21 @@ class LiveAnswers:
             health = self._health
             if health is None:
                 return []
-            with self._lock:
-                wanted = [each["Id"] for each in targets] or health.instance_ids()
-                answers = []
-                for instance_id in wanted:
-                    state = health.of(instance_id)
-                    port = health.port_of(instance_id) or group.port
-                    answers.append(
-                        FakeHealthStatus(
-                            instance_id,
-                            port,  # type: ignore[arg-type]  # a number, as AWS answers
-                            str(port),
-                            state.state,
-                            state.reason,
-                            state.description,
-                        )
+            answers = []
+            for instance_id in [each["Id"] for each in targets] or health.instance_ids():
+                state = health.of(instance_id)
+                port = health.port_of(instance_id) or group.port
+                answers.append(
+                    FakeHealthStatus(
+                        instance_id,
+                        port,  # type: ignore[arg-type]  # a number, as AWS answers
+                        str(port),
+                        state.state,
+                        state.reason,
+                        state.description,
                     )
-                return answers
+                )
+            return answers
 
         return describe
 
@@ -153,10 +179,9 @@ class LiveAnswers:
             """moto's backend makes these, knowing nothing of the lab."""
 
             def __init__(self, **record: Any) -> None:
-                assert live._fleet is not None
                 record["id"] = _fis_id("EXP")
                 super().__init__(
-                    servers=LiveServers(live._fleet),
+                    servers=LiveServers(),
                     candidates=_candidates,
                     initiating_s=live._initiating_s,
                     **record,

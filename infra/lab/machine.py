@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from enum import StrEnum
 from typing import Protocol
 
 from infra.lab.black_hole import BlackHole
+
+log = logging.getLogger(__name__)
 
 
 class MachineState(StrEnum):
@@ -151,7 +154,10 @@ class Machine:
     def _switch_off(self) -> None:
         self._kill_server()
         if self._black_hole is None:
-            self._black_hole = BlackHole(self.place.address, self.place.port)
+            try:
+                self._black_hole = BlackHole(self.place.address, self.place.port)
+            except OSError as error:  # somebody else has the port: its own refusals have to do
+                log.warning("%s is off but not silent: %s", self.place.instance_id, error)
 
     def _kill_server(self) -> None:
         if self._server is not None:

@@ -82,7 +82,8 @@ class Network:
             self._lock.listen(1)
             return slot
         raise LabBusy(
-            f"no free part of 127.0.0.0/8 with port {self._instance_port} on this computer"
+            f"port {self._instance_port} is taken on all of 127.0.0.0/8: end what listens on "
+            f"0.0.0.0:{self._instance_port}, or choose another port, as in LAB_INSTANCE_PORT=8123"
         )
 
 

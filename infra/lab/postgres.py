@@ -10,6 +10,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -80,14 +81,15 @@ class Postgres:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         user = UNPRIVILEGED_USER if os.geteuid() == 0 else None
-        programs = _programs_for(user, self._folder)
-        data = self._folder / "data"
+        home = self._home_for(user)
+        programs = _programs_for(user, home)
+        data = home / "data"
         data.mkdir(mode=0o700)
-        password_file = self._folder / "superuser"
+        password_file = home / "superuser"
+        password_file.touch(mode=0o600)
         password_file.write_text(self._superuser_password, encoding="utf-8")
-        password_file.chmod(0o600)
         if user is not None:
-            _give_to(user, self._folder, data, password_file)
+            _give_to(user, home, data, password_file)
         _initialise(programs, data, password_file, user)
         password_file.unlink()
         (data / "pg_hba.conf").write_text(ACCESS, encoding="utf-8")
@@ -105,6 +107,14 @@ class Postgres:
         )
         self._wait_until_ready()
         self._make_database()
+
+    def _home_for(self, user: str | None) -> Path:
+        """Our folder, or a temporary one where `user` cannot reach ours (below /root, say)."""
+        if user is None or _is_reachable_by_others(self._folder):
+            return self._folder
+        home = Path(tempfile.mkdtemp(prefix="chaos-lab-postgres-"))
+        self._guard.remove_folder(home)
+        return home
 
     def _wait_until_ready(self) -> None:
         assert self._process is not None
@@ -183,7 +193,15 @@ def _programs_for(user: str | None, folder: Path) -> Path:
         libraries = package.with_name(package.name + ".libs")
         if libraries.exists():
             shutil.copytree(libraries, copy / libraries.name, symlinks=True)
+        _let_others_read(copy)  # the installed one's modes came along
     return copy / package.name / "pginstall" / "bin"
+
+
+def _let_others_read(folder: Path) -> None:
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            path.chmod(mode | (0o055 if mode & stat.S_IXUSR else 0o044))
 
 
 def _is_reachable_by_others(path: Path) -> bool:

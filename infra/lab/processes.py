@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +25,13 @@ class Guard:
     """Tells `infra.lab.guard` which process groups to end when we are gone."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
+        self._groups: dict[int, str] = {}
+        self._folders: dict[Path, str] = {}
+        self._process = self._start()
+
+    @staticmethod
+    def _start() -> subprocess.Popen[str]:
+        process = subprocess.Popen(
             [sys.executable, "-I", str(Path(guard_script.__file__))],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -35,28 +40,58 @@ class Guard:
             text=True,
         )
         # Children inherit no copy of this end: with one, our death would not be noticed.
-        assert self._process.stdin is not None
-        os.set_inheritable(self._process.stdin.fileno(), False)
+        assert process.stdin is not None
+        os.set_inheritable(process.stdin.fileno(), False)
+        return process
 
-    def _tell(self, line: str) -> None:
+    def _tell(self, *lines: str) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
+        try:
+            self._process.stdin.write("".join(line + "\n" for line in lines))
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            self._process.wait()
+            self.keep_up()
 
-    def add_group(self, pgid: int, signal_number: int = signal.SIGKILL) -> None:
+    def keep_up(self) -> None:
+        """Start it anew if somebody has killed it, with all it has to know."""
+        if self._process.poll() is None:
+            return
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process = self._start()
+        self._tell(*self._groups.values(), *self._folders.values())
+
+    def add_group(
+        self,
+        pgid: int,
+        signal_number: int = signal.SIGKILL,
+        *,
+        grace_s: float = guard_script.GRACE_S,
+    ) -> None:
         """Have this group ended with us."""
-        self._tell(f"group {pgid} {int(signal_number)}")
+        self._groups[pgid] = f"group {pgid} {int(signal_number)} {grace_s:g}"
+        self._tell(self._groups[pgid])
 
     def drop_group(self, pgid: int) -> None:
         """The group has ended: its number may soon belong to somebody else."""
-        self._tell(f"ungroup {pgid}")
+        if self._groups.pop(pgid, None) is not None:
+            self._tell(f"ungroup {pgid}")
 
     def remove_folder(self, folder: Path) -> None:
         """Have this folder removed when all is over."""
-        self._tell(f"remove {folder}")
+        self._folders[folder] = f"remove {folder}"
+        self._tell(self._folders[folder])
+
+    def keep_folder(self, folder: Path) -> None:
+        """Have it stay after all."""
+        if self._folders.pop(folder, None) is not None:
+            self._tell(f"keep {folder}")
 
     def close(self) -> None:
         """End what is left and the guard itself."""
+        self.keep_up()
         with contextlib.suppress(BrokenPipeError):
             self._process.communicate(timeout=guard_script.GRACE_S + 10)
 
@@ -186,25 +221,3 @@ def is_listening(address: str, port: int, *, timeout_s: float = 0.2) -> bool:
     with socket.socket() as probe:
         probe.settimeout(timeout_s)
         return probe.connect_ex((address, port)) == 0
-
-
-def wait_for_listener(
-    process: ProcessGroup, address: str, port: int, *, what: str, limit_s: float
-) -> None:
-    """Wait until the process accepts connections.
-
-    Raises:
-        PartFailed: it ended, or the limit was reached.
-
-    """
-    deadline = time.monotonic() + limit_s
-    while not is_listening(address, port):
-        if not process.is_alive():
-            raise PartFailed(
-                f"{what} ended while it started: {process.tail()} (log: {process.log})"
-            )
-        if time.monotonic() > deadline:
-            raise PartFailed(
-                f"{what} did not listen on {address}:{port} within {limit_s:g} s ({process.log})"
-            )
-        time.sleep(0.02)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -29,17 +28,26 @@ def raise_kept(
     """Start a lab that stays up when we are gone.
 
     Raises:
-        LabBusy: it is up already.
-        LabError: it did not come up; nothing of it is left.
+        LabBusy: it is up already, or about to be.
+        LabError: it did not come up; nothing of it is left but its logs.
 
     """
-    if folder.is_supervised():
-        raise LabBusy("the lab is up already: `make lab-status` shows it")
-    if folder.path.exists():
-        shutil.rmtree(folder.path)
-    folder.path.mkdir(parents=True)
-    process = _spawn(folder, environment, private=False)
-    return _wait_until_up(folder, process, progress)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    if not folder.is_ours():
+        raise LabError(f"{folder.path} holds something else than a lab: name another folder")
+    with contextlib.closing(folder.raise_lock()) as lock:
+        if not lock.try_take():
+            raise LabBusy("somebody else is raising the lab just now")
+        if folder.is_supervised():
+            raise LabBusy("the lab is up already: `make lab-status` shows it")
+        folder.clear()
+        process = _spawn(folder, environment, private=False)
+        try:
+            return _wait_until_up(folder, process, progress)
+        except BaseException:
+            process.terminate()
+            _wait_for_end(process)
+            raise
 
 
 class PrivateLab:
@@ -61,11 +69,20 @@ class PrivateLab:
         """Take it down and wait until nothing of it is left."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(DOWN_LIMIT_S)
-        if self._process.poll() is None:
-            self._process.kill()  # its guard ends the rest
-            self._process.wait()
+        _wait_for_end(self._process)
+
+    def fileno(self) -> int:
+        """Our end of the pipe: the lab lives until every process that has it open has ended."""
+        assert self._process.stdin is not None
+        return self._process.stdin.fileno()
+
+
+def _wait_for_end(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(DOWN_LIMIT_S)
+    if process.poll() is None:
+        process.kill()  # its guard ends the rest
+        process.wait()
 
 
 def take_down(folder: LabFolder) -> bool:
@@ -113,14 +130,15 @@ def _wait_until_up(
     deadline = time.monotonic() + UP_LIMIT_S
     told = ""
     while True:
+        has_ended = process.poll() is not None
         state = folder.read()
+        if has_ended:
+            why = (state and state.detail) or last_lines(folder.supervisor_log, 3)
+            where = "" if str(folder.path) in why else f" (its logs: {folder.path})"
+            raise LabError(f"the lab did not come up: {why}{where}")
         if state is not None and state.status == "up":
             return state
-        if process.poll() is not None:
-            why = (state and state.detail) or last_lines(folder.supervisor_log, 3)
-            raise LabError(f"the lab did not come up: {why}")
         if time.monotonic() > deadline:
-            process.terminate()
             raise LabError(f"the lab did not come up within {UP_LIMIT_S:g} s")
         now = _describe(state)
         if now != told:

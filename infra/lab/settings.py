@@ -96,7 +96,13 @@ def settings_from(environment: Mapping[str, str]) -> LabSettings:
         if variable in environment:
             whole = isinstance(getattr(settings, field.name), int)
             changes[field.name] = _number(variable, environment[variable], whole=whole)
-    return dataclasses.replace(settings, **changes)
+    changed = dataclasses.replace(settings, **changes)
+    if not changed.min_size <= changed.desired_capacity <= changed.max_size:
+        raise BadSetting(
+            f"LAB_DESIRED_CAPACITY={changed.desired_capacity}: must be from LAB_MIN_SIZE "
+            f"({changed.min_size}) to LAB_MAX_SIZE ({changed.max_size})"
+        )
+    return changed
 
 
 def _number(variable: str, text: str, *, whole: bool) -> int | float:
@@ -107,4 +113,6 @@ def _number(variable: str, text: str, *, whole: bool) -> int | float:
         raise BadSetting(f"{variable}={text}: must be {kind}") from None
     if not 0 <= value < 1e6:  # noqa: PLR2004  (no setting of ours is meant to be larger)
         raise BadSetting(f"{variable}={text}: must not be negative, nor a million or more")
+    if variable.endswith("_PORT") and value > 65535:  # noqa: PLR2004  (the largest there is)
+        raise BadSetting(f"{variable}={text}: must be a port, at most 65535")
     return value

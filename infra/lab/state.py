@@ -7,6 +7,7 @@ import dataclasses
 import fcntl
 import json
 import os
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -68,18 +69,42 @@ class LabFolder:
         fresh.replace(self._state)
 
     def read(self) -> LabState | None:
-        """The last one written, or None."""
+        """The last one written, or None. Another version's is read as far as it is understood."""
         try:
             raw: dict[str, Any] = json.loads(self._state.read_text(encoding="utf-8"))
         except (FileNotFoundError, json.JSONDecodeError):
             return None
-        raw["instances"] = tuple(InstanceState(**each) for each in raw["instances"])
-        return LabState(**raw)
+        known = {each.name for each in dataclasses.fields(LabState)}
+        state = LabState(**{name: value for name, value in raw.items() if name in known})
+        try:
+            instances = tuple(InstanceState(**each) for each in raw.get("instances", ()))
+        except TypeError:
+            instances = ()
+        return dataclasses.replace(state, instances=instances)
+
+    def is_ours(self) -> bool:
+        """Whether it holds a lab, or nothing: not something that must not be cleared away."""
+        return self.supervisor_log.exists() or all(
+            each.suffix == ".lock" for each in self.path.iterdir()
+        )
+
+    def clear(self) -> None:
+        """Remove what the last lab left, except the locks: who waits for one has it open."""
+        for each in self.path.iterdir():
+            if each.is_dir() and not each.is_symlink():
+                shutil.rmtree(each)
+            elif each.suffix != ".lock":
+                each.unlink()
 
     def is_supervised(self) -> bool:
         """Whether a supervisor lives: it holds a lock that no death can leave behind."""
-        with contextlib.closing(Lock(self.path / "supervisor.lock")) as lock:
-            return not lock.try_take()
+        path = self.path / "supervisor.lock"
+        with contextlib.closing(Lock(path)) as lock:
+            return path.exists() and not lock.try_take()
+
+    def raise_lock(self) -> Lock:
+        """Held by who raises the lab, until it is up."""
+        return Lock(self.path / "raise.lock")
 
     def supervisor_lock(self) -> Lock:
         """Held by the supervisor as long as it lives."""
@@ -103,6 +128,8 @@ class Lock:
             self._file = self._path.open("a+", encoding="utf-8")
         except FileNotFoundError:
             return True
+        except PermissionError:  # another user's lab
+            return False
         os.set_inheritable(self._file.fileno(), False)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -111,6 +138,11 @@ class Lock:
             self._file = None
             return False
         return True
+
+    def fileno(self) -> int:
+        """The open file's: a child that inherits it holds the lock too."""
+        assert self._file is not None
+        return self._file.fileno()
 
     def close(self) -> None:
         """Give it back."""

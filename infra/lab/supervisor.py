@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import logging
 import os
 import signal
@@ -54,7 +56,7 @@ class Supervisor:
         """Raise the lab, look after it, take it down.
 
         Raises:
-            LabError: it could not be raised; what had started has ended.
+            LabError: it could not be raised; what had started has ended, and the logs are kept.
 
         """
         lock = self._folder.supervisor_lock()
@@ -64,20 +66,16 @@ class Supervisor:
         with Guard() as guard:
             if self._is_private:
                 guard.remove_folder(self._folder.path)
-            self._network = Network(
-                instance_port=self._settings.instance_port,
-                one_address=bool(self._settings.one_address),
-            )
-            self._make_parts(guard)
             try:
-                self._start_parts()
-                self._look_after()
-            except LabError as error:
-                self._status, self._detail = "failed", str(error)
-                self._write_state()
+                with contextlib.ExitStack() as ends:
+                    self._make_parts(guard, ends)
+                    self._start_parts()
+                    self._look_after()
+            except Exception as error:
+                # Whatever it was: `lab-status` and who raised the lab have to hear of it.
+                self._tell_failure(error)
+                guard.keep_folder(self._folder.path)
                 raise
-            finally:
-                self._end_parts()
         lock.close()
 
     def stop(self) -> None:
@@ -101,9 +99,14 @@ class Supervisor:
             pass
         self._stop.set()
 
-    def _make_parts(self, guard: Guard) -> None:
+    def _make_parts(self, guard: Guard, ends: contextlib.ExitStack) -> None:
+        """Make them, and note how each ends: the last noted is the first to end."""
         settings, folder = self._settings, self._folder.path
         self._guard = guard
+        self._network = Network(
+            instance_port=settings.instance_port, one_address=bool(settings.one_address)
+        )
+        ends.callback(self._network.close)
         self._postgres = Postgres(folder=folder / "postgres", guard=guard)
         self._envoy = Envoy(settings=settings, folder=folder, guard=guard)
         self._server = cloud.CloudServer()
@@ -114,6 +117,16 @@ class Supervisor:
         self._checks = HealthChecks(Rules.of(settings))
         self._fleet: Fleet | None = None
         self._access_log: AccessLog | None = None
+        for end in (
+            self._answers.remove,
+            self._postgres.stop,
+            self._end_access_log,
+            self._envoy.stop,
+            self._checks.close,
+            self._end_fleet,
+            self._tell_stopping,
+        ):
+            ends.callback(end)
 
     def _start_parts(self) -> None:
         self._write_state()
@@ -142,18 +155,14 @@ class Supervisor:
         )
         self._answers.serve(self._fleet, self._health)
 
-    def _end_parts(self) -> None:
-        self._status = "stopping" if self._status != "failed" else "failed"
-        self._write_state()
+    def _end_fleet(self) -> None:
         if self._fleet is not None:
-            self._fleet.close()
-        self._checks.close()
-        self._envoy.stop()
+            with self._lock:
+                self._fleet.close()
+
+    def _end_access_log(self) -> None:
         if self._access_log is not None:
             self._access_log.follow()
-        self._postgres.stop()
-        self._answers.remove()
-        self._network.close()
 
     def _serve(self, place: Place) -> ProcessGroup:
         """Start the shop on a machine, as systemd would."""
@@ -203,6 +212,7 @@ class Supervisor:
     def _tick(self) -> None:
         assert self._fleet is not None
         assert self._access_log is not None
+        self._guard.keep_up()
         now = time.monotonic()
         views = None
         if now >= self._next_look:
@@ -232,6 +242,18 @@ class Supervisor:
         return len(healthy) >= self._settings.desired_capacity
 
     # Telling.
+
+    def _tell_stopping(self) -> None:
+        self._status = "stopping"
+        self._write_state()
+
+    def _tell_failure(self, error: Exception) -> None:
+        foreseen = isinstance(error, LabError)
+        if not foreseen:
+            log.error("the lab ends by a fault of ours", exc_info=error)
+        why = str(error) if foreseen else f"a fault of ours: {type(error).__name__}: {error}"
+        last = self._folder.read() or LabState(pid=os.getpid(), status="")
+        self._folder.write(dataclasses.replace(last, status="failed", detail=why))
 
     def _write_state(self) -> None:
         self._folder.write(

@@ -301,8 +301,6 @@ def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_kept_lab_goes_up_tells_of_dead_parts_and_goes_down(tmp_path: Path) -> None:
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o755)  # root's PostgreSQL runs as another user
     folder = tmp_path / "lab"
     assert command(folder, "status").returncode == 1
     up = command(folder, "up")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
 from infra.lab.errors import BadSetting
-from infra.launch import Launch
+from infra.launch import ROOT, Launch
 
 
-def launch(*, is_web: bool = False, **variables: str) -> Launch:
-    return Launch.from_environment(variables, is_web=is_web)
+def launch(**variables: str) -> Launch:
+    return Launch.from_environment(variables, is_web=False)
 
 
 def test_nothing_given_is_the_default_experiment_in_the_lab() -> None:
@@ -36,7 +42,7 @@ def test_variables_become_locusts_arguments_and_one_may_add_to_them() -> None:
 
 
 def test_the_web_ui_listens_on_loopback() -> None:
-    command = launch(is_web=True).command("http://127.0.0.1:1")
+    command = Launch.from_environment({}, is_web=True).command("http://127.0.0.1:1")
     assert command[-3:] == ["--headful", "--web-host", "127.0.0.1"]
 
 
@@ -72,3 +78,44 @@ def test_a_wrong_variable_is_named_with_what_it_may_be(
 ) -> None:
     with pytest.raises(BadSetting, match=says):
         launch(**variables)
+
+
+LOCUST = """
+import signal, sys, time
+from pathlib import Path
+
+def end(*_):
+    time.sleep(1)
+    (Path(sys.argv[1]) / "closed").touch()
+    sys.exit()
+
+signal.signal(signal.SIGTERM, end)
+(Path(sys.argv[1]) / "begun").touch()
+time.sleep(60)
+"""
+LAUNCHER = """
+import sys
+from infra.launch import Launch, LocustRun
+run = LocustRun(Launch.from_environment({}, is_web=False), "", {})
+run._command = [sys.executable, "-c", *sys.argv[1:]]
+run.run()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM])
+def test_locust_ends_in_good_order_however_its_launcher_ends(tmp_path: Path, number: int) -> None:
+    launcher = subprocess.Popen([sys.executable, "-c", LAUNCHER, LOCUST, str(tmp_path)], cwd=ROOT)
+    try:
+        wait_for(tmp_path / "begun")
+        launcher.send_signal(number)
+        wait_for(tmp_path / "closed")
+    finally:
+        launcher.kill()
+        launcher.wait()
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 20
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path.name} did not come about"
+        time.sleep(0.02)

@@ -33,6 +33,8 @@ def test_a_variable_overrides_the_profile() -> None:
         ("LAB_STOPPING_S", "soon"),
         ("LAB_STOPPING_S", "-1"),
         ("LAB_STOPPING_S", "nan"),
+        ("LAB_LOAD_BALANCER_PORT", "70000"),
+        ("LAB_DESIRED_CAPACITY", "5"),
     ],
 )
 def test_a_bad_value_names_its_variable(variable: str, value: str) -> None:

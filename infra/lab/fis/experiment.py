@@ -100,6 +100,9 @@ class LiveExperiment(Experiment):
             action.heal()
             self._set_action(name, "stopped", "Action was stopped")
         self._running.clear()
+        for name, description in self.actions.items():
+            if description["state"]["status"] == "pending":
+                self._set_action(name, "cancelled", "Action was cancelled")
         self._enter("stopping", "Experiment is stopping")
 
     def _begin_actions(self) -> None:

@@ -1,0 +1,96 @@
+"""Processes of the lab end with it, whoever of it is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from infra.lab.processes import Guard, ProcessGroup
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from infra.lab.processes import Guard, ProcessGroup
+folder = Path(sys.argv[1])
+guard = Guard()
+guard.remove_folder(folder)
+group = ProcessGroup(["sleep", "60"], guard=guard, log=folder / "log")
+print(group.pid, guard._process.pid, flush=True)
+while True:
+    time.sleep(0.05)
+    guard.keep_up()
+"""
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def wait_until_gone(pid: int) -> None:
+    deadline = time.monotonic() + 10
+    while is_alive(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("guard_is_killed_first", [False, True])
+def test_a_process_ends_with_a_killed_supervisor(
+    tmp_path: Path, *, guard_is_killed_first: bool
+) -> None:
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout is not None
+        sleeper, guard = (int(word) for word in holder.stdout.readline().split())
+        assert is_alive(sleeper)
+        if guard_is_killed_first:
+            os.kill(guard, signal.SIGKILL)
+            time.sleep(0.5)  # the supervisor's loop looks more often
+    finally:
+        holder.kill()
+        holder.communicate()
+    wait_until_gone(sleeper)
+    deadline = time.monotonic() + 10
+    while folder.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_without_its_guard_a_group_can_be_ended_and_a_new_one_guarded(tmp_path: Path) -> None:
+    with Guard() as guard:
+        first = ProcessGroup(["sleep", "60"], guard=guard, log=tmp_path / "log")
+        guard._process.kill()
+        guard._process.wait()
+        first.kill()
+        second = ProcessGroup(["sleep", "60"], guard=guard, log=tmp_path / "log")
+        third = ProcessGroup(["sleep", "60"], guard=guard, log=tmp_path / "log")
+        guard._process.kill()
+        guard._process.wait()
+    for each in (second, third):
+        wait_until_gone(each.pid)
+        assert not each.is_alive()
+
+
+def test_a_folder_may_be_kept_after_all(tmp_path: Path) -> None:
+    kept, removed = tmp_path / "kept", tmp_path / "removed"
+    kept.mkdir()
+    removed.mkdir()
+    with Guard() as guard:
+        guard.remove_folder(kept)
+        guard.remove_folder(removed)
+        guard.keep_folder(kept)
+    assert kept.exists()
+    assert not removed.exists()
