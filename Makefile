@@ -11,6 +11,13 @@ TESTS  := $(VENV)/.tests-are-installed
 export EXPERIMENT TARGET USERS SPAWN_RATE RUN_TIME WORKERS HOST DATABASE_URL RUN_DIR LOCUST_ARGS
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# Two makes in one fresh clone take turns: pip does not mind its own installations, but does
+# mind those of others that are under way.
+INSTALL = $(BIN)/python -c 'import fcntl, subprocess, sys; \
+  lock = open("$(VENV)/.lock", "w"); fcntl.flock(lock, fcntl.LOCK_EX); \
+  sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", "--quiet", \
+                            "--require-hashes", "-r", sys.argv[1]]))'
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup chaos-load web lab-up lab-down lab-status finish test check format lock clean
@@ -31,12 +38,12 @@ $(VENV)/bin/python:
 
 $(RUNS): requirements.lock | $(VENV)/bin/python
 	@echo "make: installing what runs need (once; 350 MB on disk)"
-	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@$(INSTALL) requirements.lock
 	@touch $@
 
 $(TESTS): requirements-dev.lock $(RUNS)
 	@echo "make: installing what tests need (once)"
-	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	@$(INSTALL) requirements-dev.lock
 	@touch $@
 
 chaos-load: $(RUNS) ## run the experiment without a browser, to a verdict

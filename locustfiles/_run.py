@@ -26,6 +26,9 @@ from locustfiles._statistics import StatisticsFiles
 __all__ = ["Run", "SnapshotFailed"]
 
 RUNS = Path("runs")
+# The run time is counted from when Locust's loop last looked at the clock, which may be seconds
+# before the run began. Ctrl-C and signals are known for what they are; this is for the rest.
+_EARLY_S = 5.0
 _PASSED_ON = frozenset({0, 1, EXIT_UNDECIDED, EXIT_USAGE, EXIT_OUR_FAULT})
 
 
@@ -132,7 +135,7 @@ class Run:
             return
         run_time_s = self._run_time_s if self.environment.web_ui is None else None
         lasted_s = time.monotonic() - self._began
-        if run_time_s is not None and lasted_s < run_time_s - 1:
+        if run_time_s is not None and lasted_s < run_time_s - _EARLY_S:
             self.interrupt(f"users were stopped after {lasted_s:.0f} of {run_time_s:g} s")
         self.is_stopping = True
         self.journal.note_run("run_stopping")
