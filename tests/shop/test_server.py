@@ -143,7 +143,7 @@ def test_a_start_that_cannot_work_ends_with_one_clear_line(
     with gunicorn(port, **environ) as server:
         _, errors = server.communicate(timeout=60)
     assert server.returncode == 1
-    lines = [line for line in errors.splitlines() if not line.startswith("[")]
+    lines = [line for line in errors.splitlines() if not line.startswith("{")]
     assert len(lines) == 1
     assert lines[0].startswith(expected)
     assert "s3cr3t" not in errors
