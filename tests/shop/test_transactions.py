@@ -83,7 +83,8 @@ def test_a_statement_that_fails_is_rolled_back_and_its_connection_kept(
 
 def test_a_commit_that_postgres_refuses_is_no_success(database: Database, rows: Rows) -> None:
     rows(
-        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE SQLSTATE ''40001''; END'"
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql"
+        " AS 'BEGIN RAISE SQLSTATE ''40001''; END'"
     )
     rows(
         "CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON products DEFERRABLE INITIALLY DEFERRED"
