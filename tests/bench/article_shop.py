@@ -90,9 +90,7 @@ def _place_order(connection: Any, product_id: int, quantity: int) -> ResponseRet
         connection.rollback()
         return jsonify(error="insufficient stock", available=stock, requested=quantity), 409
     total = round(float(price) * quantity, 2)
-    _ask(
-        connection, "UPDATE products SET stock = stock - %s WHERE id = %s", (quantity, product_id)
-    )
+    _ask(connection, "UPDATE products SET stock = stock - %s WHERE id = %s", (quantity, product_id))
     order_id, created_at = _ask(
         connection,
         "INSERT INTO orders (product_id, quantity, total, status)"

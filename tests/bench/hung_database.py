@@ -30,9 +30,7 @@ def measure(stage: Stage) -> list[Measurement]:
             took_s = _probe_under_load(port)
         in_time = [100.0 * (each < HEALTH_LIMIT_S) for each in took_s]
         share = sum(in_time) / len(in_time)
-        found.append(
-            median(f"hung database: /health in time, {name}", [share], "%", at_least=goal)
-        )
+        found.append(median(f"hung database: /health in time, {name}", [share], "%", at_least=goal))
         found.append(median(f"hung database: /health, {name}", took_s, "s"))
     return found
 
