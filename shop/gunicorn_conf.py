@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from shop.logs import GUNICORN, start_logging
+from shop.logs import GunicornLog, start_logging
 from shop.metrics_folder import make_metrics_folder, remove_metrics_folder
 
 # Before anything imports prometheus_client, which looks at the environment when it is.
@@ -46,8 +46,7 @@ control_socket_disable = True
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 
 # `shop.observation` writes a line per request, and the load balancer's log has more.
-accesslog = None
-logconfig_dict = GUNICORN
+logger_class = GunicornLog
 
 
 def on_starting(_server: object) -> None:

@@ -7,6 +7,8 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from gunicorn import glogging
+
 
 class JSONLines(logging.Formatter):
     """A line per record. A record whose message is a dict gives its fields to the line."""
@@ -36,21 +38,14 @@ def start_logging() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
-# gunicorn's own lines, in the same form. Its messages reach stderr through the root logger.
-GUNICORN = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "shop.logs.JSONLines"}},
-    "handlers": {
-        "stderr": {
-            "class": "logging.StreamHandler",
-            "formatter": "json",
-            "stream": "ext://sys.stderr",
-        }
-    },
-    "root": {"level": "INFO", "handlers": ["stderr"]},
-    "loggers": {
-        "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
-        "gunicorn.access": {"level": "INFO", "handlers": [], "propagate": True},
-    },
-}
+class GunicornLog(glogging.Logger):  # type: ignore[misc]  # gunicorn is not typed
+    """gunicorn's own lines in the same form, and none per request: those are the shop's."""
+
+    def setup(self, cfg: object) -> None:
+        """As gunicorn's, with our form."""
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(JSONLines())
+
+    def access(self, *_: object) -> None:
+        """Write nothing."""

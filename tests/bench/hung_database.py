@@ -36,7 +36,7 @@ def measure(stage: Stage) -> list[Measurement]:
 
 
 def _probe_under_load(port: int) -> list[float]:
-    script = Path(__file__).with_name("load.py")
+    script = str(Path(__file__).with_name("load.py"))
     command = [sys.executable, script, str(port), str(SECONDS), str(CONNECTIONS), "10"]
     load = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     took_s: list[float] = []

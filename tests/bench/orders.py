@@ -54,7 +54,7 @@ def _compare(spread: str, pairs: list[dict[str, Result]]) -> list[Measurement]:
 
 
 def _load(port: int, seconds: int, products: int) -> Result:
-    script = Path(__file__).with_name("load.py")
+    script = str(Path(__file__).with_name("load.py"))
     command = [sys.executable, script, *(str(n) for n in (port, seconds, CONNECTIONS, products))]
     output = subprocess.run(
         command, capture_output=True, text=True, check=True, timeout=60 + seconds
