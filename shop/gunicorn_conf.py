@@ -23,7 +23,7 @@ _settings = load_settings_or_exit()
 # admit: the spare ones find /health something to answer it whatever the database does.
 # Sync workers would need a process for each request that may ever hang.
 SPARE_THREADS = 8
-worker_class = "gthread"
+worker_class = "shop.worker.Worker"
 workers = _settings.workers
 threads = _settings.pool_size + _settings.waiting_room + SPARE_THREADS
 
