@@ -8,8 +8,8 @@ from infra.lab.errors import BadSetting
 from infra.launch import Launch
 
 
-def launch(*, is_web: bool = False, **variables: str) -> Launch:
-    return Launch.from_environment(variables, is_web=is_web)
+def launch(**variables: str) -> Launch:
+    return Launch.from_environment(variables, is_web=False)
 
 
 def test_nothing_given_is_the_default_experiment_in_the_lab() -> None:
@@ -36,7 +36,7 @@ def test_variables_become_locusts_arguments_and_one_may_add_to_them() -> None:
 
 
 def test_the_web_ui_listens_on_loopback() -> None:
-    command = launch(is_web=True).command("http://127.0.0.1:1")
+    command = Launch.from_environment({}, is_web=True).command("http://127.0.0.1:1")
     assert command[-3:] == ["--headful", "--web-host", "127.0.0.1"]
 
 
