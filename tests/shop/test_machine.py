@@ -31,7 +31,8 @@ def machine(  # noqa: C901  (rules are methods of a class that closes over the s
     make_shop: MakeShop, wire: Wire, database_url: str
 ) -> type[RuleBasedStateMachine]:
     """The rules over one shop whose wire can be cut, and one whose wire cannot."""
-    fragile, sound = make_shop(database_url=wire.url), make_shop(instance_id="i-b")
+    fragile = make_shop(database_url=wire.url, settle_timeout_ms=200)
+    sound = make_shop(instance_id="i-b")
     shops = {"fragile": fragile, "sound": sound}
 
     class Shopping(RuleBasedStateMachine):
