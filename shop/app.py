@@ -8,7 +8,8 @@ from werkzeug.routing import BaseConverter
 
 from shop import current, orders, products, service
 from shop.answers import register_error_answers
-from shop.database import Database
+from shop.observation import observe
+from shop.pool import Pool
 from shop.settings import Settings
 
 LARGEST_BODY_BYTES = 16 * 1024
@@ -43,8 +44,11 @@ def create_app(settings: Settings) -> Flask:
     """
     app = Shop("shop", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES
+    # OPTIONS is not described, and nothing of the shop's is for browsers of other sites.
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.converters["row_id"] = RowId
-    current.attach(app, settings=settings, database=Database(settings))
+    current.attach(app, settings=settings, pool=Pool(settings))
+    observe(app)
     register_error_answers(app)
     for noun in (service, products, orders):
         app.register_blueprint(noun.blueprint)

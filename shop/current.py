@@ -7,16 +7,17 @@ from typing import cast
 from flask import Flask, current_app
 
 from shop.database import Database
+from shop.pool import Pool
 from shop.settings import Settings
 
 SETTINGS = "shop.settings"
-DATABASE = "shop.database"
+POOL = "shop.pool"
 
 
-def attach(app: Flask, *, settings: Settings, database: Database) -> None:
+def attach(app: Flask, *, settings: Settings, pool: Pool) -> None:
     """Make both known to the requests of `app`."""
     app.extensions[SETTINGS] = settings
-    app.extensions[DATABASE] = database
+    app.extensions[POOL] = pool
 
 
 def settings() -> Settings:
@@ -24,6 +25,11 @@ def settings() -> Settings:
     return cast(Settings, current_app.extensions[SETTINGS])
 
 
+def pool() -> Pool:
+    """Return the current app's connections."""
+    return cast(Pool, current_app.extensions[POOL])
+
+
 def database() -> Database:
-    """Return the current app's database."""
-    return cast(Database, current_app.extensions[DATABASE])
+    """Return the current request's way to the database, whose time starts now."""
+    return Database(pool(), settings())

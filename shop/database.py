@@ -1,48 +1,97 @@
-"""The shop's way to PostgreSQL: reads, transactions, and what a failure of either proves.
+"""Reads and transactions: in few round trips, within a limit, and honest about failure.
 
-The one module that handles connections and translates psycopg's errors.
+The one module that decides what a failure proves, and what may be done again.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import deque
+import time
 from collections.abc import Callable, Mapping
-from math import ceil
-from typing import TypeVar
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Protocol, TypeVar, cast
 
 import psycopg
 from psycopg import errors as pg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
-from psycopg.rows import TupleRow, class_row
+from psycopg.rows import class_row
 
-from shop.errors import DatabaseUnavailableError, OutcomeUnknownError
+from shop import metrics
+from shop.errors import (
+    BusyError,
+    DatabaseUnavailableError,
+    LostError,
+    OutcomeUnknownError,
+)
+from shop.pool import Connection, Pool, describe
 from shop.settings import Settings
 
-Connection = psycopg.Connection[TupleRow]
-Parameters = Mapping[str, int | str | None]
+Parameters = Mapping[str, int | str | datetime | None]
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-# The database's trouble rather than the request's. Both of the latter are filed by
-# psycopg under InternalError, everything else of the kind under OperationalError.
-TROUBLE = (psycopg.OperationalError, pg.ReadOnlySqlTransaction, pg.IdleInTransactionSessionTimeout)
+# How often a piece of work is done at most, where doing it again is safe.
+TRIES = 3
+SETTLE_PAUSE_S = 0.05
+
+# The database's trouble rather than the request's. psycopg files the middle two under
+# InternalError, everything else of the kind under OperationalError.
+TROUBLE = (
+    psycopg.OperationalError,
+    pg.ReadOnlySqlTransaction,
+    pg.IdleInTransactionSessionTimeout,
+    pg.InvalidSqlStatementName,
+)
+
+
+class Change(Protocol):
+    """A row that a transaction made, as a dataclass, with the id of that transaction."""
+
+    @property
+    def xid(self) -> str:
+        """From pg_current_xact_id()."""
+        ...
+
+
+C = TypeVar("C", bound=Change)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """A statement that changes something, prepared once per connection.
+
+    `types` are those of its parameters $1, $2 and so on. `trace` is a query whose
+    parameters are named as the columns of the statement's row: it is true where that row
+    is in the table.
+    """
+
+    name: str
+    types: tuple[str, ...]
+    query: str
+    trace: bytes
+
+    @cached_property
+    def prepare(self) -> bytes:
+        """Make the statement known to a connection."""
+        return f"PREPARE {self.name} ({', '.join(self.types)}) AS {self.query}".encode()
+
+    @cached_property
+    def begin(self) -> bytes:
+        """Open a transaction and run the statement, in one message."""
+        values = ", ".join(["%s"] * len(self.types))
+        return f"BEGIN ISOLATION LEVEL READ COMMITTED; EXECUTE {self.name} ({values})".encode()
 
 
 class Database:
-    """Reads and transactions over connections that are kept between requests.
+    """One request's way to the database. All that it does together ends by `until`."""
 
-    There are as many connections as there were requests at one time: one in a sync
-    worker. Nothing is asked of a kept connection before it is used. If it turns out to
-    be dead, or to lead to a server that has become read-only, the work is done once more
-    on a new one, which is safe because no COMMIT had been sent.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self._conninfo = connection_string(settings)
-        self._idle: deque[Connection] = deque()
+    def __init__(self, pool: Pool, settings: Settings) -> None:
+        self._pool = pool
+        self._until = time.monotonic() + settings.request_timeout_ms / 1000
+        self._settle_s = settings.settle_timeout_ms / 1000
 
     def read(self, row: type[T], query: str, parameters: Parameters | None = None) -> list[T]:
         """Return the rows of one SELECT, each as a `row` made from its columns by name.
@@ -50,122 +99,164 @@ class Database:
         Raises DatabaseUnavailableError.
         """
 
-        def work(connection: Connection) -> list[T]:
-            with connection.cursor(row_factory=class_row(row)) as cursor:
+        def work() -> list[T]:
+            with self._lease() as connection, connection.cursor(row_factory=class_row(row)) as c:
                 # bytes, as psycopg's types want a literal or a composed query in str.
-                return cursor.execute(query.encode(), parameters).fetchall()
+                return c.execute(query.encode(), parameters).fetchall()
 
-        return self._run(work)
+        return self._do(work)
 
-    def transact(self, work: Callable[[Connection], T]) -> T:
-        """Return what `work` returns, once its transaction has been committed.
+    def transact(
+        self, row: type[C], statement: Statement, values: tuple[int | str | None, ...]
+    ) -> C | None:
+        """Return the row that `statement` made once it is committed, or None if it made none.
 
-        `work` may be called twice, and is rolled back if it raises. Raises
-        DatabaseUnavailableError when nothing was changed and OutcomeUnknownError when
-        that cannot be told. The latter must never be tried again without a key.
+        Two round trips: BEGIN with the statement, then COMMIT. They are not one because
+        the answer to the first names the transaction, and whoever knows its name can ask
+        what became of it: if the answer to COMMIT is lost, a new connection does.
+
+        Raises DatabaseUnavailableError when nothing was changed and OutcomeUnknownError
+        when that cannot be told. The latter must never be tried again without a key.
         """
-        return self._run(lambda connection: _transact(connection, work))
 
-    def close(self) -> None:
-        """Close the connections that are not in use."""
-        while connection := self._take():
-            connection.close()
+        def work() -> C | None:
+            with self._lease() as connection:
+                change = _execute(connection, row, statement, values)
+                # Given up before COMMIT is sent, it is certain; afterwards it may not be.
+                if change is None or time.monotonic() > self._until:
+                    connection.execute("ROLLBACK", prepare=False)
+                    if change is not None:
+                        raise BusyError("the database is too slow")
+                    return None
+                try:
+                    answer = connection.execute("COMMIT", prepare=False).statusmessage
+                except psycopg.Error as error:
+                    logger.error("COMMIT without an answer: %s", describe(error))
+                    connection.close()
+                else:
+                    if answer == "COMMIT":
+                        return change
+                    # PostgreSQL answers ROLLBACK where it had given up before.
+                    raise LostError("the database took the change back")
+                # In the lease still: those who ask are as few as those who order.
+                return self._settle(statement, change)
 
-    def _run(self, work: Callable[[Connection], T]) -> T:
-        if connection := self._take():
+        return self._do(work)
+
+    def _lease(self) -> _Lease:
+        return _Lease(self._pool, self._until)
+
+    def _do(self, work: Callable[[], T]) -> T:
+        for _ in range(TRIES - 1):
             try:
-                return self._use(connection, work)
-            except DatabaseUnavailableError:
-                if not connection.closed:
+                return work()
+            except LostError:
+                self._pool.close_idle()  # what ended one connection has ended the idle ones
+                metrics.TROUBLE.labels("done_again").inc()
+                if time.monotonic() > self._until:
                     raise
-            # What killed this one (a failover, a restart) has killed the other idle ones.
-            self.close()
-        return self._use(self._connect(), work)
+        return work()
 
-    def _use(self, connection: Connection, work: Callable[[Connection], T]) -> T:
-        try:
-            return work(connection)
-        except TROUBLE as error:
-            logger.warning("database trouble: %s", describe(error))
-            if isinstance(error, pg.ReadOnlySqlTransaction):
-                connection.close()
-            raise DatabaseUnavailableError(_explain(error)) from error
-        finally:
-            # Anything but idle means that a failure left it in the middle of something.
-            if connection.info.transaction_status is TransactionStatus.IDLE:
-                self._idle.append(connection)
-            else:
-                connection.close()
+    def _settle(self, statement: Statement, change: C) -> C:
+        """Find out what became of a COMMIT whose answer never came.
 
-    def _take(self) -> Connection | None:
+        The row itself is looked for as well as the transaction's status: after a failover
+        to a server that had not heard of the transaction, its id may be another one's.
+        """
+        limit = time.monotonic() + self._settle_s
+        while True:
+            fate = self._ask(statement, change, limit)
+            if fate is not None:
+                metrics.SETTLED.labels("committed" if fate else "aborted").inc()
+                if fate:
+                    return change
+                raise LostError("the database took the change back")
+            if time.monotonic() + SETTLE_PAUSE_S > limit:
+                metrics.SETTLED.labels("unknown").inc()
+                raise OutcomeUnknownError("the outcome is unknown")
+            time.sleep(SETTLE_PAUSE_S)
+
+    def _ask(self, statement: Statement, change: C, limit: float) -> bool | None:
+        columns = asdict(cast(Any, change))
         try:
-            return self._idle.pop()
-        except IndexError:
+            with self._pool.connect(limit) as connection:
+                # The status first: a row that is committed by then is seen by the second.
+                status = connection.execute(
+                    "SELECT CASE WHEN pg_is_in_recovery() THEN NULL"
+                    " ELSE pg_xact_status(%s::text::xid8) END",
+                    (change.xid,),
+                ).fetchone()
+                found = connection.execute(statement.trace, columns).fetchone()
+        except (psycopg.Error, DatabaseUnavailableError) as error:
+            logger.warning("could not ask what became of a COMMIT: %s", error)
             return None
+        if found == (True,):
+            return True
+        return False if status == ("aborted",) else None
 
-    def _connect(self) -> Connection:
+
+class _Lease:
+    """A connection from the pool, with psycopg's errors translated to ours."""
+
+    def __init__(self, pool: Pool, until: float) -> None:
+        self._lease = pool.lease(until)
+
+    def __enter__(self) -> Connection:
+        self._connection = self._lease.__enter__()
+        return self._connection
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        connection, trouble = self._connection, None
         try:
-            # Autocommit: a read is one round trip, and COMMIT is sent where we can see it.
-            return psycopg.connect(self._conninfo, autocommit=True)
-        except psycopg.OperationalError as error:
-            logger.warning("no connection to the database: %s", describe(error))
-            raise DatabaseUnavailableError("the database cannot be reached") from error
+            if isinstance(error, TROUBLE):
+                logger.warning("database trouble: %s", describe(error))
+                metrics.TROUBLE.labels(type(error).__name__).inc()
+                trouble = _translate(error, connection)
+            _roll_back(connection)
+        finally:
+            self._lease.__exit__(None, None, None)
+        if trouble is not None:
+            raise trouble from error
 
 
-def connection_string(settings: Settings) -> str:
-    """Return the libpq connection string, password included, with a limit on every wait."""
-    limits = {
-        "lock_timeout": settings.lock_timeout_ms,
-        "statement_timeout": settings.statement_timeout_ms,
-        "idle_in_transaction_session_timeout": settings.idle_in_transaction_timeout_ms,
-    }
-    given = conninfo_to_dict(settings.database_url).get("options") or ""
-    options = [str(given), "-c timezone=UTC", *(f"-c {name}={ms}" for name, ms in limits.items())]
-    return make_conninfo(
-        settings.database_url,
-        application_name=f"chaos-shop {settings.instance_id}",
-        connect_timeout=ceil(settings.connect_timeout_ms / 1000),
-        options=" ".join(options).strip(),
-        # A server that vanished without a FIN is noticed in seconds, not in two hours.
-        keepalives_idle=5,
-        keepalives_interval=2,
-        keepalives_count=3,
-        tcp_user_timeout=settings.tcp_user_timeout_ms,
-    )
+def _execute(
+    connection: Connection, row: type[C], statement: Statement, values: tuple[int | str | None, ...]
+) -> C | None:
+    if statement.name not in connection.prepared:
+        connection.execute(statement.prepare, prepare=False)
+        connection.prepared |= {statement.name}
+    # Values are bound by psycopg: PostgreSQL takes several statements in one message only
+    # without parameters of their own.
+    with psycopg.ClientCursor(connection, row_factory=class_row(row)) as cursor:
+        cursor.execute(statement.begin, values)
+        cursor.set_result(-1)
+        return cursor.fetchone()
 
 
-def describe(error: psycopg.Error) -> str:
-    """Return one line for the log: the class, the SQLSTATE and the first line of the message."""
-    lines = (error.diag.message_primary or str(error)).splitlines()
-    return f"{type(error).__name__} {error.sqlstate or '-'} {lines[0] if lines else ''}".rstrip()
-
-
-def _transact(connection: Connection, work: Callable[[Connection], T]) -> T:
-    # prepare=False: these three save nothing by being prepared, and stay legible on the wire.
-    connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED", prepare=False)
-    try:
-        result = work(connection)
-    except BaseException:
-        # In any other state the connection is dead or in mid-statement, and will be closed.
-        if connection.info.transaction_status in {
-            TransactionStatus.INTRANS,
-            TransactionStatus.INERROR,
-        }:
+def _roll_back(connection: Connection) -> None:
+    # In any other state it is idle, or will be closed.
+    if connection.info.transaction_status in {
+        TransactionStatus.INTRANS,
+        TransactionStatus.INERROR,
+    }:
+        try:
             connection.execute("ROLLBACK", prepare=False)
-        raise
-    try:
-        answer = connection.execute("COMMIT", prepare=False).statusmessage
-    except psycopg.Error as error:
-        logger.error("COMMIT without an answer: %s", describe(error))
-        raise OutcomeUnknownError("the outcome is unknown") from error
-    if answer != "COMMIT":  # PostgreSQL answers ROLLBACK where it had given up before
-        raise DatabaseUnavailableError("the database took the change back")
-    return result
+        except psycopg.Error:
+            connection.close()  # the server rolls back what is not committed
 
 
-def _explain(error: psycopg.Error) -> str:
+def _translate(error: psycopg.Error, connection: Connection) -> DatabaseUnavailableError:
+    """Return our error for one of psycopg's that came before COMMIT was sent."""
     if isinstance(error, pg.LockNotAvailable | pg.QueryCanceled):
-        return "the database is too busy"
-    if isinstance(error, pg.ReadOnlySqlTransaction):
-        return "the database is read-only"
-    return "the database cannot be reached"
+        return BusyError("the database is too busy")
+    if isinstance(error, pg.SerializationFailure | pg.DeadlockDetected):
+        return LostError("the database is too busy")
+    is_read_only = isinstance(error, pg.ReadOnlySqlTransaction)
+    if is_read_only or isinstance(error, pg.InvalidSqlStatementName):
+        connection.close()  # it leads to a server that is no longer the writer, or a pooler's
+    if is_read_only:
+        return LostError("the database is read-only")
+    if time.monotonic() >= (connection.until or 0):
+        connection.close()
+        return BusyError("the database did not answer in time")
+    return LostError("the database cannot be reached")

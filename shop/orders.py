@@ -1,16 +1,25 @@
-"""POST /orders and GET /orders/{id}."""
+"""POST /orders, GET /orders/{id} and GET /orders?order_key=."""
 
 from __future__ import annotations
 
 from datetime import UTC
 
-from flask import Blueprint, jsonify, request
+from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from shop import current
-from shop.errors import OutcomeUnknownError, RefusedError
-from shop.order_request import load_order_request
-from shop.placement import Order, OrderRequest, find_order, place_order
+from shop import current, metrics
+from shop.errors import DatabaseUnavailableError, OutcomeUnknownError, RefusedError
+from shop.order_request import load_key_to_find, load_order_request
+from shop.order_tables import ORDER_TABLES, OrderTable
+from shop.placement import (
+    Order,
+    OrderRequest,
+    Placement,
+    find_order,
+    find_order_by_key,
+    place_order,
+)
+from shop.problems import problem
 
 blueprint = Blueprint("orders", __name__)
 
@@ -23,25 +32,62 @@ def create_order() -> ResponseReturnValue:
     and 422, and prove that this request did nothing. 503 does not, if its `outcome` is
     `unknown`.
     """
-    wanted = load_order_request(request)
+    wanted = load_order_request(request, requires_key=current.settings().require_key)
     try:
         placement = place_order(
-            current.database(), wanted, served_by=current.settings().instance_id
+            current.database(), _table(), wanted, served_by=current.settings().instance_id
         )
     except OutcomeUnknownError:
-        return jsonify(_render_unknown(wanted)), 503
-    body = _render(placement.order) | {"served_by": placement.order.served_by}
-    headers = {"Idempotency-Replayed": "true"} if placement.is_replay else {}
-    return jsonify(body), 201, headers
+        metrics.ORDERS.labels("unknown").inc()
+        return _unknown(wanted)
+    except RefusedError:
+        metrics.ORDERS.labels("refused").inc()
+        raise
+    except DatabaseUnavailableError:
+        metrics.ORDERS.labels("unavailable").inc()
+        raise
+    return _placed(wanted, placement)
+
+
+@blueprint.get("/orders")
+def show_order_by_key() -> ResponseReturnValue:
+    """What became of an order: 200 with it, 409 while it is being placed, 404 if it is not there.
+
+    404 is no final no: a request that has not reached the database yet may still place it.
+    """
+    if not _table().keeps_keys:
+        raise RefusedError(400, "this shop keeps no order keys", kind="keys-not-kept")
+    order = find_order_by_key(current.database(), _table(), load_key_to_find(request))
+    if order is None:
+        raise RefusedError(404, "no order has this key so far", kind="not-found")
+    return jsonify(_render(order) | {"served_by": order.served_by})
 
 
 @blueprint.get("/orders/<row_id:order_id>")
 def show_order(order_id: int) -> ResponseReturnValue:
     """One order, as its answer was, without `served_by`."""
-    order = find_order(current.database(), order_id)
+    order = find_order(current.database(), _table(), order_id)
     if order is None:
-        raise RefusedError(404, "order not found")
+        raise RefusedError(404, "order not found", kind="not-found")
     return jsonify(_render(order))
+
+
+def _table() -> OrderTable:
+    return ORDER_TABLES[current.settings().schema]
+
+
+def _placed(wanted: OrderRequest, placement: Placement) -> ResponseReturnValue:
+    order = placement.order
+    headers = {}
+    if placement.is_replay:
+        headers["Idempotency-Replayed"] = "true"
+        metrics.ORDERS.labels("replayed").inc()
+    else:
+        metrics.ORDERS.labels("placed").inc()
+        metrics.PIECES.inc(order.quantity)
+    if wanted.order_key is not None and not _table().keeps_keys:
+        headers["Idempotency-Ignored"] = "true"
+    return jsonify(_render(order) | {"served_by": order.served_by}), 201, headers
 
 
 def _render(order: Order) -> dict[str, int | str | float]:
@@ -57,10 +103,12 @@ def _render(order: Order) -> dict[str, int | str | float]:
     }
 
 
-def _render_unknown(wanted: OrderRequest) -> dict[str, str]:
+def _unknown(wanted: OrderRequest) -> Response:
     names = {"order_key": wanted.order_key, "attempt_id": wanted.attempt_id}
-    return {
-        "error": "the order may have been placed or not: the database did not answer",
-        "outcome": "unknown",
-        **{name: value for name, value in names.items() if value is not None},
-    }
+    return problem(
+        503,
+        "the order may have been placed or not: the database did not answer",
+        kind="outcome-unknown",
+        details={"outcome": "unknown"}
+        | {name: value for name, value in names.items() if value is not None},
+    )

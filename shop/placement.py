@@ -1,7 +1,7 @@
-"""Orders in the database: place one exactly once, find one.
+"""Orders in the database: place one exactly once, find one, see whether one is on its way.
 
-Placing is BEGIN, one statement, COMMIT. Everything an answer needs comes out of that
-statement; only an order that was not placed costs a further look.
+Placing is two round trips. Everything an answer needs comes out of one statement; only
+an order that was not placed costs a further look.
 """
 
 from __future__ import annotations
@@ -9,42 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
 
 from psycopg import errors as pg
-from psycopg.rows import class_row
 
 from shop.catalog import find_product
-from shop.database import Connection, Database
-from shop.errors import DatabaseUnavailableError, RefusedError
+from shop.database import Database
+from shop.errors import BusyError, DatabaseUnavailableError, RefusedError
+from shop.order_tables import OrderTable
 
 LARGEST_INT4 = 2**31 - 1
 
-# The conditional UPDATE waits for the row's lock and looks at the stock again once it
-# has it. A key that exists, or is being committed elsewhere, yields no row: then the
-# decrement has to be rolled back, which the caller does on seeing nothing returned.
-SELL = b"""
-WITH sold AS (
-    UPDATE products SET stock = stock - %(quantity)s::int
-    WHERE id = %(product_id)s::int AND stock >= %(quantity)s::int
-    RETURNING id, name, price
-), placed AS (
-    INSERT INTO orders (product_id, quantity, total, status, order_key, attempt_id, served_by)
-    SELECT id, %(quantity)s::int, price * %(quantity)s::int, 'confirmed',
-           %(order_key)s::text, %(attempt_id)s::text, %(served_by)s::text
-    FROM sold
-    ON CONFLICT (order_key) DO NOTHING
-    RETURNING *
-)
-SELECT placed.id, placed.product_id, sold.name AS product_name, placed.quantity,
-       placed.total, placed.status, placed.created_at, placed.served_by
-FROM placed JOIN sold ON sold.id = placed.product_id
-"""
-
-FIND = """
-SELECT orders.id, product_id, products.name AS product_name, quantity,
-       total, status, created_at, served_by
-FROM orders JOIN products ON products.id = orders.product_id
+# Shared, so that those who ask never keep one another waiting. Whoever places holds the
+# other kind to the end of its transaction.
+IS_IN_PROGRESS = """
+SELECT NOT pg_try_advisory_xact_lock_shared(hashtextextended(%(key)s, 0)) AS is_in_progress
 """
 
 
@@ -73,6 +51,13 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sale(Order):
+    """An order as the statement returned it that placed it; `xid` is its transaction's."""
+
+    xid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
     """An order that is in the table; `is_replay` where an earlier request had put it there."""
 
@@ -80,61 +65,83 @@ class Placement:
     is_replay: bool
 
 
-class _NothingSoldError(Exception):
-    """Ends the transaction, undoing the decrement of an order whose key was taken."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Progress:
+    is_in_progress: bool
 
 
-def place_order(database: Database, request: OrderRequest, *, served_by: str) -> Placement:
+def place_order(
+    database: Database, table: OrderTable, request: OrderRequest, *, served_by: str
+) -> Placement:
     """Place the order, or find the one that its key has already placed.
+
+    While another request is placing the same key this one waits for it, as long as for
+    any lock: most often it can then return that order. After that it is refused.
 
     Raises RefusedError (404, 409, 422) and DatabaseUnavailableError when nothing was
     done, OutcomeUnknownError when that cannot be told.
     """
+    key = request.order_key if table.keeps_keys else None
     # Ids and quantities beyond the columns cannot be sold, and would not fit the statement.
     if 0 < request.product_id <= LARGEST_INT4 and request.quantity <= LARGEST_INT4:
+        values = (request.product_id, request.quantity, key, request.attempt_id, served_by)
         try:
-            sell = partial(_sell, request=request, served_by=served_by)
-            return Placement(order=database.transact(sell), is_replay=False)
-        except _NothingSoldError:
-            pass
+            if sale := database.transact(Sale, table.sell, values):
+                return Placement(order=sale, is_replay=False)
+        except BusyError:
+            if key is not None and _is_in_progress(database, key):
+                raise RefusedError(
+                    409,
+                    "the first request with this Idempotency-Key is still in progress",
+                    kind="key-in-progress",
+                ) from None
+            raise
         except pg.NumericValueOutOfRange:
-            raise RefusedError(422, "the total is beyond what an order can hold") from None
+            raise RefusedError(
+                422, "the total is beyond what an order can hold", kind="quantity"
+            ) from None
     # The key comes first: its order may have taken the last piece.
-    if first := _find_by_key(database, request):
+    if key is not None and (first := _find_by_key(database, table, key)):
+        if (first.product_id, first.quantity) != (request.product_id, request.quantity):
+            raise RefusedError(
+                422, "this Idempotency-Key was used for a different order", kind="key-reused"
+            )
         return Placement(order=first, is_replay=True)
     raise _refusal(database, request)
 
 
-def find_order(database: Database, order_id: int) -> Order | None:
+def find_order(database: Database, table: OrderTable, order_id: int) -> Order | None:
     """Return the order with this id, which must fit a bigint, or None."""
-    rows = database.read(Order, f"{FIND} WHERE orders.id = %(id)s::bigint", {"id": order_id})
+    rows = database.read(Order, f"{table.find} WHERE orders.id = %(id)s::bigint", {"id": order_id})
     return rows[0] if rows else None
 
 
-def _sell(connection: Connection, *, request: OrderRequest, served_by: str) -> Order:
-    parameters = {
-        "product_id": request.product_id,
-        "quantity": request.quantity,
-        "order_key": request.order_key,
-        "attempt_id": request.attempt_id,
-        "served_by": served_by,
-    }
-    with connection.cursor(row_factory=class_row(Order)) as cursor:
-        order = cursor.execute(SELL, parameters).fetchone()
-    if order is None:
-        raise _NothingSoldError
-    return order
+def find_order_by_key(database: Database, table: OrderTable, key: str) -> Order | None:
+    """Return the order that was placed under this key, or None.
+
+    None means: nobody is placing it just now, and nobody has. A request that is still on
+    its way to the database may. Raises RefusedError (409) while somebody is placing it.
+    """
+    if order := _find_by_key(database, table, key):
+        return order
+    is_in_progress = _is_in_progress(database, key)
+    # Looked for again: it may have been committed between the first look and the question.
+    if order := _find_by_key(database, table, key):
+        return order
+    if is_in_progress:
+        raise RefusedError(
+            409, "a request with this key is still in progress", kind="key-in-progress"
+        )
+    return None
 
 
-def _find_by_key(database: Database, request: OrderRequest) -> Order | None:
-    if request.order_key is None:
-        return None
-    rows = database.read(Order, f"{FIND} WHERE order_key = %(key)s", {"key": request.order_key})
-    if not rows:
-        return None
-    if (rows[0].product_id, rows[0].quantity) != (request.product_id, request.quantity):
-        raise RefusedError(422, "this Idempotency-Key was used for a different order")
-    return rows[0]
+def _find_by_key(database: Database, table: OrderTable, key: str) -> Order | None:
+    rows = database.read(Order, f"{table.find} WHERE order_key = %(key)s", {"key": key})
+    return rows[0] if rows else None
+
+
+def _is_in_progress(database: Database, key: str) -> bool:
+    return database.read(_Progress, IS_IN_PROGRESS, {"key": key})[0].is_in_progress
 
 
 def _refusal(database: Database, request: OrderRequest) -> RefusedError:
@@ -142,12 +149,13 @@ def _refusal(database: Database, request: OrderRequest) -> RefusedError:
     if 0 < request.product_id <= LARGEST_INT4:
         product = find_product(database, request.product_id)
     if product is None:
-        return RefusedError(404, "product not found")
+        return RefusedError(404, "product not found", kind="not-found")
     if product.stock >= request.quantity:
         # Restocked, or the key's first order deleted, since the sale was tried.
         raise DatabaseUnavailableError("the stock changed meanwhile")
     return RefusedError(
         409,
         "insufficient stock",
-        {"available": product.stock, "requested": request.quantity},
+        kind="insufficient-stock",
+        details={"available": product.stock, "requested": request.quantity},
     )

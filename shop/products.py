@@ -33,7 +33,7 @@ def show_product(product_id: int) -> ResponseReturnValue:
     """One product: id, name, price, stock."""
     product = find_product(current.database(), product_id)
     if product is None:
-        raise RefusedError(404, "product not found")
+        raise RefusedError(404, "product not found", kind="not-found")
     return jsonify(_render(product))
 
 

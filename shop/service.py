@@ -1,14 +1,14 @@
-"""GET /, /health and /health/deep: who is answering, and how it is doing."""
+"""GET /, /health, /health/deep, /metrics and /openapi.json: who is answering, and how it does."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 
-from flask import Blueprint, jsonify
+from flask import Blueprint, Response, jsonify
 from flask.typing import ResponseReturnValue
 
-from shop import current
+from shop import current, description, metrics
 from shop.errors import DatabaseUnavailableError
 
 blueprint = Blueprint("service", __name__)
@@ -54,3 +54,15 @@ def show_deep_health() -> ResponseReturnValue:
         return jsonify(status="healthy", database=state, latency_ms=latency_ms)
     error = "the database is read-only" if state == "read-only" else "the database did not answer"
     return jsonify(status="unhealthy", database=state, latency_ms=latency_ms, error=error), 503
+
+
+@blueprint.get("/metrics")
+def show_metrics() -> ResponseReturnValue:
+    """For Prometheus: see `shop.metrics` for whom they speak."""
+    return Response(metrics.render(), content_type=metrics.CONTENT_TYPE)
+
+
+@blueprint.get("/openapi.json")
+def show_description() -> ResponseReturnValue:
+    """The description of these endpoints, as OpenAPI 3.1."""
+    return jsonify(description.DESCRIPTION)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal, cast, get_args
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -13,6 +14,9 @@ from shop.errors import SettingsError
 # 150 pieces, the largest stock of the catalogue, times this still fits an int4 column.
 LARGEST_STOCK_FACTOR = 1_000_000
 LARGEST_TIMEOUT_MS = 600_000
+
+# `keyed` is ours. `article` has no column for a key: orders are then placed once per request.
+Schema = Literal["keyed", "article"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +33,17 @@ class Settings:
     private_ip: str = "unknown"
     stock_factor: int = 1
     workers: int = 4
+    schema: Schema = "keyed"
+    require_key: bool = False
+    # Of one worker process: its connections, and how many requests may wait for one. More
+    # connections make one hot product slower: they only queue for its row.
+    pool_size: int = 2
+    waiting_room: int = 100
+    pool_timeout_ms: int = 2_000
+    # Of all that one request does in the database; and, on top, to find out what became
+    # of a COMMIT whose answer was lost.
+    request_timeout_ms: int = 4_000
+    settle_timeout_ms: int = 1_000
     start_timeout_ms: int = 20_000
     connect_timeout_ms: int = 3_000
     lock_timeout_ms: int = 2_000
@@ -47,7 +62,21 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     def limit_ms(name: str, default: int) -> int:
         return _load_int(environ, name, default, low=1, high=LARGEST_TIMEOUT_MS)
 
+    schema, require_key = _load_schema(environ), _load_switch(environ, "SHOP_REQUIRE_KEY")
+    if require_key and schema == "article":
+        raise SettingsError(
+            "SHOP_REQUIRE_KEY is on, and SHOP_SCHEMA=article cannot keep keys: drop one of them"
+        )
     return Settings(
+        schema=schema,
+        require_key=require_key,
+        pool_size=_load_int(environ, "SHOP_POOL_SIZE", defaults.pool_size, low=1, high=100),
+        waiting_room=_load_int(
+            environ, "SHOP_WAITING_ROOM", defaults.waiting_room, low=0, high=1_000
+        ),
+        pool_timeout_ms=limit_ms("SHOP_POOL_TIMEOUT_MS", defaults.pool_timeout_ms),
+        request_timeout_ms=limit_ms("SHOP_REQUEST_TIMEOUT_MS", defaults.request_timeout_ms),
+        settle_timeout_ms=limit_ms("SHOP_SETTLE_TIMEOUT_MS", defaults.settle_timeout_ms),
         database_url=defaults.database_url,
         instance_id=environ.get("INSTANCE_ID") or defaults.instance_id,
         availability_zone=environ.get("AZ") or defaults.availability_zone,
@@ -90,6 +119,20 @@ def _load_database_url(environ: Mapping[str, str]) -> str:
         user=environ["DB_USERNAME"],
         password=environ.get("DB_PASSWORD") or None,
     )
+
+
+def _load_schema(environ: Mapping[str, str]) -> Schema:
+    text = environ.get("SHOP_SCHEMA") or "keyed"
+    if text not in get_args(Schema):
+        raise SettingsError(f"SHOP_SCHEMA is {text!r}: set it to {' or '.join(get_args(Schema))}")
+    return cast(Schema, text)
+
+
+def _load_switch(environ: Mapping[str, str], name: str) -> bool:
+    text = (environ.get(name) or "0").lower()
+    if text not in {"0", "1", "false", "true"}:
+        raise SettingsError(f"{name} is {text!r}: set it to 1 or 0")
+    return text in {"1", "true"}
 
 
 def _load_int(environ: Mapping[str, str], name: str, default: int, *, low: int, high: int) -> int:

@@ -1,23 +1,17 @@
-"""What an entry point does before the app: log, read the environment, prepare the database.
+"""What an entry point does before the app: read the environment, prepare the database.
 
 `python -m shop.start` prepares the database by itself, for servers other than gunicorn.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 
 from shop.errors import ShopError
+from shop.logs import start_logging
 from shop.schema import prepare_database
 from shop.settings import Settings, load_settings
-
-
-def start_logging() -> None:
-    """Write log lines to stderr, next to gunicorn's and in its form."""
-    form = "[%(asctime)s] [%(process)d] [%(levelname)s] %(name)s: %(message)s"
-    logging.basicConfig(level=logging.INFO, format=form)
 
 
 def load_settings_or_exit() -> Settings:

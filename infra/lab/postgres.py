@@ -138,6 +138,12 @@ class Postgres:
             connection.execute("GRANT pg_monitor TO shop")
             connection.execute("CREATE DATABASE shop OWNER shop")
 
+    @property
+    def pid(self) -> int:
+        """Of the postmaster."""
+        assert self._process is not None
+        return self._process.pid
+
     def is_alive(self) -> bool:
         """Whether the postmaster runs."""
         return self._process is not None and self._process.is_alive()

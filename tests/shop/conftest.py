@@ -45,7 +45,7 @@ def make_shop(settings: Settings) -> Iterator[MakeShop]:
     yield make
     for app in apps:
         with app.app_context():
-            current.database().close()
+            current.pool().close_idle()
 
 
 @pytest.fixture
@@ -69,7 +69,8 @@ class Wire:
     """A TCP proxy to the database that is cut once it has carried certain bytes.
 
     `cut_at` is looked for in what the client sends. It is delivered, and answered, unless
-    `is_delivered` is off; the answer never reaches the client.
+    `is_delivered` is off; the answer never reaches the client. With `is_final` no
+    connection that is made after the cut carries anything.
     """
 
     def __init__(self, database_url: str) -> None:
@@ -78,6 +79,7 @@ class Wire:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.cut_at: bytes | None = None
         self.is_delivered = True
+        self.is_final = False
         self.cuts = 0
         address = f"{parts.username}:{parts.password}@127.0.0.1:{self._listener.getsockname()[1]}"
         self.url = urlunsplit(parts._replace(netloc=address))
@@ -102,6 +104,9 @@ class Wire:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            if self.is_final and self.cuts:
+                client.close()
+                continue
             self._clients.append(client)
             thread = threading.Thread(target=self._carry, args=(client,))
             self._threads.append(thread)

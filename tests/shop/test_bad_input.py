@@ -78,7 +78,7 @@ def test_a_body_beyond_16_kib_is_too_large(client: FlaskClient, has_length: bool
         environ_overrides={"wsgi.input_terminated": True},
     )
     assert answer.status_code == 413
-    assert answer.get_json() == {"error": "request entity too large"}
+    assert answer.get_json()["error"] == "request entity too large"
 
 
 @pytest.mark.parametrize("name", ["Idempotency-Key", "X-Request-Id"])
@@ -106,12 +106,12 @@ def test_a_key_of_200_characters_is_taken(client: FlaskClient) -> None:
 )
 def test_an_unknown_path_is_not_found(client: FlaskClient, path: str) -> None:
     answer = client.get(path)
-    assert (answer.status_code, answer.get_json()) == (404, {"error": "not found"})
+    assert (answer.status_code, answer.get_json()["error"]) == (404, "not found")
 
 
 def test_a_wrong_method_is_not_allowed_and_told_which_is(client: FlaskClient) -> None:
     answer = client.delete("/orders")
-    assert (answer.status_code, answer.get_json()) == (405, {"error": "method not allowed"})
+    assert (answer.status_code, answer.get_json()["error"]) == (405, "method not allowed")
     assert "POST" in answer.headers["Allow"]
 
 
@@ -160,4 +160,4 @@ def test_no_bytes_are_ever_a_server_error(
 ) -> None:
     answer = client.post("/orders", data=body, content_type=content_type)
     assert answer.status_code in {400, 415, 422}
-    assert list(answer.get_json()) == ["error"]
+    assert answer.get_json()["status"] == answer.status_code

@@ -80,7 +80,17 @@ def test_more_than_the_stock_is_refused_with_what_is_available(client: FlaskClie
     client.post("/orders", json={"product_id": 3, "quantity": 2})
     answer = client.post("/orders", json={"product_id": 3, "quantity": 999})
     assert answer.status_code == 409
-    assert answer.get_json() == {"error": "insufficient stock", "available": 48, "requested": 999}
+    assert answer.get_json() == {
+        "error": "insufficient stock",
+        "available": 48,
+        "requested": 999,
+        "type": "tag:chaos-shop.example,2026:insufficient-stock",
+        "title": "Not enough in stock",
+        "status": 409,
+        "detail": "insufficient stock",
+        "instance": "/orders",
+    }
+    assert answer.content_type == "application/problem+json"
 
 
 def test_unknown_rows_are_not_found(client: FlaskClient) -> None:
@@ -91,4 +101,4 @@ def test_unknown_rows_are_not_found(client: FlaskClient) -> None:
     }
     for path, error in missing.items():
         answer = client.get(path)
-        assert (answer.status_code, answer.get_json()) == (404, {"error": error})
+        assert (answer.status_code, answer.get_json()["error"]) == (404, error)

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from shop.errors import SchemaError
-from shop.schema import prepare_database
+from shop.schema import load_migrations, prepare_database
 from shop.settings import Settings
 
 Rows = Callable[[str], list[tuple[object, ...]]]
@@ -92,3 +92,33 @@ def test_a_database_that_refuses_connections_is_given_up_with_one_line() -> None
     assert "shop at 127.0.0.1:1 was not ready within 0.6 s" in message
     assert "\n" not in message
     assert secret not in message
+
+
+@pytest.mark.lab
+def test_a_database_made_before_migrations_were_numbered_is_brought_up_to_date(
+    settings: Settings, rows: Rows
+) -> None:
+    first = load_migrations()[0][1].read_text(encoding="utf-8")
+    rows(first)
+    rows(
+        "INSERT INTO products (id, name, price, stock) VALUES (3, 'Mechanical Keyboard', 129.99, 5)"
+    )
+    rows(
+        "INSERT INTO orders (product_id, quantity, total, status, order_key, served_by)"
+        " VALUES (3, 1, 129.99, 'confirmed', 'k', 'i-old')"
+    )
+    for _ in range(2):
+        prepare_database(settings)
+    numbers = [(number,) for number, _ in load_migrations()]
+    assert rows("SELECT number FROM shop_migrations ORDER BY number") == numbers
+    assert rows("SELECT order_key, served_by FROM orders") == [("k", "i-old")]
+    with pytest.raises(psycopg.errors.CheckViolation):
+        rows("UPDATE orders SET status = 'maybe'")
+
+
+@pytest.mark.lab
+def test_a_server_starts_on_tables_newer_than_itself(settings: Settings, rows: Rows) -> None:
+    prepare_database(settings)
+    rows("INSERT INTO shop_migrations (number) VALUES (999)")
+    prepare_database(settings)
+    assert rows("SELECT max(number) FROM shop_migrations") == [(999,)]

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,27 @@ def test_a_start_that_cannot_work_ends_with_one_clear_line(
     with gunicorn(port, **environ) as server:
         _, errors = server.communicate(timeout=60)
     assert server.returncode == 1
-    lines = [line for line in errors.splitlines() if not line.startswith("[")]
+    lines = [line for line in errors.splitlines() if not line.startswith("{")]
     assert len(lines) == 1
     assert lines[0].startswith(expected)
     assert "s3cr3t" not in errors
+
+
+@pytest.mark.lab
+def test_on_sigterm_new_connections_are_refused_and_kept_ones_end_cleanly(
+    database_url: str, port: int
+) -> None:
+    with gunicorn(port, DATABASE_URL=database_url, SHOP_WORKERS="2") as server:
+        wait_until_healthy(port)
+        kept = HTTPConnection("127.0.0.1", port, timeout=10)
+        kept.request("GET", "/health")
+        assert kept.getresponse().read()
+        server.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=2).close()
+        kept.request("GET", "/health")
+        answer = kept.getresponse()
+        assert (answer.status, answer.headers["Connection"]) == (200, "close")
+        kept.close()
+        assert server.wait(10) == 0

@@ -1,4 +1,4 @@
--- The shop's tables. Run once, under an advisory lock, by shop/schema.py.
+-- The shop's tables. Never change a migration that has been released: add the next one.
 
 CREATE TABLE products (
     id    serial PRIMARY KEY,

@@ -1,0 +1,53 @@
+"""What the shop counts, for Prometheus.
+
+A server is several processes. With PROMETHEUS_MULTIPROC_DIR in the environment, which
+`shop.gunicorn_conf` sees to, `/metrics` speaks for all of them, whichever answers; without
+it, only for the process that answers.
+"""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+# Route and not path: what a stranger asks for must not become a time series of its own.
+REQUESTS = Counter("shop_requests", "Requests answered.", ("method", "route", "status"))
+DURATION = Histogram(
+    "shop_request_seconds",
+    "From a request's arrival in the application to its answer.",
+    ("route",),
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+ORDERS = Counter(
+    "shop_orders",
+    "What became of requests to order: placed, replayed, refused, unavailable, unknown.",
+    ("result",),
+)
+PIECES = Counter("shop_pieces_sold", "Pieces in the orders that were placed.")
+SETTLED = Counter(
+    "shop_commits_settled",
+    "COMMITs without an answer: committed or aborted as the server said later, or unknown.",
+    ("result",),
+)
+TROUBLE = Counter("shop_database_trouble", "What went wrong with the database.", ("kind",))
+
+
+def render() -> bytes:
+    """Return the metrics in Prometheus' text format."""
+    if FOLDER_VARIABLE not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)

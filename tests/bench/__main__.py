@@ -1,0 +1,41 @@
+"""`python -m tests.bench [NAME ...]`: runs the benchmarks, shows and keeps what they found.
+
+A benchmark is a module with `measure(stage)`, listed below.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from infra.lab.processes import Guard
+from tests.bench import hung_database, orders
+from tests.bench.measurement import Measurement, show_measurements, write_measurements
+from tests.bench.stage import Stage
+
+BENCHMARKS = {"orders": orders, "hung_database": hung_database}
+KEPT_IN = Path("build/bench.json")
+
+
+def main(names: list[str]) -> None:
+    """Run those named, or all."""
+    if wrong := set(names) - set(BENCHMARKS):
+        sys.exit(f"bench: no {', '.join(sorted(wrong))}: choose from {', '.join(BENCHMARKS)}")
+    found: list[Measurement] = []
+    for name in names or BENCHMARKS:
+        print(f"bench: {name} ...", flush=True)
+        with tempfile.TemporaryDirectory(prefix="chaos-shop-bench-") as path, Guard() as guard:
+            folder = Path(path)
+            folder.chmod(0o755)  # root's PostgreSQL runs as another user
+            stage = Stage(folder, guard)
+            try:
+                found += BENCHMARKS[name].measure(stage)
+            finally:
+                stage.close()
+    show_measurements(found)
+    write_measurements(found, KEPT_IN)
+    print(f"bench: kept in {KEPT_IN}")
+
+
+main(sys.argv[1:])

@@ -1,0 +1,85 @@
+"""The connection is cut at each message of an order: the answer is never untrue.
+
+The shop's messages of an order are counted on the wire. Each is once lost before it reaches
+the server and once delivered with its answer lost; both where the database can still be
+reached on a new connection and where it cannot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+
+pytestmark = pytest.mark.lab
+
+Rows = Callable[[str], list[tuple[object, ...]]]
+MakeShop = Callable[..., Flask]
+
+ORDER = {"product_id": 3, "quantity": 2}
+HEADERS = {"Idempotency-Key": "k", "X-Request-Id": "attempt-1"}
+# What an order sends, each in one message, on a connection that is new.
+MESSAGES = {
+    "connect": b"application_name",
+    "prepare": b"PREPARE",
+    "begin and sell": b"EXECUTE",
+    "commit": b"COMMIT\0",
+}
+
+
+@pytest.mark.parametrize("is_final", [False, True], ids=["once", "for good"])
+@pytest.mark.parametrize("is_delivered", [False, True], ids=["lost", "delivered"])
+@pytest.mark.parametrize("message", MESSAGES)
+def test_an_answer_is_never_untrue(
+    make_shop: MakeShop,
+    rows: Rows,
+    wire: Any,
+    message: str,
+    is_delivered: bool,
+    is_final: bool,
+) -> None:
+    wire.cut_at = MESSAGES[message]
+    wire.is_delivered, wire.is_final = is_delivered, is_final
+    shop = make_shop(database_url=wire.url, settle_timeout_ms=300)
+    answer = shop.test_client().post("/orders", json=ORDER, headers=HEADERS)
+    assert wire.cuts == 1
+    # Asking by key, at a server that can, tells the rest.
+    other = make_shop(instance_id="i-b").test_client()
+    told = other.get("/orders?order_key=k")
+    while told.status_code == 409:  # its session has not noticed the cut yet
+        told = other.get("/orders?order_key=k")
+    body = answer.get_json()
+    if answer.status_code == 201:
+        assert told.get_json() == body
+    elif message == "commit" and is_final:
+        assert (answer.status_code, body["outcome"], body["order_key"]) == (503, "unknown", "k")
+        assert told.status_code == (200 if is_delivered else 404)
+    else:
+        assert answer.status_code == 503
+        assert "nothing was changed" in body["error"]
+        assert "outcome" not in body
+        assert told.status_code == 404
+    is_there = told.status_code == 200
+    assert answer.status_code == 201 or is_final or message == "connect"
+    assert rows("SELECT count(*) FROM orders") == [(int(is_there),)]
+    assert rows("SELECT stock FROM products WHERE id = 3") == [(48 if is_there else 50,)]
+    # The same request again ends it: one order, whatever had become of the first.
+    again = other.post("/orders", json=ORDER, headers=HEADERS)
+    assert again.status_code == 201
+    assert rows("SELECT count(*) FROM orders") == [(1,)]
+
+
+@pytest.mark.parametrize("is_delivered", [False, True])
+def test_a_kept_connection_that_is_cut_costs_nothing(
+    make_shop: MakeShop, rows: Rows, wire: Any, is_delivered: bool
+) -> None:
+    client = make_shop(database_url=wire.url).test_client()
+    assert client.post("/orders", json=ORDER).status_code == 201
+    for cut_at in (b"EXECUTE", b"COMMIT\0"):
+        wire.cut_at, wire.is_delivered = cut_at, is_delivered
+        assert client.post("/orders", json=ORDER).status_code == 201
+    assert wire.cuts == 2
+    assert rows("SELECT count(*) FROM orders") == [(3,)]
+    assert rows("SELECT stock FROM products WHERE id = 3") == [(44,)]

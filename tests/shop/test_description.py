@@ -1,0 +1,92 @@
+"""The description says what the shop does: thousands of requests made from it find nothing else."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import schemathesis
+from flask import Flask
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+pytestmark = pytest.mark.lab
+
+MakeShop = Callable[..., Flask]
+Rows = Callable[[str], list[tuple[object, ...]]]
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+# Of each operation that has parameters or a body; the rest has hardly more than one case.
+CASES = {"POST /orders": 3400, "GET /orders": 800}
+FEWER_CASES = 500
+LEAST_CASES = 5000
+
+
+def test_no_request_made_from_the_description_gets_an_answer_that_is_not_in_it(
+    make_shop: MakeShop, rows: Rows
+) -> None:
+    shop = make_shop()
+    rows("UPDATE products SET stock = 2000000000")
+    schema = schemathesis.openapi.from_wsgi("/openapi.json", shop)
+    tried: Counter[str] = Counter()
+    statuses: Counter[int] = Counter()
+    for result in schema.get_all_operations():
+        assert isinstance(result, Ok), result
+        _try(result.ok(), tried, statuses)
+    assert sum(tried.values()) >= LEAST_CASES, tried
+    # It was no walk through refusals alone.
+    assert statuses.keys() >= {200, 201, 400, 404, 409, 422}, statuses
+
+
+def _try(operation: Any, tried: Counter[str], statuses: Counter[int]) -> None:
+    modes = [schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE]
+    has_input = operation.definition.raw.get("parameters")
+    for mode in modes if has_input else modes[:1]:
+        most = CASES.get(operation.label, FEWER_CASES) // 2 if has_input else 1
+
+        @settings(
+            max_examples=most,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def ask(case: Any) -> None:
+            answer = case.call()
+            tried[operation.label] += 1
+            statuses[answer.status_code] += 1
+            case.validate_response(answer, checks=CHECKS)
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ask()
+
+
+def test_the_description_names_every_endpoint(client: FlaskClient) -> None:
+    described = client.get("/openapi.json").get_json()
+    assert described["openapi"].startswith("3.1")
+    rules = {
+        (rule.rule.replace("<row_id:", "{").replace(">", "}"), method.lower())
+        for rule in client.application.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    assert {(path, verb) for path, verbs in described["paths"].items() for verb in verbs} == rules
