@@ -169,6 +169,8 @@ class Supervisor:
         environment = {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "PYTHONDONTWRITEBYTECODE": "1",
+            # The shop's own settings, where somebody wants them other than they are.
+            **{name: value for name, value in os.environ.items() if name.startswith("SHOP_")},
             "DATABASE_URL": self._postgres.url,
             "INSTANCE_ID": place.instance_id,
             "AZ": place.zone,

@@ -288,6 +288,20 @@ def test_where_there_is_one_address_servers_differ_by_port() -> None:
         lab.close()
 
 
+def test_the_shops_own_settings_reach_its_servers() -> None:
+    lab = PrivateLab({**FAST, "SHOP_SCHEMA": "article"}, progress=print)
+    try:
+        order = urllib.request.Request(
+            f"{lab.state.host}/orders",
+            data=b'{"product_id": 1, "quantity": 1}',
+            headers={"Content-Type": "application/json", "Idempotency-Key": "k"},
+        )
+        with urllib.request.urlopen(order, timeout=5) as reply:
+            assert reply.headers["Idempotency-Ignored"] == "true"
+    finally:
+        lab.close()
+
+
 def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "infra.lab", *words, "--folder", str(folder)],
