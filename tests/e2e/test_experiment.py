@@ -20,6 +20,8 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.liveness import is_alive
+
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -305,13 +307,6 @@ def ended_by(how: str, process: subprocess.Popen[str]) -> None:
         locust = locust_of(process)
         assert locust is not None
         locust.kill()
-
-
-def is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 Ended = dict[str, tuple[Evidence, str, int, list[psutil.Process]]]

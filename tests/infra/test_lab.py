@@ -21,6 +21,7 @@ from botocore.exceptions import ClientError
 
 from infra.lab.raising import ROOT, PrivateLab
 from infra.lab.state import LabFolder, LabState
+from tests.liveness import is_alive
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
@@ -108,14 +109,6 @@ def processes_of(folder: Path) -> list[psutil.Process]:
         if str(folder) in words or any(path.startswith(f"{folder}/") for path in files):
             found.append(process)
     return [each for each in found if each.pid != os.getpid()]
-
-
-def is_alive(process: psutil.Process) -> bool:
-    """Not merely waiting for its parent to take note of its end."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from infra.lab.processes import Guard, ProcessGroup
+from tests.liveness import is_alive
 
 HOLDER = """
 import sys, time
@@ -29,16 +30,13 @@ while True:
 """
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 def wait_until_gone(pid: int) -> None:
+    try:
+        process = psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return
     deadline = time.monotonic() + 10
-    while is_alive(pid):
+    while is_alive(process):
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -55,7 +53,7 @@ def test_a_process_ends_with_a_killed_supervisor(
     try:
         assert holder.stdout is not None
         sleeper, guard = (int(word) for word in holder.stdout.readline().split())
-        assert is_alive(sleeper)
+        assert is_alive(psutil.Process(sleeper))
         if guard_is_killed_first:
             os.kill(guard, signal.SIGKILL)
             time.sleep(0.5)  # the supervisor's loop looks more often
