@@ -25,7 +25,7 @@ from analysis.run import LedgerFindings
 
 IN_FLIGHT = "in_flight_at_stop"
 ORDER_METHOD, ORDER_NAME = "POST", "/orders"
-LEDGER_VERSION = 1
+LEDGER_VERSION = 2
 
 
 @dataclass(slots=True, kw_only=True)
@@ -155,6 +155,7 @@ def _attempt(sent: AttemptSent, ended: AttemptEnded | None, *, process_id: str) 
         order_id=ended.order_id if ended else None,
         served_by=ended.served_by if ended else "",
         trace_id=sent.trace_id,
+        retry_of=sent.retry_of,
     )
 
 

@@ -90,7 +90,11 @@ class RunVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One HTTP request for an order: a row of attempts.csv."""
+    """One HTTP request for an order: a row of attempts.csv.
+
+    `sent_at` is None where it was due and never sent. `retry_of` is the attempt that the customer
+    made before this one in want of the same thing, under the same order key or another.
+    """
 
     attempt_id: str
     order_key: str
@@ -108,6 +112,7 @@ class Attempt:
     order_id: int | None
     served_by: str
     trace_id: str
+    retry_of: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +199,7 @@ class LedgerOpened(_Line):
     tag: ClassVar[str] = "ledger"
     types: ClassVar[tuple[tuple[type, ...], ...]] = (_WHOLE, _TEXT, _WHOLE, (dict,))
 
-    version: int = 1
+    version: int = 2
     process_id: str
     at: int
     about: Mapping[str, str | int] = field(default_factory=dict)
@@ -202,12 +207,15 @@ class LedgerOpened(_Line):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptSent(_Line):
-    """An attempt is about to be sent; this line leaves the process before its first byte."""
+    """An attempt is about to be sent; this line leaves the process before its first byte.
+
+    `sent_at` is None for one that was due and will not be sent.
+    """
 
     tag: ClassVar[str] = "sent"
     types: ClassVar[tuple[tuple[type, ...], ...]] = (
         *(_TEXT, _TEXT, _WHOLE, _TEXT, _WHOLE, _WHOLE),
-        *(_MAYBE_WHOLE, _WHOLE, _TEXT),
+        *(_MAYBE_WHOLE, _MAYBE_WHOLE, _TEXT, _TEXT),
     )
 
     attempt_id: str
@@ -217,8 +225,9 @@ class AttemptSent(_Line):
     product_id: int
     quantity: int
     due_at: int | None
-    sent_at: int
+    sent_at: int | None
     trace_id: str
+    retry_of: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,11 +47,15 @@ def _render_money(amount: Decimal) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """How one kind of cell is read and written; an unknown value is empty."""
+    """How one kind of cell is read and written; an unknown value is empty.
+
+    A file without a late column is older than the column: its record's default is taken.
+    """
 
     parse: Callable[[str], object]
     render: Callable[[object], str] = str
     is_optional: bool = False
+    is_late: bool = False
 
     def read(self, text: str) -> object:
         """Return the cell's value; ValueError says what is wrong with it."""
@@ -65,6 +69,7 @@ class Cell:
 
 
 TEXT = Cell(str)
+LATE_TEXT = Cell(str, is_late=True)
 WHOLE = Cell(_parse_whole)
 MAYBE_WHOLE = Cell(_parse_whole, is_optional=True)
 TIME = Cell(parse_time, format_time)  # type: ignore[arg-type]
@@ -85,7 +90,9 @@ class Table(Generic[RecordT]):
 
     def reader(self, header: Sequence[str]) -> Callable[[Sequence[str]], RecordT]:
         """Return what turns one row under this header into its record; both raise ValueError."""
-        missing = [name for name in self.columns if name not in header]
+        missing = [
+            name for name, cell in self.columns.items() if name not in header and not cell.is_late
+        ]
         if missing:
             message = f"its header lacks {', '.join(missing)}"
             raise ValueError(message)
@@ -93,7 +100,11 @@ class Table(Generic[RecordT]):
         if twice:
             message = f"its header names {', '.join(twice)} twice"
             raise ValueError(message)
-        places = [(name, header.index(name), cell) for name, cell in self.columns.items()]
+        places = [
+            (name, header.index(name), cell)
+            for name, cell in self.columns.items()
+            if name in header
+        ]
 
         def read(cells: Sequence[str]) -> RecordT:
             if len(cells) != len(header):
@@ -138,6 +149,7 @@ ATTEMPTS = Table(
         "order_id": MAYBE_WHOLE,
         "served_by": TEXT,
         "trace_id": TEXT,
+        "retry_of": LATE_TEXT,
     },
 )
 

@@ -124,7 +124,7 @@ def test_torn_line_in_the_middle_is_a_gap_and_a_torn_last_line_is_none() -> None
 
 
 def test_ledger_of_another_version_is_an_error() -> None:
-    newer = LedgerOpened(version=2, process_id="p1", at=1).to_line()
+    newer = LedgerOpened(version=3, process_id="p1", at=1).to_line()
     with pytest.raises(EvidenceError, match="version 2"):
         Read([newer])
 

@@ -64,7 +64,7 @@ def test_line_survives_a_round_trip(line: LedgerLine) -> None:
 
 
 def test_line_is_the_array_that_the_ledger_promises() -> None:
-    assert SENT.to_line() == b'["sent","a","o",1,"u",1,2,null,2,"Root=1-2-3"]\n'
+    assert SENT.to_line() == b'["sent","a","o",1,"u",1,2,null,2,"Root=1-2-3",""]\n'
     assert ENDED.to_line() == b'["ended","a",3,"acknowledged",201,"",9,"i-1",100]\n'
 
 

@@ -136,7 +136,7 @@ def test_events_are_appended_in_order(directory: RunDirectory) -> None:
             (
                 "attempt_id, order_key, attempt_no, user_id, process_id, product_id, quantity, "
                 "due_at, sent_at, ended_at, outcome, http_status, error, order_id, served_by, "
-                "trace_id"
+                "trace_id, retry_of"
             ),
         ),
         (
@@ -166,7 +166,16 @@ def test_an_unknown_value_is_empty(directory: RunDirectory) -> None:
     a = acknowledged("a", None, http_status=None, due_at=None, ended_at=None)
     assert round_trip(directory, ATTEMPTS, [a]) == [a]
     line = directory.path.joinpath("attempts.csv").read_text().splitlines()[1]
-    assert line == ("a,order-a,1,u1,p1,1,1,,2026-11-23T12:00:00.000000Z,,acknowledged,,,,,")
+    assert line == ("a,order-a,1,u1,p1,1,1,,2026-11-23T12:00:00.000000Z,,acknowledged,,,,,,")
+
+
+def test_a_file_from_before_a_column_was_added_is_read(directory: RunDirectory) -> None:
+    a = acknowledged("a", 7)
+    round_trip(directory, ATTEMPTS, [a])
+    path = directory.path / "attempts.csv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0].removesuffix(",retry_of"), lines[1].removesuffix(",")]))
+    assert list(directory.read_table(ATTEMPTS)) == [a]
 
 
 def test_not_a_number_in_the_table_of_orders_is_unknown(directory: RunDirectory) -> None:
@@ -215,6 +224,7 @@ MONEY = st.decimals(allow_nan=False, allow_infinity=False, places=2, min_value=0
         order_id=WHOLE | st.none(),
         served_by=TEXTS,
         trace_id=TEXTS,
+        retry_of=TEXTS,
     ),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
