@@ -112,7 +112,7 @@ def _finish(
 ) -> int:
     with directory.closing():
         close_evidence(directory, limit_s=options.settle_limit)
-        if surroundings.database_url and not directory.has(ORDERS.file_name):
+        if surroundings.database_url and not directory.has_table(ORDERS):
             try:
                 options.before = False
                 _snapshot(directory, options, surroundings)

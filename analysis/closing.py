@@ -6,7 +6,9 @@ from contextlib import ExitStack
 from dataclasses import asdict
 
 from analysis.errors import EvidenceError
-from analysis.ledger import LedgerReader
+from analysis.in_flight import InFlight
+from analysis.ledger import Cells, LedgerReader
+from analysis.progress import Progress
 from analysis.records import Event, format_time
 from analysis.run import LedgerFindings, Run, parse_run
 from analysis.run_directory import RunDirectory
@@ -22,7 +24,7 @@ def close_evidence(directory: RunDirectory, *, limit_s: float) -> None:
     if a ledger is still being written after `limit_s`: a run that goes on has no evidence yet.
     """
     run = parse_run(directory.read_run())
-    is_collected = directory.has(ATTEMPTS.file_name) and directory.has(REQUESTS.file_name)
+    is_collected = directory.has_table(ATTEMPTS) and directory.has_table(REQUESTS)
     if is_collected and run.ended_at is not None:
         return
     _await_writers(directory, limit_s=limit_s)
@@ -53,16 +55,19 @@ def _await_writers(directory: RunDirectory, *, limit_s: float) -> None:
 
 def _collect(directory: RunDirectory, run: Run) -> LedgerFindings:
     ledgers = directory.ledger_files()
-    if not ledgers and not directory.has(ATTEMPTS.file_name):
+    if not ledgers and not directory.has_table(ATTEMPTS):
         message = f"{directory.path} has neither ledgers nor attempts.csv: no load was recorded"
         raise EvidenceError(message)
     with ExitStack() as files:
         reader = LedgerReader(
             put_attempt=_writer(directory, ATTEMPTS, files),
             put_request=_writer(directory, REQUESTS, files),
+            in_flight=InFlight(folder=files.enter_context(directory.scratch())),
         )
+        progress = Progress(of_bytes=sum(each.stat().st_size for each in ledgers))
         for ledger in ledgers:
-            reader.read(directory.read_lines(ledger), name=ledger.name)
+            reader.read(progress.watch(directory.read_lines(ledger)), name=ledger.name)
+        progress.end()
         # attempts.csv comes last: once it is there, nobody looks into the ledgers again.
         directory.update_run(**_changes(run, reader))
     return reader.findings
@@ -81,8 +86,8 @@ def _changes(run: Run, reader: LedgerReader) -> dict[str, object]:
 
 def _writer(
     directory: RunDirectory, table: Table[RecordT], files: ExitStack
-) -> Callable[[RecordT], object]:
-    """Return what adds a record to a new file, or to nothing where the file exists."""
-    if directory.has(table.file_name):
-        return lambda _record: None
-    return files.enter_context(directory.new_table(table))
+) -> Callable[[Cells], object]:
+    """Return what adds a row to a new file, or to nothing where the file exists."""
+    if directory.has_table(table):
+        return lambda _cells: None
+    return files.enter_context(directory.new_csv(table.file_name, list(table.columns)))

@@ -84,7 +84,7 @@ def load_evidence(directory: RunDirectory) -> Evidence:
 
 def _needed(directory: RunDirectory, table: Table[ValueT], notes: list[str]) -> list[ValueT] | None:
     """Read a table that the verdict needs: without it nothing is held, damaged it is an error."""
-    if not directory.has(table.file_name):
+    if not directory.has_table(table):
         notes.append(f"there is no {table.file_name}: the database was not read after the run")
         return None
     return list(directory.read_table(table))

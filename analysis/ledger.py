@@ -1,25 +1,26 @@
-"""From the lines of the ledgers to attempts and requests. Pure, and in one pass per ledger.
+"""From the lines of the ledgers to the rows of attempts.csv and requests.csv, in one pass.
 
 An attempt is written before its first byte is sent. One whose end is not in its ledger was in
-flight when the process died: it is indeterminate. Only attempts in flight are held in memory.
+flight when the process died: it is indeterminate. Only attempts in flight are held in memory, and
+of those a bounded number. Rows are made as text: a record for each would take four times as long.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from analysis.errors import EvidenceError
+from analysis.in_flight import Fields, InFlight
+from analysis.lines import Kind, read_fields
 from analysis.records import (
-    Attempt,
     AttemptEnded,
     AttemptSent,
     LedgerClosed,
-    LedgerLine,
     LedgerOpened,
     Outcome,
-    Request,
     RequestDone,
     TornLine,
-    parse_line,
+    format_time,
 )
 from analysis.run import LedgerFindings
 
@@ -27,17 +28,20 @@ IN_FLIGHT = "in_flight_at_stop"
 ORDER_METHOD, ORDER_NAME = "POST", "/orders"
 LEDGER_VERSION = 2
 
+Cells = tuple[str, ...]
+
 
 @dataclass(slots=True, kw_only=True)
 class LedgerReader:
-    """Reads ledgers one after the other and hands on what they hold.
+    """Reads ledgers one after the other and hands on the rows that they hold, as cells.
 
     An unfinished last line is what a sudden end leaves behind: it is counted, and does no harm,
     since an attempt whose line is unfinished was not sent yet. Any other torn line is a gap.
     """
 
-    put_attempt: Callable[[Attempt], object]
-    put_request: Callable[[Request], object]
+    put_attempt: Callable[[Cells], object]
+    put_request: Callable[[Cells], object]
+    in_flight: InFlight = field(default_factory=InFlight)
     last_at: int | None = None
     _counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(LedgerFindings.__dataclass_fields__, 0)
@@ -50,144 +54,125 @@ class LedgerReader:
 
     def read(self, lines: Iterable[bytes], *, name: str) -> None:
         """Read one ledger; EvidenceError if another version wrote it."""
-        self._counts["files"] += 1
         one = _OneLedger(reader=self, name=name)
-        torn = 0
+        put: dict[Kind, Callable[..., None]] = {
+            LedgerOpened: one.put_opened,
+            AttemptSent: one.put_sent,
+            AttemptEnded: one.put_ended,
+            RequestDone: one.put_request,
+            LedgerClosed: one.put_closed,
+        }
+        count = torn = 0
+        was_torn = False
         for line in lines:
-            torn += one.was_torn
-            one.take(line)
-            self._counts["lines"] += 1
-        self._counts["torn_lines"] += torn
-        self._counts["torn_last_lines"] += one.was_torn
+            count += 1
+            try:
+                kind, fields = read_fields(line)
+            except TornLine:
+                torn += 1
+                was_torn = True
+                continue
+            was_torn = False
+            put[kind](*fields)
+        self.count("files")
+        self.count("lines", count)
+        self.count("torn_lines", torn - was_torn)
+        self.count("torn_last_lines", was_torn)
         one.finish()
 
-    def count(self, what: str) -> None:
-        """Add one to a finding."""
-        self._counts[what] += 1
+    def count(self, what: str, how_many: int = 1) -> None:
+        """Add to a finding."""
+        self._counts[what] += how_many
 
-    def see(self, at: int | None) -> None:
+    def see(self, at: str) -> None:
         """Remember the latest time in any ledger."""
-        if at is not None and (self.last_at is None or at > self.last_at):
-            self.last_at = at
+        if at and (self.last_at is None or int(at) > self.last_at):
+            self.last_at = int(at)
 
 
 @dataclass(slots=True, kw_only=True)
 class _OneLedger:
+    """What each line does. The methods take a line's fields in their order (see `records`)."""
+
     reader: LedgerReader
     name: str
     process_id: str = ""
-    was_torn: bool = False
-    _open: dict[str, AttemptSent] = field(default_factory=dict)
 
-    def take(self, line: bytes) -> None:
-        try:
-            record = parse_line(line)
-        except TornLine:
-            self.was_torn = True
-            return
-        self.was_torn = False
-        self._put(record)
-
-    def finish(self) -> None:
-        for sent in self._open.values():
-            self.reader.count("open_attempts")
-            self._end(sent, None)
-
-    def _put(self, record: LedgerLine) -> None:
-        match record:
-            case LedgerOpened():
-                self._put_opened(record)
-            case AttemptSent():
-                self._put_sent(record)
-            case AttemptEnded():
-                self._put_ended(record)
-            case RequestDone():
-                self.reader.see(record.ended_at or record.sent_at)
-                self.reader.put_request(_request(record, process_id=self.process_id))
-            case LedgerClosed():
-                self.reader.see(record.at)
-
-    def _put_opened(self, opened: LedgerOpened) -> None:
-        if opened.version != LEDGER_VERSION:
+    def put_opened(self, version: str, process_id: str, at: str, _about: str) -> None:
+        if version != str(LEDGER_VERSION):
             message = (
-                f"{self.name} is a ledger of version {opened.version}, and this reads version "
+                f"{self.name} is a ledger of version {version}, and this reads version "
                 f"{LEDGER_VERSION}; judge the run with the release that made it"
             )
             raise EvidenceError(message)
-        self.process_id = opened.process_id
-        self.reader.see(opened.at)
+        self.process_id = process_id
+        self.reader.see(at)
 
-    def _put_sent(self, sent: AttemptSent) -> None:
-        self.reader.see(sent.sent_at)
-        earlier = self._open.get(sent.attempt_id)
+    def put_sent(self, attempt_id: str, *more: str) -> None:
+        sent = (attempt_id, *more)
+        self.reader.see(more[_SENT_AT - 1])
+        earlier = self.reader.in_flight.put(attempt_id, sent)
         if earlier is not None:  # an id used twice: both are kept, and the judge will object
-            self._end(earlier, None)
-        self._open[sent.attempt_id] = sent
+            self._end(earlier, _NO_END)
 
-    def _put_ended(self, ended: AttemptEnded) -> None:
-        self.reader.see(ended.ended_at)
-        sent = self._open.pop(ended.attempt_id, None)
+    def put_ended(self, attempt_id: str, *end: str) -> None:
+        self.reader.see(end[0])
+        sent = self.reader.in_flight.take(attempt_id)
         if sent is None:
             self.reader.count("unmatched_ends")
             return
-        self._end(sent, ended)
+        self._end(sent, end)
 
-    def _end(self, sent: AttemptSent, ended: AttemptEnded | None) -> None:
-        self.reader.put_attempt(_attempt(sent, ended, process_id=self.process_id))
-        self.reader.put_request(_order_request(sent, ended, process_id=self.process_id))
+    def put_request(
+        self, user: str, name: str, method: str, due: str, sent: str, ended: str, *more: str
+    ) -> None:
+        self.reader.see(ended or sent)
+        times = (render_time(due), render_time(sent), render_time(ended))
+        self.reader.put_request((self.process_id, user, name, method, *times, *more, ""))
 
+    def put_closed(self, at: str) -> None:
+        self.reader.see(at)
 
-def _attempt(sent: AttemptSent, ended: AttemptEnded | None, *, process_id: str) -> Attempt:
-    return Attempt(
-        attempt_id=sent.attempt_id,
-        order_key=sent.order_key,
-        attempt_no=sent.attempt_no,
-        user_id=sent.user_id,
-        process_id=process_id,
-        product_id=sent.product_id,
-        quantity=sent.quantity,
-        due_at=sent.due_at,
-        sent_at=sent.sent_at,
-        ended_at=ended.ended_at if ended else None,
-        outcome=ended.outcome if ended else Outcome.INDETERMINATE,
-        http_status=ended.http_status if ended else None,
-        error=ended.error if ended else IN_FLIGHT,
-        order_id=ended.order_id if ended else None,
-        served_by=ended.served_by if ended else "",
-        trace_id=sent.trace_id,
-        retry_of=sent.retry_of,
-    )
+    def finish(self) -> None:
+        for sent in self.reader.in_flight.take_all():
+            self.reader.count("open_attempts")
+            self._end(sent, _NO_END)
 
-
-def _order_request(sent: AttemptSent, ended: AttemptEnded | None, *, process_id: str) -> Request:
-    return Request(
-        process_id=process_id,
-        user_id=sent.user_id,
-        name=ORDER_NAME,
-        method=ORDER_METHOD,
-        due_at=sent.due_at,
-        sent_at=sent.sent_at,
-        ended_at=ended.ended_at if ended else None,
-        http_status=ended.http_status if ended else None,
-        error=ended.error if ended else IN_FLIGHT,
-        bytes=ended.bytes if ended else None,
-        served_by=ended.served_by if ended else "",
-        attempt_id=sent.attempt_id,
-    )
+    def _end(self, sent: Fields, end: Fields) -> None:
+        attempt_id, order_key, number, user, product, quantity, due, at, trace, retry_of = sent
+        ended_at, outcome, status, error, order_id, served_by, size = end
+        times = (render_time(due), render_time(at), render_time(ended_at))
+        process = self.process_id
+        self.reader.put_attempt(
+            (
+                *(attempt_id, order_key, number, user, process, product, quantity),
+                *times,
+                *(outcome, status, error, order_id, served_by, trace, retry_of),
+            )
+        )
+        self.reader.put_request(
+            (
+                *(process, user, ORDER_NAME, ORDER_METHOD),
+                *times,
+                *(status, error, size, served_by, attempt_id),
+            )
+        )
 
 
-def _request(done: RequestDone, *, process_id: str) -> Request:
-    return Request(
-        process_id=process_id,
-        user_id=done.user_id,
-        name=done.name,
-        method=done.method,
-        due_at=done.due_at,
-        sent_at=done.sent_at,
-        ended_at=done.ended_at,
-        http_status=done.http_status,
-        error=done.error,
-        bytes=done.bytes,
-        served_by=done.served_by,
-        attempt_id="",
-    )
+_SENT_AT = [*AttemptSent.__dataclass_fields__].index("sent_at")
+# The fields of an AttemptEnded but for the id.
+_NO_END: Fields = ("", Outcome.INDETERMINATE.value, "", IN_FLIGHT, "", "", "")
+_PLAIN_TIME = len("1795435200000000")
+
+
+def render_time(at: str) -> str:
+    """Return what `format_time` does of microseconds in digits, and nothing of nothing."""
+    if len(at) == _PLAIN_TIME and at[0] != "-":
+        return f"{_render_second(at[:-6])}{at[-6:]}Z"
+    return format_time(int(at)) if at else ""
+
+
+@lru_cache(maxsize=4096)
+def _render_second(seconds: str) -> str:
+    """Return 2026-11-23T12:00:00. with its full stop."""
+    return format_time(int(seconds) * 1_000_000).removesuffix("000000Z")

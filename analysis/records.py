@@ -37,6 +37,8 @@ __all__ = [
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST_AT = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST_AT = (datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
@@ -313,6 +315,11 @@ def _build(kind: type[LedgerLine], values: list[object]) -> LedgerLine:
             message = f"{kind.tag!r} has {value!r} in it"
             raise TypeError(message)
     record = dict(zip((each.name for each in fields(kind)), values, strict=True))
+    for name, value in record.items():
+        is_time = name == "at" or name.endswith("_at")
+        if is_time and isinstance(value, int) and not _FIRST_AT <= value <= _LAST_AT:
+            message = f"{kind.tag!r} has a time in it that no calendar knows"
+            raise ValueError(message)
     if kind is AttemptEnded:
         record["outcome"] = Outcome(str(record["outcome"]))
     return kind(**record)  # type: ignore[arg-type]

@@ -5,7 +5,8 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
@@ -30,6 +31,10 @@ SUMMARY_FILE = "summary.json"
 LATEST = "latest"
 
 RecordT = TypeVar("RecordT")
+
+_SCRATCH_FOLDER = ".scratch"
+_BUFFER = 1 << 18
+_LONGEST_LINE = 1 << 24  # of a ledger; no cell of a table is longer either
 
 
 class RunDirectory:
@@ -80,9 +85,16 @@ class RunDirectory:
         return sorted((self.path / LEDGER_FOLDER).glob("*.jsonl"))
 
     def read_lines(self, ledger: Path) -> Iterator[bytes]:
-        """Yield the lines of a ledger as they stand, ends included."""
-        with ledger.open("rb") as lines:
-            yield from lines
+        """Yield the lines of a ledger as they stand, ends included.
+
+        Of a line longer than any that we write only the beginning is given, which is torn: a disk
+        that lost power may have left gigabytes without an end.
+        """
+        with ledger.open("rb", buffering=_BUFFER) as file:
+            while line := file.readline(_LONGEST_LINE):
+                yield line
+                while len(line) == _LONGEST_LINE and line[-1:] != b"\n":
+                    line = file.readline(_LONGEST_LINE)
 
     def is_being_written(self, ledger: Path) -> bool:
         """Whether the process that writes a ledger lives: it holds a lock on it until it ends."""
@@ -102,6 +114,17 @@ class RunDirectory:
             return
         with _locked(folder):
             yield
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Give a folder for what does not fit into memory; whoever closes the run has it alone."""
+        folder = self.path / _SCRATCH_FOLDER
+        shutil.rmtree(folder, ignore_errors=True)  # of one that was killed
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     # --- run.json and the first snapshot ---
 
@@ -137,6 +160,10 @@ class RunDirectory:
         """Whether the run has this file."""
         return (self.path / file_name).is_file()
 
+    def has_table(self, table: Table[RecordT]) -> bool:
+        """Whether the run has this table, in whichever form."""
+        return self.has(table.file_name) or self.has(_parquet(table.file_name))
+
     def read_table(self, table: Table[RecordT]) -> Iterator[RecordT]:
         """Yield a table's records one by one; EvidenceError names the file, line and cell."""
         path = self.path / table.file_name
@@ -160,12 +187,16 @@ class RunDirectory:
             yield lambda record: put_cells(table.cells(record))
 
     @contextmanager
-    def new_csv(self, file_name: str, header: list[str]) -> Iterator[Callable[[list[str]], object]]:
+    def new_csv(
+        self, file_name: str, header: list[str]
+    ) -> Iterator[Callable[[Sequence[str]], object]]:
         """Give a function that adds a row; the file appears, whole, when the block ends."""
         with self._new_file(file_name) as file:
             rows = csv.writer(file)
             rows.writerow(header)
             yield rows.writerow
+            # A reader would take it for this table, which it is not any more.
+            (self.path / _parquet(file_name)).unlink(missing_ok=True)
 
     def write_json(self, file_name: str, content: Mapping[str, object]) -> None:
         """Write a JSON file in one step: readers see the old or the new one, never a part."""
@@ -199,7 +230,9 @@ class RunDirectory:
         beside = path.with_name(f".{file_name}.{os.getpid()}.part")
         try:
             # A string that is not valid Unicode must not stop the rest from being written.
-            with beside.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            with beside.open(
+                "w", buffering=_BUFFER, encoding="utf-8", errors="backslashreplace", newline=""
+            ) as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -209,6 +242,7 @@ class RunDirectory:
 
 
 def _records(table: Table[RecordT], file: TextIO) -> Iterator[RecordT]:
+    csv.field_size_limit(_LONGEST_LINE)  # what we have written can be read again
     rows = csv.reader(file, strict=True)
     try:
         read = table.reader(next(rows, []))
@@ -220,6 +254,10 @@ def _records(table: Table[RecordT], file: TextIO) -> Iterator[RecordT]:
             raise
         message = f"{file.name}, line {rows.line_num}: {error}"
         raise EvidenceError(message) from error
+
+
+def _parquet(file_name: str) -> str:
+    return file_name.removesuffix(".csv") + ".parquet"
 
 
 def _csv_line(cells: list[str]) -> bytes:

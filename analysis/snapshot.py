@@ -17,7 +17,7 @@ SETTLE_LIMIT_S = 30.0
 
 def take_before(directory: RunDirectory, url: str, *, settle_limit_s: float) -> Settle:
     """Write snapshot_before.json once the database has come to rest, or the limit is reached."""
-    _refuse_twice(directory, BEFORE_FILE)
+    _refuse_twice(directory, BEFORE_FILE, directory.has(BEFORE_FILE))
     with connect(url) as database:
         settle = database.settle(limit_s=settle_limit_s)
         with database.snapshot() as tables:
@@ -38,7 +38,7 @@ def take_before(directory: RunDirectory, url: str, *, settle_limit_s: float) -> 
 
 def take_after(directory: RunDirectory, url: str, *, settle_limit_s: float) -> Settle:
     """Write orders.csv, products.csv and run.json's settle, from one view of the tables."""
-    _refuse_twice(directory, ORDERS.file_name)
+    _refuse_twice(directory, ORDERS.file_name, directory.has_table(ORDERS))
     content = directory.read_before()
     if content is None:
         message = (
@@ -61,8 +61,8 @@ def take_after(directory: RunDirectory, url: str, *, settle_limit_s: float) -> S
     return settle
 
 
-def _refuse_twice(directory: RunDirectory, file_name: str) -> None:
-    if directory.has(file_name):
+def _refuse_twice(directory: RunDirectory, file_name: str, is_there: bool) -> None:
+    if is_there:
         message = f"{directory.path / file_name} exists; evidence is never written a second time"
         raise EvidenceError(message)
 

@@ -18,6 +18,7 @@ from analysis.records import (
     RequestDone,
 )
 from analysis.run import LedgerFindings
+from analysis.tables import ATTEMPTS, REQUESTS
 
 
 def opened(process_id: str = "p1") -> LedgerOpened:
@@ -72,8 +73,11 @@ class Read:
     def __init__(self, *ledgers: list[bytes]) -> None:
         self.attempts: list[Attempt] = []
         self.requests: list[Request] = []
+        read_attempt = ATTEMPTS.reader(list(ATTEMPTS.columns))
+        read_request = REQUESTS.reader(list(REQUESTS.columns))
         self.reader = LedgerReader(
-            put_attempt=self.attempts.append, put_request=self.requests.append
+            put_attempt=lambda cells: self.attempts.append(read_attempt(cells)),
+            put_request=lambda cells: self.requests.append(read_request(cells)),
         )
         for number, ledger in enumerate(ledgers):
             self.reader.read(ledger, name=f"p{number}.jsonl")

@@ -1,0 +1,126 @@
+"""Closing a run makes the same evidence of the same ledgers, however large they are."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis import ledger, progress
+from analysis.closing import close_evidence
+from analysis.lines import read_exactly
+from analysis.progress import Progress
+from analysis.records import Outcome
+from analysis.run_directory import RunDirectory
+from analysis.tables import ATTEMPTS, REQUESTS
+from tests.analysis.close_ledgers import close_in_a_process
+from tests.analysis.ledgers import IN_FLIGHT, ORDERS_IN, START, write_ledger
+
+RunMaker = Callable[..., RunDirectory]
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> RunMaker:
+    def make(*, processes: int = 1, requests: int, **how: Any) -> RunDirectory:
+        run = RunDirectory.create(root=tmp_path, experiment="test", at=START)
+        run.update_run(started_at="2026-11-23T12:00:00Z", ended_at=None)
+        for number in range(processes):
+            write_ledger(run.ledger_file(f"p{number}"), requests=requests, seed=number, **how)
+        return run
+
+    return make
+
+
+def test_every_request_and_attempt_is_there_once_in_the_order_of_the_ledgers(
+    make_run: RunMaker,
+) -> None:
+    run = make_run(processes=3, requests=700, is_killed=True)
+    close_evidence(run, limit_s=1)
+    requests, attempts = list(run.read_table(REQUESTS)), list(run.read_table(ATTEMPTS))
+    assert [each.process_id for each in requests] == ["p0"] * 700 + ["p1"] * 700 + ["p2"] * 700
+    assert len({each.attempt_id for each in attempts}) == len(attempts) == 3 * 700 // ORDERS_IN
+    in_flight = [each for each in attempts if each.ended_at is None]
+    assert len(in_flight) == 3 * IN_FLIGHT
+    assert {each.outcome for each in in_flight} == {Outcome.INDETERMINATE}
+    assert run.read_run()["ledger"]["torn_last_lines"] == 3
+
+
+def test_reading_quickly_makes_the_bytes_that_reading_exactly_makes(
+    make_run: RunMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quickly, exactly = make_run(requests=3000, is_killed=True), make_run(requests=3000)
+    content = quickly.ledger_file("p0").read_bytes()
+    hostile = content.replace(b"/products", rb"/pro,d\"\u2713\ud800\r\n", 50)
+    for run in (quickly, exactly):
+        run.ledger_file("p0").write_bytes(hostile)
+    close_evidence(quickly, limit_s=1)
+    monkeypatch.setattr(ledger, "read_fields", read_exactly)
+    close_evidence(exactly, limit_s=1)
+    for name in ("attempts.csv", "requests.csv"):
+        assert quickly.path.joinpath(name).read_bytes() == exactly.path.joinpath(name).read_bytes()
+    assert len(list(quickly.read_table(REQUESTS))) == 3000
+
+
+@pytest.mark.parametrize(
+    ("requests", "how", "most_mb"),
+    # Held in memory, the rows of the first would take 100 MB more, and the attempts of the second
+    # (for which no end ever comes) 80 MB more.
+    [
+        (60_000, {}, 8),
+        (40_000, {"orders_in": 1, "order_ends": False, "is_killed": True}, 30),
+    ],
+    ids=["ordinary", "without ends"],
+)
+def test_memory_does_not_grow_with_the_ledger(
+    make_run: RunMaker, requests: int, how: dict[str, Any], most_mb: float
+) -> None:
+    small, large = (
+        close_in_a_process(make_run(requests=number, **how)) for number in (requests, 4 * requests)
+    )
+    assert large.lines > 3.9 * small.lines
+    assert large.peak_mb - small.peak_mb < most_mb
+
+
+def test_a_line_that_never_ends_takes_no_memory(make_run: RunMaker) -> None:
+    run = make_run(requests=100)
+    with run.ledger_file("p0").open("r+b") as file:
+        file.truncate(2**28)  # a hole, as a power cut leaves it
+    assert close_in_a_process(run).peak_mb < 128
+    assert run.read_run()["ledger"]["torn_last_lines"] == 1
+    assert len(list(run.read_table(REQUESTS))) == 100
+
+
+# --- progress ---
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_long_closing_shows_on_a_terminal_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_SHOW_EVERY_S", 0)
+    terminal = Terminal()
+    shown = Progress(of_bytes=100_000, to=terminal)
+    assert len(list(shown.watch([b"12345"] * 10_000))) == 10_000
+    assert "reading the ledgers: 8,192 lines, 41%, " in terminal.getvalue()
+    shown.end()
+    assert terminal.getvalue().endswith("\r\x1b[K")
+
+
+def test_a_short_closing_shows_nothing() -> None:
+    terminal = Terminal()
+    shown = Progress(of_bytes=100_000, to=terminal)
+    assert len(list(shown.watch([b"12345"] * 10_000))) == 10_000
+    shown.end()
+    assert terminal.getvalue() == ""
+
+
+def test_where_there_is_no_terminal_nothing_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_SHOW_EVERY_S", 0)
+    file = io.StringIO()
+    shown = Progress(of_bytes=100_000, to=file)
+    assert len(list(shown.watch([b"12345"] * 10_000))) == 10_000
+    shown.end()
+    assert file.getvalue() == ""
