@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from analysis.closing import close_evidence
+from analysis.closing import add_parquet, close_evidence
 from analysis.errors import (
     EXIT_INTERRUPTED,
     EXIT_OUR_FAULT,
@@ -119,7 +119,16 @@ def _finish(
             except AnalysisError as error:
                 # The clients' side is saved; without the table the verdict is undecided.
                 _complain(f"{error}; put that right and run `finish` again", surroundings)
+        if options.parquet:
+            _add_parquet(directory, surroundings)
     return _reconcile(directory, options)
+
+
+def _add_parquet(directory: RunDirectory, surroundings: Surroundings) -> None:
+    try:
+        add_parquet(directory)
+    except AnalysisError as error:  # what is not there as Parquet is judged from CSV
+        _complain(str(error), surroundings)
 
 
 def _reconcile(directory: RunDirectory, options: argparse.Namespace) -> int:
@@ -147,6 +156,9 @@ def _parser() -> argparse.ArgumentParser:
     finish = commands.add_parser("finish", help="close the evidence of a run, and judge it")
     _add_judging(finish)
     _add_settling(finish)
+    finish.add_argument(
+        "--parquet", action="store_true", help="write the large tables as Parquet too, beside CSV"
+    )
 
     for command in (reconcile, snapshot, finish):
         command.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="a folder under runs/")

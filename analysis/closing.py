@@ -12,7 +12,7 @@ from analysis.progress import Progress
 from analysis.records import Event, format_time
 from analysis.run import LedgerFindings, Run, parse_run
 from analysis.run_directory import RunDirectory
-from analysis.tables import ATTEMPTS, REQUESTS, RecordT, Table
+from analysis.tables import ATTEMPTS, ORDERS, PRODUCTS, REQUESTS, RecordT, Table
 
 _LOOK_EVERY_S = 0.1
 
@@ -38,6 +38,14 @@ def close_evidence(directory: RunDirectory, *, limit_s: float) -> None:
             detail=", ".join(f"{name} {count}" for name, count in asdict(findings).items()),
         )
     )
+
+
+def add_parquet(directory: RunDirectory) -> None:
+    """Write the large tables as Parquet too. Events may still be added, and stay as they are."""
+    # products.csv is written anew with orders.csv where that is missing.
+    of_database = (ORDERS, PRODUCTS) if directory.has_table(ORDERS) else ()
+    for table in (ATTEMPTS, REQUESTS, *of_database):
+        directory.add_parquet(table)
 
 
 def _await_writers(directory: RunDirectory, *, limit_s: float) -> None:

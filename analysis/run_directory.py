@@ -35,6 +35,7 @@ RecordT = TypeVar("RecordT")
 _SCRATCH_FOLDER = ".scratch"
 _BUFFER = 1 << 18
 _LONGEST_LINE = 1 << 24  # of a ledger; no cell of a table is longer either
+csv.field_size_limit(_LONGEST_LINE)  # what we have written can be read again
 
 
 class RunDirectory:
@@ -165,7 +166,15 @@ class RunDirectory:
         return self.has(table.file_name) or self.has(_parquet(table.file_name))
 
     def read_table(self, table: Table[RecordT]) -> Iterator[RecordT]:
-        """Yield a table's records one by one; EvidenceError names the file, line and cell."""
+        """Yield a table's records one by one; EvidenceError names the file, line and cell.
+
+        Parquet is read where there are both.
+        """
+        if self.has(_parquet(table.file_name)):
+            from analysis.parquet import read_parquet  # noqa: PLC0415 -- few need it, and it is slow
+
+            yield from read_parquet(table, self.path / _parquet(table.file_name))
+            return
         path = self.path / table.file_name
         try:
             with path.open(encoding="utf-8-sig", newline="") as file:
@@ -197,6 +206,22 @@ class RunDirectory:
             yield rows.writerow
             # A reader would take it for this table, which it is not any more.
             (self.path / _parquet(file_name)).unlink(missing_ok=True)
+
+    def add_parquet(self, table: Table[RecordT]) -> None:
+        """Write NAME.parquet beside NAME.csv, in one step, unless it is there."""
+        from analysis.parquet import write_parquet  # noqa: PLC0415 -- few need it, and it is slow
+
+        source, target = (self.path / name for name in (table.file_name, _parquet(table.file_name)))
+        if target.exists() or not source.exists():
+            return
+        with self.scratch() as scratch, source.open(encoding="utf-8-sig", newline="") as file:
+            part = scratch / target.name
+            write_parquet(
+                table, csv.reader(file, strict=True), source=source, target=part, scratch=scratch
+            )
+            with part.open("rb") as written:
+                os.fsync(written.fileno())
+            part.replace(target)
 
     def write_json(self, file_name: str, content: Mapping[str, object]) -> None:
         """Write a JSON file in one step: readers see the old or the new one, never a part."""
@@ -242,7 +267,6 @@ class RunDirectory:
 
 
 def _records(table: Table[RecordT], file: TextIO) -> Iterator[RecordT]:
-    csv.field_size_limit(_LONGEST_LINE)  # what we have written can be read again
     rows = csv.reader(file, strict=True)
     try:
         read = table.reader(next(rows, []))

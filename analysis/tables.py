@@ -6,6 +6,7 @@ Pure: from cells to records and back. Files are opened in `run_directory`.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from enum import StrEnum
 from typing import Generic, TypeVar
 
 from analysis.records import (
@@ -45,6 +46,15 @@ def _render_money(amount: Decimal) -> str:
     return format(amount, "f") if amount.is_finite() else ""  # PostgreSQL knows NaN
 
 
+class Kind(StrEnum):
+    """What a column holds, for formats that have types."""
+
+    TEXT = "text"
+    WHOLE = "whole numbers"
+    TIME = "times"
+    MONEY = "money"
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """How one kind of cell is read and written; an unknown value is empty.
@@ -56,6 +66,7 @@ class Cell:
     render: Callable[[object], str] = str
     is_optional: bool = False
     is_late: bool = False
+    kind: Kind = Kind.TEXT
 
     def read(self, text: str) -> object:
         """Return the cell's value; ValueError says what is wrong with it."""
@@ -70,11 +81,16 @@ class Cell:
 
 TEXT = Cell(str)
 LATE_TEXT = Cell(str, is_late=True)
-WHOLE = Cell(_parse_whole)
-MAYBE_WHOLE = Cell(_parse_whole, is_optional=True)
-TIME = Cell(parse_time, format_time)  # type: ignore[arg-type]
-MAYBE_TIME = Cell(TIME.parse, TIME.render, is_optional=True)
-MAYBE_MONEY = Cell(_parse_money, _render_money, is_optional=True)  # type: ignore[arg-type]
+WHOLE = Cell(_parse_whole, kind=Kind.WHOLE)
+MAYBE_WHOLE = Cell(_parse_whole, is_optional=True, kind=Kind.WHOLE)
+TIME = Cell(parse_time, format_time, kind=Kind.TIME)  # type: ignore[arg-type]
+MAYBE_TIME = Cell(TIME.parse, TIME.render, is_optional=True, kind=Kind.TIME)
+MAYBE_MONEY = Cell(
+    _parse_money,
+    _render_money,  # type: ignore[arg-type]
+    is_optional=True,
+    kind=Kind.MONEY,
+)
 OUTCOME = Cell(Outcome)
 
 RecordT = TypeVar("RecordT")

@@ -1,7 +1,7 @@
 """What comes out of ledgers, whole and torn."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.errors import EvidenceError
@@ -67,17 +67,19 @@ def browsed(at: int = 15) -> RequestDone:
     )
 
 
+READ_ATTEMPT = ATTEMPTS.reader(list(ATTEMPTS.columns))
+READ_REQUEST = REQUESTS.reader(list(REQUESTS.columns))
+
+
 class Read:
     """A reader and all that it handed on."""
 
     def __init__(self, *ledgers: list[bytes]) -> None:
         self.attempts: list[Attempt] = []
         self.requests: list[Request] = []
-        read_attempt = ATTEMPTS.reader(list(ATTEMPTS.columns))
-        read_request = REQUESTS.reader(list(REQUESTS.columns))
         self.reader = LedgerReader(
-            put_attempt=lambda cells: self.attempts.append(read_attempt(cells)),
-            put_request=lambda cells: self.requests.append(read_request(cells)),
+            put_attempt=lambda cells: self.attempts.append(READ_ATTEMPT(cells)),
+            put_request=lambda cells: self.requests.append(READ_REQUEST(cells)),
         )
         for number, ledger in enumerate(ledgers):
             self.reader.read(ledger, name=f"p{number}.jsonl")
@@ -134,6 +136,7 @@ def test_ledger_of_another_version_is_an_error() -> None:
 
 
 @given(st.data())
+@settings(deadline=None)
 def test_ledger_cut_at_any_byte_loses_nothing_but_the_line_it_cuts(data: st.DataObject) -> None:
     records: list[LedgerLine] = [opened()]
     for number in range(data.draw(st.integers(1, 4))):

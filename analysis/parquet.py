@@ -1,0 +1,208 @@
+"""Tables of the run directory as Parquet, through DuckDB: a part of `run_directory`, for it alone.
+
+Import it where it is needed, not before: DuckDB takes as long to load as all else of ours.
+What a column's type would not hold exactly stays text, so that nothing changes on the way; and
+cells are handed back as the text that CSV has, so that both are understood by the same code.
+"""
+# ruff: noqa: S608 -- names and paths in queries go through _name and _literal
+
+import csv
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import zip_longest
+from pathlib import Path
+
+import duckdb
+
+from analysis.errors import EvidenceError
+from analysis.tables import Kind, RecordT, Table
+
+_MEMORY = "512MB"
+_THREADS = 2  # each takes its share of the memory
+_ROWS_AT_ONCE = 5_000
+_LONGEST_ROW = 1 << 25
+_BETWEEN = "\x1f"  # cells that are compared
+_TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
+_MOST_DIGITS = 38  # of a DECIMAL
+
+_TEXT, _WHOLE, _TIME, _MONEY = "VARCHAR", "BIGINT", "TIMESTAMP WITH TIME ZONE", "DECIMAL"
+_WHOLES = (
+    *("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"),
+    *("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"),
+)
+# What is read as what; the first is what the message recommends.
+_READABLE: dict[Kind, tuple[str, ...]] = {
+    Kind.TEXT: (_TEXT, "UUID"),
+    Kind.WHOLE: (_WHOLE, *_WHOLES, _TEXT),
+    Kind.TIME: (_TIME, _TEXT),
+    Kind.MONEY: (_MONEY, *_WHOLES, _TEXT),
+}
+
+
+def write_parquet(
+    table: Table[RecordT],
+    rows: Iterator[Sequence[str]],
+    *,
+    source: Path,
+    target: Path,
+    scratch: Path,
+) -> None:
+    """Write a CSV file as Parquet; EvidenceError if that cannot be done, or is not the same.
+
+    `rows` are those of the file, the header first, as we read it: what DuckDB has made of it is
+    compared with them. Nobody may look for `target` while it is being written; `scratch` is a
+    folder for what does not fit into memory.
+    """
+    with _connected(scratch) as database, _explained(f"{source} cannot be written as Parquet"):
+        header = next(rows, [])
+        table.reader(header)  # says what is wrong with it
+        content = _csv(header, source)
+        types = _exact_types(database, table, header, content)
+        columns = ", ".join(f"{_typed(types[each], each)} AS {_name(each)}" for each in header)
+        database.execute(
+            f"COPY (SELECT {columns} FROM {content}) TO {_literal(target)} "
+            "(FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false, PER_THREAD_OUTPUT false)"
+        )
+        cells = ", ".join(_as_text(types[each], _name(each)) for each in header)
+        query = f"SELECT concat_ws(chr({ord(_BETWEEN)}), {cells}) FROM {_parquet(target)}"
+        _compare(rows, _fetched(database, query), source)
+
+
+def _compare(rows: Iterator[Sequence[str]], written: Iterator[Sequence[str]], source: Path) -> None:
+    numbered = enumerate(zip_longest(filter(None, rows), written), 1)
+    for number, (row, joined) in numbered:
+        if row is None or joined is None or _BETWEEN.join(row) != joined[0]:
+            message = f"{source} cannot be written as Parquet: row {number} would not be the same"
+            raise EvidenceError(message)
+
+
+def read_parquet(table: Table[RecordT], path: Path) -> Iterator[RecordT]:
+    """Yield the records of a Parquet table; EvidenceError names the column, or row and cell."""
+    with _connected(None) as database, _explained(f"{path} cannot be read as Parquet"):
+        source = _parquet(path)
+        described = database.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
+        types = {str(name): str(kind) for name, kind, *_ in described if name in table.columns}
+        for name, found in types.items():
+            _check_type(path, name, table.columns[name].kind, found)
+        cells = ", ".join(_as_text(found, _name(name)) for name, found in types.items())
+        rows = _fetched(database, f"SELECT {cells or 0} FROM {source}")
+        yield from _records(table, list(types), rows, path)
+
+
+def _records(
+    table: Table[RecordT], header: list[str], rows: Iterator[Sequence[str]], path: Path
+) -> Iterator[RecordT]:
+    number = 0
+    try:
+        read = table.reader(header)
+        for row in rows:
+            number += 1
+            yield read(row)
+    except ValueError as error:
+        message = f"{path}, row {number}: {error}" if number else f"{path}: {error}"
+        raise EvidenceError(message) from error
+
+
+def _fetched(database: duckdb.DuckDBPyConnection, query: str) -> Iterator[Sequence[str]]:
+    database.execute(query)
+    while rows := database.fetchmany(_ROWS_AT_ONCE):
+        yield from rows
+
+
+@contextmanager
+def _connected(scratch: Path | None) -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect(":memory:") as database:
+        for setting in (
+            f"memory_limit = '{_MEMORY}'",
+            f"threads = {_THREADS}",
+            "autoinstall_known_extensions = false",  # nothing is fetched from anywhere
+            "autoload_known_extensions = false",
+            "TimeZone = 'UTC'",
+            f"temp_directory = {_literal(scratch or '')}",
+        ):
+            database.execute(f"SET {setting}")
+        yield database
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (duckdb.Error, csv.Error, ValueError, OSError) as error:
+        message = f"{what}: {str(error).splitlines()[0]}"
+        raise EvidenceError(message) from error
+
+
+# --- columns ---
+
+
+def _parquet(path: Path) -> str:
+    return f"read_parquet({_literal(path)}, hive_partitioning=false)"
+
+
+def _csv(header: Sequence[str], source: Path) -> str:
+    columns = ", ".join(f"{_literal(name)}: '{_TEXT}'" for name in header)
+    longest = min(source.stat().st_size + 1, _LONGEST_ROW)  # what a buffer costs is felt
+    return (
+        f"read_csv({_literal(source)}, columns={{{columns}}}, header=true, auto_detect=false, "
+        "delim=',', quote='\"', escape='\"', parallel=false, "
+        f"max_line_size={longest}, buffer_size={2 * longest}, hive_partitioning=false)"
+    )
+
+
+def _exact_types(
+    database: duckdb.DuckDBPyConnection, table: Table[RecordT], header: Sequence[str], rows: str
+) -> dict[str, str]:
+    """Return the type of each column: its kind's where that holds every cell exactly, or text."""
+    kinds = {name: table.columns[name].kind for name in header if name in table.columns}
+    money = [name for name, kind in kinds.items() if kind is Kind.MONEY]
+    types = {name: _WHOLE for name, kind in kinds.items() if kind is Kind.WHOLE}
+    types |= {name: _TIME for name, kind in kinds.items() if kind is Kind.TIME}
+    digits = _ask(database, rows, [_DIGITS_AFTER_POINT.format(_name(name)) for name in money])
+    types |= {
+        name: f"{_MONEY}({_MOST_DIGITS}, {min(int(most), _MOST_DIGITS)})"
+        for name, most in zip(money, digits, strict=True)
+    }
+    survives = [
+        f"coalesce(bool_and({_as_text(each, _typed(each, name))} = {_typed(_TEXT, name)}), true)"
+        for name, each in types.items()
+    ]
+    is_exact = dict(zip(types, _ask(database, rows, survives), strict=True))
+    return {name: types[name] if is_exact.get(name) else _TEXT for name in header}
+
+
+_DIGITS_AFTER_POINT = "coalesce(max(length(regexp_extract({}, '[.]([0-9]*)$', 1))), 0)"
+
+
+def _ask(database: duckdb.DuckDBPyConnection, rows: str, what: list[str]) -> Sequence[int]:
+    """Return one number of each aggregate."""
+    if not what:
+        return []
+    return database.execute(f"SELECT {', '.join(what)} FROM {rows}").fetchone() or ()
+
+
+def _typed(kind: str, name: str) -> str:
+    """Return the SQL that makes a value of a CSV cell; NULL of one that is empty or unfit."""
+    return f"coalesce({_name(name)}, '')" if kind == _TEXT else f"TRY_CAST({_name(name)} AS {kind})"
+
+
+def _as_text(kind: str, value: str) -> str:
+    """Return the SQL that makes of a value the cell that CSV has for it."""
+    if kind == _TIME:
+        return f"coalesce(strftime(timezone('UTC', {value}), '{_TIME_FORMAT}'), '')"
+    return f"coalesce(CAST({value} AS VARCHAR), '')"
+
+
+def _check_type(path: Path, name: str, kind: Kind, found: str) -> None:
+    allowed = _READABLE[kind]
+    if found.partition("(")[0] not in allowed:
+        message = f"{path}: its column {name} is {found}, but {kind} are kept as {allowed[0]}"
+        raise EvidenceError(message)
+
+
+def _name(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'
+
+
+def _literal(value: str | Path) -> str:
+    return "'" + str(value).replace("'", "''") + "'"
