@@ -1,4 +1,4 @@
-"""`python -m tests.analysis.close_ledgers RUN_DIR`: closes a run, and says what that took.
+"""`python -m tests.analysis.close_ledgers close|parquet RUN_DIR`: does it, and says what it took.
 
 In a process of its own, since the peak of a process' memory never falls.
 """
@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.closing import close_evidence
+from analysis.closing import add_parquet, close_evidence
 from analysis.run_directory import RunDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,10 +28,10 @@ class Cost:
     peak_mb: float
 
 
-def close_in_a_process(directory: RunDirectory, *, timeout_s: float = 120) -> Cost:
-    """Close a run's evidence in a new process."""
+def in_a_process(what: str, directory: RunDirectory, *, timeout_s: float = 120) -> Cost:
+    """Close a run's evidence, or store it as Parquet, in a new process."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.analysis.close_ledgers", str(directory.path)],
+        [sys.executable, "-m", "tests.analysis.close_ledgers", what, str(directory.path)],
         cwd=ROOT,
         check=True,
         capture_output=True,
@@ -48,10 +48,13 @@ def peak_mb() -> float:
     return int(kilobytes) / 1024
 
 
-def main(run: str) -> None:
+def main(what: str, run: str) -> None:
     directory = RunDirectory(run)
     began, began_cpu = time.perf_counter(), time.process_time()
-    close_evidence(directory, limit_s=1)
+    if what == "close":
+        close_evidence(directory, limit_s=1)
+    else:
+        add_parquet(directory)
     cost = {
         "lines": directory.read_run()["ledger"]["lines"],
         "wall_s": time.perf_counter() - began,
@@ -62,4 +65,4 @@ def main(run: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -14,7 +14,7 @@ from analysis.progress import Progress
 from analysis.records import Outcome
 from analysis.run_directory import RunDirectory
 from analysis.tables import ATTEMPTS, REQUESTS
-from tests.analysis.close_ledgers import close_in_a_process
+from tests.analysis.close_ledgers import in_a_process
 from tests.analysis.ledgers import IN_FLIGHT, ORDERS_IN, START, write_ledger
 
 RunMaker = Callable[..., RunDirectory]
@@ -76,7 +76,7 @@ def test_memory_does_not_grow_with_the_ledger(
     make_run: RunMaker, requests: int, how: dict[str, Any], most_mb: float
 ) -> None:
     small, large = (
-        close_in_a_process(make_run(requests=number, **how)) for number in (requests, 4 * requests)
+        in_a_process("close", make_run(requests=times * requests, **how)) for times in (1, 4)
     )
     assert large.lines > 3.9 * small.lines
     assert large.peak_mb - small.peak_mb < most_mb
@@ -86,7 +86,7 @@ def test_a_line_that_never_ends_takes_no_memory(make_run: RunMaker) -> None:
     run = make_run(requests=100)
     with run.ledger_file("p0").open("r+b") as file:
         file.truncate(2**28)  # a hole, as a power cut leaves it
-    assert close_in_a_process(run).peak_mb < 128
+    assert in_a_process("close", run).peak_mb < 128
     assert run.read_run()["ledger"]["torn_last_lines"] == 1
     assert len(list(run.read_table(REQUESTS))) == 100
 
