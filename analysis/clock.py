@@ -21,6 +21,13 @@ class Clock:
     offset_s: float | None
     error_s: float | None
 
+    @property
+    def certain_offset_us(self) -> int:
+        """The offset in microseconds if the clocks differ for certain, else 0."""
+        if self.offset_s is None or abs(self.offset_s) <= (self.error_s or 0):
+            return 0
+        return round(self.offset_s * 1e6)
+
 
 def measure_clock(findings: Reconciliation) -> Clock:
     """Return the offset in the middle of what most orders allow, and half the width of that."""
