@@ -10,6 +10,7 @@ from analysis.evidence import Evidence
 from analysis.findings import Method
 from analysis.hypotheses import score
 from analysis.invariants import judge_invariants
+from analysis.measures import Subject
 from analysis.reconcile import reconcile
 from analysis.retries import measure_retries
 from analysis.run import parse_before, parse_run
@@ -56,12 +57,14 @@ def judge(
         method=method,
     )
     invariants = judge_invariants(evidence, findings)
+    windows = find_windows(evidence)
+    subject = Subject(evidence=evidence, findings=findings, invariants=invariants, windows=windows)
     return Judgement(
         evidence=evidence,
         findings=findings,
         invariants=invariants,
-        hypotheses=score(evidence.run.hypotheses, evidence, invariants),
-        windows=find_windows(evidence),
+        hypotheses=score(evidence.run.hypotheses, subject),
+        windows=windows,
         exposure=find_exposure(evidence),
         clock=measure_clock(findings),
         retries=measure_retries(findings.attempts),
