@@ -1,4 +1,4 @@
-"""The commands: reconcile, snapshot, finish.
+"""The commands: reconcile, snapshot, finish, story.
 
 Exit codes: 0 held, 1 broken, 2 undecided, 64 a wrong argument or unreadable input, 70 our fault.
 """
@@ -25,12 +25,14 @@ from analysis.errors import (
     UsageError,
 )
 from analysis.findings import Method
-from analysis.judgement import judge_run
+from analysis.judgement import judge, judge_run, load_evidence
 from analysis.run_directory import RunDirectory
 from analysis.snapshot import SETTLE_LIMIT_S, take_after, take_before
 from analysis.summary import FailOn
 from analysis.tables import ORDERS
-from analysis.terminal import render, safe
+from analysis.terminal import render
+from analysis.terminal_parts import safe
+from analysis.terminal_stories import render_story
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,8 @@ def _run(options: argparse.Namespace, surroundings: Surroundings) -> int:
             return _snapshot(directory, options, surroundings)
         case "finish":
             return _finish(directory, options, surroundings)
+        case "story":
+            return _tell(directory, options.attempt_id)
         case _:
             return _reconcile(directory, options)
 
@@ -139,8 +143,24 @@ def _reconcile(directory: RunDirectory, options: argparse.Namespace) -> int:
         late_window_s=options.late_window,
         fail_on=FailOn(options.fail_on),
     )
-    render(judgement, Console(markup=False, emoji=False, highlight=False), directory=directory.path)
+    render(judgement, _console(), directory=directory.path)
     return judgement.exit_code
+
+
+def _tell(directory: RunDirectory, attempt_id: str) -> int:
+    judgement = judge(load_evidence(directory, story_of=attempt_id))
+    console = _console()
+    found = [each for each in judgement.findings.attempts if each.attempt.attempt_id == attempt_id]
+    if not found:
+        message = f"no attempt {attempt_id} in {directory.path}; reconciliation.csv lists them all"
+        raise UsageError(message)
+    for finding in found:
+        render_story(finding, judgement, console)
+    return 0
+
+
+def _console() -> Console:
+    return Console(markup=False, emoji=False, highlight=False)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -163,8 +183,11 @@ def _parser() -> argparse.ArgumentParser:
         "--parquet", action="store_true", help="write the large tables as Parquet too, beside CSV"
     )
 
-    for command in (reconcile, snapshot, finish):
+    story = commands.add_parser("story", help="tell what became of one attempt, in order")
+
+    for command in (reconcile, snapshot, finish, story):
         command.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="a folder under runs/")
+    story.add_argument("attempt_id", metavar="ATTEMPT_ID", help="as in reconciliation.csv")
     return parser
 
 

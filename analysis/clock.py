@@ -23,6 +23,13 @@ class Clock:
     offset_s: float | None
     error_s: float | None
 
+    @property
+    def certain_offset_us(self) -> int:
+        """The offset in microseconds if the clocks differ for certain, else 0."""
+        if self.offset_s is None or abs(self.offset_s) <= (self.error_s or 0):
+            return 0
+        return round(self.offset_s * 1e6)
+
 
 class Bound(NamedTuple):
     """What one acknowledged order says of the offset, in microseconds."""

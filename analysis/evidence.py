@@ -5,6 +5,7 @@ The loading itself is `judgement`'s; here is what the checks are given.
 
 from dataclasses import dataclass, field
 
+from analysis.access_log import BalancerLog
 from analysis.records import Attempt, Event, OrderRow, Product, Request
 from analysis.run import Before, Run
 
@@ -13,7 +14,8 @@ from analysis.run import Before, Run
 class Evidence:
     """A run as it is judged. None stands for a file that is missing or cannot be used.
 
-    `notes` says, for people, what is missing and why.
+    `balancer` holds the load balancer's lines of the orders that need them. `notes` says, for
+    people, what is missing and why.
     """
 
     run: Run
@@ -23,6 +25,7 @@ class Evidence:
     requests: list[Request] | None = None
     events: list[Event] | None = None
     before: Before | None = None
+    balancer: BalancerLog | None = None
     notes: list[str] = field(default_factory=list)
 
     @property

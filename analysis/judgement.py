@@ -1,15 +1,18 @@
 """Judge a run from its files, and write the results beside them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import TypeVar
 
+from analysis.access_log import BalancerLog, trace_root
 from analysis.clock import measure_clock
 from analysis.errors import EvidenceError
 from analysis.evidence import Evidence
 from analysis.findings import Method
 from analysis.hypotheses import score
 from analysis.invariants import judge_invariants
+from analysis.measures import Subject
 from analysis.reconcile import reconcile
+from analysis.retries import measure_retries
 from analysis.run import parse_before, parse_run
 from analysis.run_directory import RECONCILIATION_FILE, SUMMARY_FILE, RunDirectory
 from analysis.summary import (
@@ -20,7 +23,7 @@ from analysis.summary import (
     summarise,
 )
 from analysis.tables import ATTEMPTS, EVENTS, ORDERS, PRODUCTS, REQUESTS, Table
-from analysis.windows import find_exposure, find_windows
+from analysis.windows import find_exposure, find_windows, traces_that_tell
 
 ValueT = TypeVar("ValueT")
 
@@ -42,7 +45,7 @@ def judge_run(
         load_evidence(directory), method=method, late_window_s=late_window_s, fail_on=fail_on
     )
     with directory.new_csv(RECONCILIATION_FILE, RECONCILIATION_COLUMNS) as put:
-        for row in reconciliation_rows(judgement.findings):
+        for row in reconciliation_rows(judgement.findings, judgement.evidence.balancer):
             put(row)
     directory.write_json(SUMMARY_FILE, summarise(judgement))
     return judgement
@@ -66,33 +69,60 @@ def judge(
         late_window_s=late_window_s,
     )
     invariants = judge_invariants(evidence, findings)
+    windows = find_windows(evidence)
+    subject = Subject(evidence=evidence, findings=findings, invariants=invariants, windows=windows)
     return Judgement(
         evidence=evidence,
         findings=findings,
         invariants=invariants,
-        hypotheses=score(evidence.run.hypotheses, evidence, invariants),
-        windows=find_windows(evidence),
+        hypotheses=score(evidence.run.hypotheses, subject),
+        windows=windows,
         exposure=find_exposure(evidence),
         clock=measure_clock(findings),
         late_window_s=late_window_s,
+        retries=measure_retries(findings.attempts),
         fail_on=fail_on,
     )
 
 
-def load_evidence(directory: RunDirectory) -> Evidence:
-    """Read a run's files; what the verdict does not need may be missing or unreadable."""
+def load_evidence(directory: RunDirectory, *, story_of: str = "") -> Evidence:
+    """Read a run's files; what the verdict does not need may be missing or unreadable.
+
+    `story_of` is the id of an attempt of which the load balancer's line is wanted in any case.
+    """
     notes: list[str] = []
     content = directory.read_before()
+    run = parse_run(directory.read_run())
+    attempts = list(directory.read_table(ATTEMPTS))
+    told = [trace_root(each.trace_id) for each in attempts if each.attempt_id == story_of]
+    wanted = traces_that_tell(attempts, run.fault).union(filter(None, told))
     return Evidence(
-        run=parse_run(directory.read_run()),
-        attempts=list(directory.read_table(ATTEMPTS)),
+        run=run,
+        attempts=attempts,
         orders=_needed(directory, ORDERS, notes),
         products=_needed(directory, PRODUCTS, notes),
         requests=_helpful(lambda: list(directory.read_table(REQUESTS)), notes),
         events=_helpful(lambda: list(directory.read_table(EVENTS)), notes),
         before=parse_before(content) if content is not None else None,
+        balancer=_balancer_log(directory, wanted, notes),
         notes=notes,
     )
+
+
+def _balancer_log(
+    directory: RunDirectory, wanted: Set[str], notes: list[str]
+) -> BalancerLog | None:
+    """Read of the load balancer's access log what is of use, if there is one."""
+    if not directory.has_access_log():
+        return None
+    try:
+        log = BalancerLog.of(directory.read_access_log(), wanted=wanted)
+    except EvidenceError as error:
+        notes.append(str(error))
+        return None
+    if log.unreadable:
+        notes.append(f"{log.unreadable} lines of the load balancer's access log cannot be read")
+    return log
 
 
 def _needed(directory: RunDirectory, table: Table[ValueT], notes: list[str]) -> list[ValueT] | None:

@@ -57,14 +57,21 @@ class HealthCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HypothesisTable:
-    """One `[[hypothesis]]` table of the experiment."""
+    """One `[[hypothesis]]` table of the experiment.
+
+    `of` is what a measure is told beside the requests: the window, the invariant or the verdict
+    that it is about. `phase` is the part of the run, empty for the measure's own.
+    """
 
     id: str
     statement: str
     measure: str
     at_most: float | None
     at_least: float | None
-    requests: tuple[str, ...]
+    requests: tuple[str, ...] = ()
+    phase: str = ""
+    percentile: float | None = None
+    of: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +200,9 @@ def _parse_hypothesis(content: Mapping[str, Any]) -> HypothesisTable:
         at_most=_maybe_number(content.get("at_most")),
         at_least=_maybe_number(content.get("at_least")),
         requests=(named,) if isinstance(named, str) else tuple(str(each) for each in named),
+        phase=str(content.get("phase") or ""),
+        percentile=_maybe_number(content.get("percentile")),
+        of=str(content.get("window") or content.get("invariant") or content.get("verdict") or ""),
     )
 
 

@@ -2,10 +2,12 @@
 
 import csv
 import fcntl
+import gzip
 import json
 import os
 import re
 import shutil
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +28,7 @@ __all__ = [
 RUN_FILE = "run.json"
 BEFORE_FILE = "snapshot_before.json"
 LEDGER_FOLDER = "ledger"
+ACCESS_LOG = "elb_access"
 RECONCILIATION_FILE = "reconciliation.csv"
 SUMMARY_FILE = "summary.json"
 LATEST = "latest"
@@ -126,6 +129,28 @@ class RunDirectory:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    # --- the load balancer's access log ---
+
+    def has_access_log(self) -> bool:
+        """Whether elb_access.log, or a folder elb_access/ of such files, is there."""
+        return bool(self._access_logs())
+
+    def read_access_log(self) -> Iterator[str]:
+        """Yield the lines of every file of the log, gzip or not; EvidenceError on damage."""
+        for path in self._access_logs():
+            try:
+                open_log = gzip.open if path.suffix == ".gz" else open
+                with open_log(path, "rt", encoding="utf-8", errors="replace") as lines:
+                    yield from lines
+            except (OSError, EOFError, zlib.error) as error:
+                message = f"{path} cannot be read: {error}; fetch it again"
+                raise EvidenceError(message) from error
+
+    def _access_logs(self) -> list[Path]:
+        folder = self.path / ACCESS_LOG
+        files = [*self.path.glob(f"{ACCESS_LOG}*"), *folder.rglob("*")]
+        return sorted(each for each in files if each.suffix in (".log", ".gz") and each.is_file())
 
     # --- run.json and the first snapshot ---
 

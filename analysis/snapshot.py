@@ -7,8 +7,9 @@ from typing import Any
 
 from analysis.database import ProductRow, connect
 from analysis.errors import EvidenceError
+from analysis.hypotheses import check_hypotheses
 from analysis.records import Event, Product, format_time
-from analysis.run import Before, Settle, parse_before
+from analysis.run import Before, Settle, parse_before, parse_run
 from analysis.run_directory import BEFORE_FILE, RunDirectory
 from analysis.tables import ORDERS, PRODUCTS
 
@@ -16,8 +17,12 @@ SETTLE_LIMIT_S = 30.0
 
 
 def take_before(directory: RunDirectory, url: str, *, settle_limit_s: float) -> Settle:
-    """Write snapshot_before.json once the database has come to rest, or the limit is reached."""
+    """Write snapshot_before.json once the database has come to rest, or the limit is reached.
+
+    UsageError if the run's hypotheses could not be scored afterwards: now they can be mended.
+    """
     _refuse_twice(directory, BEFORE_FILE, directory.has(BEFORE_FILE))
+    check_hypotheses(parse_run(directory.read_run()).hypotheses)
     with connect(url) as database:
         settle = database.settle(limit_s=settle_limit_s)
         with database.snapshot() as tables:

@@ -5,17 +5,21 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from analysis.access_log import BalancerLine, BalancerLog
 from analysis.clock import Clock
 from analysis.evidence import Evidence
 from analysis.findings import AttemptFinding, Method, Reconciliation, RowFinding
 from analysis.hypotheses import Hypothesis
 from analysis.invariants import Invariant, worst
 from analysis.records import Attempt, Outcome, RunVerdict, Verdict, format_time
+from analysis.retries import Retries
+from analysis.stories import Step, tell
 from analysis.windows import Exposure, Window, Windows
 
 RECONCILIATION_COLUMNS = [
     *("kind", "attempt_id", "order_key", "order_id", "product_id", "quantity"),
     *("outcome", "http_status", "error", "verdict", "evidence", "candidates"),
+    *("balancer_status", "target", "target_status", "committed_at"),
 ]
 _FIRST_SERVER_ERROR = 500
 
@@ -40,6 +44,7 @@ class Judgement:
     exposure: Exposure
     clock: Clock
     late_window_s: float | None = None
+    retries: Retries | None = None
     fail_on: FailOn = FailOn.DATA
 
     @property
@@ -72,6 +77,17 @@ class Judgement:
         return _by_cause(
             each.attempt for each in self.findings.attempts if each.verdict is Verdict.COMMITTED
         )
+
+    @property
+    def hidden(self) -> list[AttemptFinding]:
+        """The attempts that made an order of which their customer was told nothing good."""
+        return [each for each in self.findings.attempts if each.verdict is Verdict.COMMITTED]
+
+    def story_of(self, finding: AttemptFinding) -> list[Step]:
+        """Return what the client, the load balancer and the database saw of an attempt."""
+        balancer = self.evidence.balancer
+        line = balancer.of_trace(finding.attempt.trace_id) if balancer is not None else None
+        return tell(finding, line, offset_us=self.clock.certain_offset_us)
 
     def count_outcome(self, outcome: Outcome) -> int:
         """Return how many attempts ended so."""
@@ -136,6 +152,7 @@ def summarise(judgement: Judgement) -> dict[str, object]:
         },
         "clock": {"offset_s": judgement.clock.offset_s, "error_s": judgement.clock.error_s},
         "settle": settle.as_json() if settle else None,
+        **({"retries": _retries(judgement.retries)} if judgement.retries else {}),
     }
 
 
@@ -185,19 +202,32 @@ def _fault(evidence: Evidence) -> dict[str, object] | None:
     }
 
 
+def _retries(retries: Retries) -> dict[str, object]:
+    return {
+        "wants": retries.wants,
+        "attempts": retries.attempts,
+        "sold_twice": retries.sold_twice.as_json(),
+        "saved": retries.saved.as_json(),
+        "undecided": retries.undecided,
+    }
+
+
 def _window(window: Window | None) -> dict[str, object] | None:
     return window.as_json() if window else None
 
 
-def reconciliation_rows(findings: Reconciliation) -> Iterator[list[str]]:
+def reconciliation_rows(
+    findings: Reconciliation, balancer: BalancerLog | None
+) -> Iterator[list[str]]:
     """Yield the rows of reconciliation.csv: every attempt, then every row that is wrong."""
     for attempt in findings.attempts:
-        yield _attempt_row(attempt)
+        line = balancer.of_trace(attempt.attempt.trace_id) if balancer is not None else None
+        yield _attempt_row(attempt, line)
     for row in findings.rows:
         yield _wrong_row(row)
 
 
-def _attempt_row(finding: AttemptFinding) -> list[str]:
+def _attempt_row(finding: AttemptFinding, line: BalancerLine | None) -> list[str]:
     attempt = finding.attempt
     order_id = attempt.order_id
     if order_id is None and finding.row is not None:
@@ -207,6 +237,8 @@ def _attempt_row(finding: AttemptFinding) -> list[str]:
         *(str(attempt.product_id), str(attempt.quantity), attempt.outcome.value),
         *(_text(attempt.http_status), attempt.error, finding.verdict or ""),
         *(finding.evidence.value, str(finding.candidates)),
+        *((_text(line.status), line.target, _text(line.target_status)) if line else ("", "", "")),
+        _time(finding.row.committed_at if finding.row else None),
     ]
 
 
@@ -217,7 +249,12 @@ def _wrong_row(finding: RowFinding) -> list[str]:
         *("row", row.attempt_id, row.order_key, str(row.id)),
         *(_text(row.product_id), _text(row.quantity), "", "", ""),
         *(finding.verdict.value, evidence, ""),
+        *("", "", "", _time(row.committed_at)),
     ]
+
+
+def _time(at: int | None) -> str:
+    return "" if at is None else format_time(at)
 
 
 def _text(value: int | None) -> str:

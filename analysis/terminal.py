@@ -1,9 +1,8 @@
 """A judgement as people see it on the terminal. What others wrote is shown, never obeyed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
@@ -12,8 +11,11 @@ from rich.text import Text
 
 from analysis.hypotheses import Hypothesis
 from analysis.records import Outcome, RunVerdict, Verdict, format_time
+from analysis.retries import Retries
 from analysis.run import HealthCheck
 from analysis.summary import Judgement, cause_of
+from analysis.terminal_parts import grid, safe
+from analysis.terminal_stories import stories_of
 from analysis.windows import Window
 
 _MARKS = {RunVerdict.HELD: "✓", RunVerdict.UNDECIDED: "?", RunVerdict.BROKEN: "✗"}
@@ -50,17 +52,15 @@ def render(judgement: Judgement, console: Console, *, directory: Path) -> None:
     console.print(Text(f"  {files}", style="dim"))
 
 
-def safe(text: str) -> str:
-    """Return text with everything that could steer a terminal made visible."""
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
-    )
-
-
 def _parts(judgement: Judgement) -> Iterable[tuple[str, RenderableType]]:
     yield "What customers were told, and what the orders table holds", _outcomes(judgement)
     if judgement.indeterminate_by_cause:
         yield "Attempts without a definite answer, by cause", _causes(judgement)
+    if judgement.retries is not None:
+        yield "What trying again did", _retries(judgement.retries)
+    if hidden := judgement.hidden:
+        title = "Orders in the table that their customers do not know of"
+        yield title, stories_of(hidden, judgement)
     yield "How long it was felt", _windows(judgement)
     if judgement.hypotheses:
         yield "What we believed", _hypotheses(judgement.hypotheses)
@@ -121,16 +121,9 @@ def _number(count: int, noun: str) -> str:
 # --- tables ---
 
 
-def _grid(*columns: str, right: Sequence[str] = ()) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", show_edge=False)
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left")
-    return table
-
-
 def _outcomes(judgement: Judgement) -> Table:
     findings = judgement.findings
-    table = _grid("outcome", "attempts", "in the orders table", right=["attempts"])
+    table = grid("outcome", "attempts", "in the orders table", right=["attempts"])
     for outcome, verdicts in _VERDICTS_OF.items():
         of_outcome = [each for each in findings.attempts if each.attempt.outcome is outcome]
         counts = {
@@ -159,7 +152,7 @@ def _counts(counts: dict[Verdict, int]) -> Text:
 def _causes(judgement: Judgement) -> Table:
     verdicts = _VERDICTS_OF[Outcome.INDETERMINATE]
     names = [verdict.value for verdict in verdicts]
-    table = _grid("cause", "attempts", *names, right=["attempts", *names])
+    table = grid("cause", "attempts", *names, right=["attempts", *names])
     open_ones = [
         each
         for each in judgement.findings.attempts
@@ -173,6 +166,20 @@ def _causes(judgement: Judgement) -> Table:
     return table
 
 
+def _retries(retries: Retries) -> Table:
+    table = grid("", "orders", "pieces", "in goods", right=["orders", "pieces", "in goods"])
+    for name, sold in (
+        ("sold twice to one who wanted it once", retries.sold_twice),
+        ("found by their key, and not sold again", retries.saved),
+    ):
+        table.add_row(name, str(sold.orders), str(sold.pieces), f"{sold.value:.2f}")
+    table.add_section()
+    table.add_row(f"asked for again ({_number(retries.attempts, 'retry')})", str(retries.wants))
+    if retries.undecided:
+        table.add_row("of those, with an attempt that is in doubt", str(retries.undecided))
+    return table
+
+
 def _windows(judgement: Judgement) -> RenderableType:
     fault = judgement.evidence.run.fault
     if fault is None:
@@ -182,7 +189,7 @@ def _windows(judgement: Judgement) -> RenderableType:
     head = Text(safe(f"{fault.action or 'fault'} on {victims}, began {began}"))
     if fault.started_at is None:
         return head
-    table = _grid("seen by", "from", "to", "seconds", right=["from", "to", "seconds"])
+    table = grid("seen by", "from", "to", "seconds", right=["from", "to", "seconds"])
     for name, window in (
         ("clients: first to last failure", judgement.windows.client),
         ("load balancer: until it took the victim out", judgement.windows.load_balancer),
@@ -213,7 +220,7 @@ def _arithmetic(check: HealthCheck | None) -> Iterable[Text]:
 
 
 def _hypotheses(hypotheses: Iterable[Hypothesis]) -> Table:
-    table = _grid("", "hypothesis", "measured", "tolerated", right=["measured"])
+    table = grid("", "hypothesis", "measured", "tolerated", right=["measured"])
     for each in hypotheses:
         limits = (f"{name.replace('_', ' ')} {limit:g}" for name, limit in each.tolerated.items())
         measured = "–" if each.measured is None else f"{round(each.measured, 2):g}"
@@ -223,7 +230,7 @@ def _hypotheses(hypotheses: Iterable[Hypothesis]) -> Table:
 
 
 def _invariants(judgement: Judgement) -> Table:
-    table = _grid("", "invariant", "found")
+    table = grid("", "invariant", "found")
     for each in judgement.invariants:
         table.add_row(_mark(each.verdict), each.id, Text(safe(each.detail)))
     return table

@@ -8,6 +8,7 @@ the fault until the last of them was successful.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from analysis.access_log import BalancerLog, trace_root
 from analysis.evidence import Evidence
 from analysis.failures import ended_requests, is_failed
 from analysis.records import Attempt, Event, Outcome, Request, format_time
@@ -99,27 +100,67 @@ def _autoscaling_window(events: Iterable[Event] | None, fault_at: int) -> Window
 def find_exposure(evidence: Evidence) -> Exposure:
     """Count the orders in flight when the fault began, and those of them on a victim.
 
-    On a victim are those that it served, by the reply or by the row, and those that never got a
-    definite answer: only a victim leaves an order it was given unanswered.
+    On a victim are those that it served: by the reply, by the row, or by the load balancer's log;
+    and, where none of these tells, those that never got a definite answer: only a victim leaves an
+    order it was given unanswered.
     """
     fault = evidence.run.fault
     if fault is None or fault.started_at is None:
         return Exposure(orders_in_flight_at_fault=None, on_victim=None)
     fault_at = fault.started_at
     makers = {row.attempt_id: row.served_by for row in evidence.orders or () if row.attempt_id}
+    balancer = evidence.balancer
+    servers = _servers_by_target(evidence.attempts, balancer) if balancer else {}
     in_flight = [each for each in evidence.attempts if _is_in_flight(each, fault_at)]
-    on_victim = [each for each in in_flight if _is_on_victim(each, fault, makers)]
-    return Exposure(orders_in_flight_at_fault=len(in_flight), on_victim=len(on_victim))
+    on_victim = 0
+    for attempt in in_flight:
+        server = attempt.served_by or makers.get(attempt.attempt_id)
+        if not server and balancer is not None:
+            server = _chosen_server(attempt, balancer, servers)
+        if server is None:
+            on_victim += attempt.outcome is Outcome.INDETERMINATE
+        else:
+            on_victim += server in fault.targets
+    return Exposure(orders_in_flight_at_fault=len(in_flight), on_victim=on_victim)
+
+
+def traces_that_tell(attempts: Iterable[Attempt], fault: Fault | None) -> frozenset[str]:
+    """Return the trace roots of the attempts of which the load balancer's lines are of use.
+
+    What is in doubt, what was in flight at the fault, and of each server one order that it
+    answered, to know the server's address by.
+    """
+    at = fault.started_at if fault else None
+    traces: set[str] = set()
+    answered: dict[str, str] = {}
+    for attempt in attempts:
+        is_caught = at is not None and _is_in_flight(attempt, at)
+        if attempt.outcome is Outcome.INDETERMINATE or is_caught:
+            traces.add(attempt.trace_id)
+        elif attempt.served_by:
+            answered[attempt.served_by] = attempt.trace_id
+    return frozenset(filter(None, map(trace_root, (*traces, *answered.values()))))
+
+
+def _servers_by_target(attempts: Iterable[Attempt], balancer: BalancerLog) -> dict[str, str]:
+    """Return which server answers at which target's address, where an order's reply told it."""
+    servers: dict[str, str] = {}
+    for attempt in attempts:
+        line = balancer.of_trace(attempt.trace_id) if attempt.served_by else None
+        if line is not None and line.target:
+            servers[line.target] = attempt.served_by
+    return servers
+
+
+def _chosen_server(attempt: Attempt, balancer: BalancerLog, servers: dict[str, str]) -> str | None:
+    """Return the server that the load balancer chose; empty for none, None if not known."""
+    line = balancer.of_trace(attempt.trace_id)
+    if line is None:
+        return None
+    return servers.get(line.target) if line.target else ""
 
 
 def _is_in_flight(attempt: Attempt, at: int) -> bool:
     if attempt.sent_at is None or attempt.sent_at > at:
         return False
     return attempt.ended_at is None or attempt.ended_at > at
-
-
-def _is_on_victim(attempt: Attempt, fault: Fault, makers: dict[str, str]) -> bool:
-    server = attempt.served_by or makers.get(attempt.attempt_id, "")
-    if server:
-        return server in fault.targets
-    return attempt.outcome is Outcome.INDETERMINATE

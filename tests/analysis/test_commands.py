@@ -125,17 +125,18 @@ def test_reconciliation_has_every_attempt_and_every_wrong_row(directory: RunDire
     assert call("reconcile", directory.path) == 1
     assert directory.path.joinpath("reconciliation.csv").read_text().splitlines() == [
         ",".join(RECONCILIATION_COLUMNS),
-        "attempt,a,order-a,1,1,1,acknowledged,201,,confirmed,order_id,1",
-        "attempt,b,order-b,2,1,1,indeterminate,502,,committed,key,1",
-        "attempt,c,order-c,,1,1,rejected,409,,clean,key,0",
-        "row,x,y,3,1,1,,,,unexpected,key,",
+        "attempt,a,order-a,1,1,1,acknowledged,201,,confirmed,order_id,1,,,,",
+        "attempt,b,order-b,2,1,1,indeterminate,502,,committed,key,1,,,,",
+        "attempt,c,order-c,,1,1,rejected,409,,clean,key,0,,,,",
+        "row,x,y,3,1,1,,,,unexpected,key,,,,,",
     ]
 
 
 def test_reconciliation_has_the_contracts_columns() -> None:
     assert ", ".join(RECONCILIATION_COLUMNS) == (
         "kind, attempt_id, order_key, order_id, product_id, quantity, outcome, http_status, "
-        "error, verdict, evidence, candidates"
+        "error, verdict, evidence, candidates, balancer_status, target, target_status, "
+        "committed_at"
     )
 
 

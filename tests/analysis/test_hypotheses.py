@@ -1,13 +1,16 @@
 """Each measure on a literal run, and what happens where it cannot be measured."""
 
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from analysis.hypotheses import Hypothesis
+from analysis.errors import UsageError
+from analysis.hypotheses import Hypothesis, check_hypotheses
 from analysis.judgement import judge
 from analysis.records import Event, Request, RunVerdict
-from analysis.run import Fault, HypothesisTable
+from analysis.run import Fault, HypothesisTable, parse_run
 from tests.analysis.histories import NOON, SECOND, acknowledged, evidence, request, row, run
 
 FAULT_AT = NOON + 20 * SECOND
@@ -42,10 +45,11 @@ def score_one(
     names: tuple[str, ...] = (),
     events: list[Event] | None = None,
     with_fault: Fault | None = None,
+    **more: Any,
 ) -> Hypothesis:
     table = HypothesisTable(
         id="h", statement="we believe", measure=measure, at_most=at_most, at_least=at_least,
-        requests=names,
+        requests=names, **more,
     )  # fmt: skip
     case = evidence(
         [A],
@@ -169,3 +173,100 @@ def test_at_least_is_judged_too() -> None:
 
 def test_a_hypothesis_that_tolerates_nothing_is_undecided() -> None:
     assert score_one("failed_requests", [ended_after(1)], at_most=None).verdict == "undecided"
+
+
+# --- phases, percentiles, windows, invariants and verdicts ---
+
+RECOVERED = [
+    Event(at=FAULT_AT + SECOND, source="asg", subject="a", event="InProgress", detail=""),
+    Event(at=FAULT_AT + 10 * SECOND, source="asg", subject="a", event="Successful", detail=""),
+]
+
+
+@pytest.mark.parametrize(
+    ("phase", "expected"), [("before", 1), ("during", 2), ("after", 3), ("since", 5), ("whole", 6)]
+)
+def test_requests_count_in_the_phase_in_which_they_ended(phase: str, expected: int) -> None:
+    moments = (19.9, 20, 29.9, 30, 40, 58)
+    requests = [ended_after(seconds, http_status=502) for seconds in moments]
+    found = score_one(
+        "failed_requests", requests, with_fault=fault(), events=RECOVERED, phase=phase
+    )
+    assert found.measured == expected
+
+
+@pytest.mark.parametrize("phase", ["before", "during", "after"])
+def test_without_a_fault_its_phases_are_unknown(phase: str) -> None:
+    found = score_one("failed_requests", [ended_after(1)], phase=phase)
+    assert (found.measured, found.verdict) == (None, RunVerdict.UNDECIDED)
+
+
+def test_after_is_unknown_where_nobody_saw_the_recovery() -> None:
+    found = score_one("failed_requests", [ended_after(40)], with_fault=fault(), phase="after")
+    assert found.verdict is RunVerdict.UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("percentile", "expected"), [(50, 500), (90, 900), (95, 1000), (100, 1000)]
+)
+def test_latency_is_the_nearest_rank(percentile: float, expected: float) -> None:
+    requests = [
+        request(sent_at=NOON, ended_at=NOON + tenth * SECOND // 10) for tenth in range(1, 11)
+    ]
+    found = score_one("latency_ms", requests, at_most=950, percentile=percentile)
+    assert found.measured == expected
+    assert found.verdict is (RunVerdict.BROKEN if expected > 950 else RunVerdict.HELD)
+
+
+def test_latency_is_from_when_a_request_was_due() -> None:
+    late = request(due_at=NOON, sent_at=NOON + SECOND, ended_at=NOON + 2 * SECOND)
+    assert score_one("latency_ms", [late]).measured == 2000
+
+
+def test_a_windows_length_can_be_tolerated_or_not() -> None:
+    requests = [ended_after(21, http_status=502), ended_after(31, http_status=502)]
+    found = score_one("window_s", requests, at_most=9, with_fault=fault(), of="client")
+    assert (found.measured, found.verdict) == (10, RunVerdict.BROKEN)
+    unseen = score_one("window_s", requests, at_most=9, with_fault=fault(), of="load_balancer")
+    assert unseen.verdict is RunVerdict.UNDECIDED
+    unfelt = score_one("window_s", [ended_after(31)], with_fault=fault(), of="client")
+    assert (unfelt.measured, unfelt.verdict) == (0, RunVerdict.HELD)
+
+
+def test_one_invariant_or_a_count_of_verdicts_can_be_believed_in() -> None:
+    assert score_one("invariant", of="durability").verdict is RunVerdict.HELD
+    found = score_one("verdict_count", at_most=None, at_least=2, of="confirmed")
+    assert (found.measured, found.verdict) == (1, RunVerdict.BROKEN)
+    undecided = score_one("invariant", of="fidelity")
+    assert undecided.verdict is RunVerdict.HELD
+
+
+@pytest.mark.parametrize(
+    ("changes", "known"),
+    [
+        ({"measure": "vibes"}, "latency_ms"),
+        ({"phase": "noon"}, "before, during, after, since, whole"),
+        ({"measure": "window_s", "of": "x"}, "client, load_balancer, autoscaling"),
+        ({"measure": "invariant"}, "durability"),
+        ({"measure": "verdict_count", "of": "X"}, "confirmed, lost"),
+        ({"at_most": None}, "at_most or at_least"),
+        ({"percentile": 101.0}, "percentile is 101"),
+    ],
+)
+def test_what_could_not_be_scored_is_refused_before_the_run(
+    changes: dict[str, Any], known: str
+) -> None:
+    whole: dict[str, Any] = {"id": "h", "statement": "", "measure": "latency_ms"}
+    whole |= {"at_most": 1, "at_least": None}
+    check_hypotheses([HypothesisTable(**whole)])
+    with pytest.raises(UsageError, match=known):
+        check_hypotheses([HypothesisTable(**{**whole, **changes})])
+
+
+def test_the_experiments_of_the_repository_can_be_scored() -> None:
+    folder = Path(__file__).resolve().parents[2] / "infra" / "experiments"
+    files = sorted(folder.glob("*.toml"))
+    assert files
+    for file in files:
+        tables = tomllib.loads(file.read_text())["hypothesis"]
+        check_hypotheses(parse_run({"run_id": "r", "hypotheses": tables}).hypotheses)

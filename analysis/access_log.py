@@ -1,0 +1,98 @@
+"""What the load balancer wrote of an order, from a line of an ALB's access log. Pure.
+
+https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-access-logs.html
+The lab writes the same format. No header of a request is in it but the trace id.
+"""
+
+import re
+from collections.abc import Iterable, Set
+from dataclasses import dataclass
+
+from analysis.records import parse_time
+
+__all__ = ["BalancerLine", "BalancerLog", "parse_access_log_line", "trace_root"]
+
+# A quoted field may hold spaces; an ALB writes a quote in it as \x22.
+_FIELD = re.compile(r'"([^"]*)"|(\S+)')
+_ROOT = re.compile(r"Root=([0-9A-Za-z-]+)")
+# Newer load balancers write more fields at the end; these are there since request_creation_time.
+_LEAST_FIELDS = 22
+_TRACE_ID, _CREATED = 17, 21
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalancerLine:
+    """One request as the load balancer saw it; times in microseconds, None where it says -1 or -.
+
+    `target` is address:port. `dispatched_at` is known for requests that a target answered; None
+    proves nothing, since an ALB logs -1 both where it never dispatched and where nobody answered.
+    """
+
+    trace_root: str
+    received_at: int
+    ended_at: int
+    target: str
+    dispatched_at: int | None
+    status: int | None
+    target_status: int | None
+
+
+@dataclass(slots=True)
+class BalancerLog:
+    """The lines that were asked for, by trace root, and how many lines could not be read."""
+
+    lines: dict[str, BalancerLine]
+    unreadable: int = 0
+
+    @classmethod
+    def of(cls, lines: Iterable[str], *, wanted: Set[str]) -> "BalancerLog":
+        """Keep the lines whose trace root is wanted; a log may be far larger than memory."""
+        log = cls({})
+        for text in lines:
+            if text.isspace() or not text:
+                continue
+            root = _ROOT.search(text)
+            if root is not None and root[1] not in wanted:
+                continue
+            try:
+                line = parse_access_log_line(text)
+            except ValueError:
+                log.unreadable += 1
+                continue
+            if line.trace_root in wanted:
+                log.lines.setdefault(line.trace_root, line)
+        return log
+
+    def of_trace(self, trace_id: str) -> BalancerLine | None:
+        """Return the line of an attempt's trace id, if the log has one."""
+        return self.lines.get(trace_root(trace_id))
+
+
+def trace_root(trace_id: str) -> str:
+    """Return what stays the same when a load balancer adds to a trace id; empty without one."""
+    found = _ROOT.search(trace_id)
+    return found[1] if found else ""
+
+
+def parse_access_log_line(text: str) -> BalancerLine:
+    """Read one line; ValueError if it is not one of an ALB's access log."""
+    fields = [quoted or bare for quoted, bare in _FIELD.findall(text)]
+    if len(fields) < _LEAST_FIELDS:
+        message = f"{len(fields)} fields are fewer than the {_LEAST_FIELDS} of an access log's line"
+        raise ValueError(message)
+    received_at = parse_time(fields[_CREATED])
+    until_dispatch_s, until_reply_s = float(fields[5]), float(fields[6])
+    was_answered = until_dispatch_s >= 0 and until_reply_s >= 0
+    return BalancerLine(
+        trace_root=trace_root(fields[_TRACE_ID]),
+        received_at=received_at,
+        ended_at=parse_time(fields[1]),
+        target="" if fields[4] == "-" else fields[4],
+        dispatched_at=received_at + round(until_dispatch_s * 1e6) if was_answered else None,
+        status=_status(fields[8]),
+        target_status=_status(fields[9]),
+    )
+
+
+def _status(text: str) -> int | None:
+    return None if text == "-" else int(text)

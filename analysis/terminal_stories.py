@@ -1,0 +1,44 @@
+"""Stories of orders as people read them on the terminal."""
+
+from collections.abc import Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.text import Text
+
+from analysis.findings import AttemptFinding
+from analysis.records import format_time
+from analysis.summary import Judgement
+from analysis.terminal_parts import grid, safe
+
+__all__ = ["render_story", "stories_of"]
+
+_TOLD_AT_MOST = 3
+
+
+def stories_of(hidden: Sequence[AttemptFinding], judgement: Judgement) -> RenderableType:
+    """Tell the first few of these attempts, by seconds since each began."""
+    parts: list[RenderableType] = []
+    for finding in hidden[:_TOLD_AT_MOST]:
+        table = grid("at", "by", "said", right=["at"], has_header=False)
+        steps = judgement.story_of(finding)
+        begins_at = next((step.at for step in steps if step.at is not None), 0)
+        for step in steps:
+            at = "" if step.at is None else f"{(step.at - begins_at) / 1e6:+.3f} s"
+            table.add_row(at, step.witness, Text(safe(step.said)))
+        parts += [Text(safe(f"attempt {finding.attempt.attempt_id}"), style="dim"), table]
+    if len(hidden) > _TOLD_AT_MOST:
+        how = "`python -m analysis story RUN_DIR ATTEMPT_ID` tells any of them"
+        parts.append(Text(f"and {len(hidden) - _TOLD_AT_MOST} more; {how}", style="dim"))
+    return Group(*parts)
+
+
+def render_story(finding: AttemptFinding, judgement: Judgement, console: Console) -> None:
+    """Print one attempt's story, with the times at which each witness saw it."""
+    table = grid("at, by the load generator's clock", "seen by", "")
+    for step in judgement.story_of(finding):
+        at = "" if step.at is None else format_time(step.at)
+        table.add_row(at, step.witness, Text(safe(step.said)))
+    verdict = finding.verdict.value if finding.verdict else "not judged"
+    head = f"{finding.attempt.attempt_id}: {finding.attempt.outcome.value}, {verdict}"
+    console.print(Text(safe(head), style="bold"), soft_wrap=True)
+    console.print(table)

@@ -1,0 +1,144 @@
+"""The load balancer's access log, as an ALB writes it and as the lab does."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.access_log import BalancerLog, parse_access_log_line, trace_root
+from analysis.errors import EvidenceError
+from analysis.judgement import load_evidence
+from analysis.records import parse_time
+from analysis.run_directory import RunDirectory
+from analysis.windows import find_exposure
+from infra.lab.access_log import alb_line
+from tests.analysis.histories import (
+    NOON,
+    SECOND,
+    acknowledged,
+    evidence,
+    indeterminate,
+    row,
+    run,
+    store,
+)
+from tests.analysis.test_windows import FAULT
+from tests.infra.test_access_log import ANSWERED, GAVE_UP, REFUSED
+
+# The example in AWS' documentation of an HTTPS listener, with a longer list at its end.
+DOCUMENTED = (
+    "https 2018-07-02T22:23:00.186641Z app/my-loadbalancer/50dc6c495c0c9188 "
+    "192.168.131.39:2817 10.0.0.1:80 0.086 0.048 0.037 200 201 0 57 "
+    '"GET https://www.example.com:443/ HTTP/1.1" "curl/7.46.0" ECDHE-RSA-AES128-GCM-SHA256 '
+    "TLSv1.2 arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/my-targets/73e2d6bc "
+    '"Root=1-58337281-1d84f3d73c47ec4e58577259" "www.example.com" "arn:aws:acm:us-east-2:12:x" 1 '
+    '2018-07-02T22:22:48.364000Z "authenticate,forward" "-" "-" "10.0.0.1:80" "200" "-" "-" '
+    "TID_123456"
+)
+
+
+def test_a_line_of_the_documentation_is_read() -> None:
+    line = parse_access_log_line(DOCUMENTED)
+    assert line.trace_root == "1-58337281-1d84f3d73c47ec4e58577259"
+    assert line.received_at == parse_time("2018-07-02T22:22:48.364000Z")
+    assert line.dispatched_at == line.received_at + 86_000
+    assert line.ended_at == parse_time("2018-07-02T22:23:00.186641Z")
+    assert (line.target, line.status, line.target_status) == ("10.0.0.1:80", 200, 201)
+
+
+def test_minus_one_is_no_proof_that_nothing_was_dispatched() -> None:
+    refused = parse_access_log_line(alb_line(REFUSED, target_group_arn="arn:tg"))
+    gave_up = parse_access_log_line(alb_line(GAVE_UP, target_group_arn="arn:tg"))
+    assert (refused.dispatched_at, refused.status, refused.target_status) == (None, 502, None)
+    assert (gave_up.dispatched_at, gave_up.status) == (None, 460)
+
+
+@pytest.mark.parametrize(
+    "trace_id",
+    ["Root=1-a-b", "Self=1-c-d;Root=1-a-b", "Root=1-a-b;Parent=x;Sampled=0", "x;Root=1-a-b;y"],
+)
+def test_a_trace_is_known_by_its_root_whatever_was_added(trace_id: str) -> None:
+    assert trace_root(trace_id) == "1-a-b"
+
+
+def test_only_what_is_wanted_is_kept_and_what_cannot_be_read_is_counted() -> None:
+    cut = DOCUMENTED[: DOCUMENTED.index('"www')]
+    other = DOCUMENTED.replace("58337281", "00000000")
+    wanted = {"1-58337281-1d84f3d73c47ec4e58577259"}
+    log = BalancerLog.of([other, "", "\n", cut, "rubbish", DOCUMENTED], wanted=wanted)
+    assert set(log.lines) == wanted
+    assert log.unreadable == 2
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> RunDirectory:
+    return RunDirectory(tmp_path)
+
+
+@given(st.text())
+def test_no_text_does_worse_than_being_unreadable(text: str) -> None:
+    assert BalancerLog.of([text], wanted={"1-a-b"}).lines == {}
+
+
+BEFORE = {"sent_at": NOON - 9 * SECOND, "ended_at": NOON - 8 * SECOND}
+TRACE = "Root=1-67891233-abcdef012345678912345678"
+
+
+@pytest.mark.parametrize("place", ["elb_access.log", "elb_access/2026/11/x.log.gz"])
+def test_the_log_is_found_in_the_run_plain_or_compressed(
+    directory: RunDirectory, place: str
+) -> None:
+    store(directory, evidence([indeterminate("a", trace_id=TRACE)], []))
+    path = directory.path / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = (alb_line(REFUSED, target_group_arn="arn:tg") + "\n").encode()
+    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+    balancer = load_evidence(directory).balancer
+    assert balancer is not None
+    line = balancer.of_trace(TRACE)
+    assert line is not None
+    assert line.status == 502
+
+
+def test_a_log_that_is_damaged_is_a_note_and_no_crash(directory: RunDirectory) -> None:
+    store(directory, evidence([indeterminate("a", trace_id=TRACE)], []))
+    cut = gzip.compress((alb_line(REFUSED, target_group_arn="arn:tg") + "\n").encode())[:-9]
+    (directory.path / "elb_access.log.gz").write_bytes(cut)
+    loaded = load_evidence(directory)
+    assert loaded.balancer is None
+    assert any("elb_access.log.gz cannot be read" in note for note in loaded.notes)
+    with pytest.raises(EvidenceError):
+        list(directory.read_access_log())
+
+
+def test_the_log_tells_which_orders_in_flight_were_on_the_victim() -> None:
+    on_it, beside, nowhere = (
+        indeterminate(name, sent_at=NOON, ended_at=NOON + 9 * SECOND, trace_id=f"Root=1-0-{name}")
+        for name in ("a", "b", "c")
+    )
+    told_of = [
+        acknowledged("x", 1, served_by="i-1", trace_id="Root=1-0-x", **BEFORE),
+        acknowledged("y", 2, served_by="i-2", trace_id="Root=1-0-y", **BEFORE),
+    ]
+    targets = {"a": "10.0.0.1:80", "b": "10.0.0.2:80", "c": None}
+    targets |= {"x": "10.0.0.1:80", "y": "10.0.0.2:80"}
+    lines = [
+        alb_line(
+            (ANSWERED if name in "xy" else REFUSED)
+            | {"trace_id": f"Root=1-0-{name}", "target": target},
+            target_group_arn="arn:tg",
+        )
+        for name, target in targets.items()
+    ]
+    log = BalancerLog.of(lines, wanted={f"1-0-{name}" for name in targets})
+    case = evidence(
+        [on_it, beside, nowhere, *told_of],
+        [row(1, told_of[0]), row(2, told_of[1])],
+        run=run(fault=FAULT),
+        balancer=log,
+    )
+    exposure = find_exposure(case)
+    assert exposure.orders_in_flight_at_fault == 3
+    assert exposure.on_victim == 1
