@@ -5,58 +5,36 @@ import json
 import os
 import time
 import uuid
-from dataclasses import dataclass
-from http import HTTPStatus
 
-import gevent
-from locust import FastHttpUser
-from locust.contrib.fasthttp import ResponseContextManager
+from locust import FastHttpUser, HttpUser, User
 from locust.env import Environment
 from locust.exception import StopUser
 
 from analysis.records import AttemptEnded, AttemptSent, Outcome, RequestDone
-from locustfiles._connections import connect_once, drop_connections
 from locustfiles._errors import LedgerFailed, RequestFailed
+from locustfiles._exchange import Client, Reply, Request, exchange
+from locustfiles._fast_client import FastClient
 from locustfiles._journal import now
 from locustfiles._outcome import (
     Conclusion,
     cause_of,
     conclude,
     failure_name,
-    json_object,
     status_name,
 )
 from locustfiles._process import process
+from locustfiles._requests_client import RequestsClient
 
-__all__ = ["Customer", "Reply"]
+__all__ = ["Customer", "Reply", "RequestsCustomer"]
 
 _numbers = itertools.count(1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """What came back: `body` if it is whole, and the JSON object `found` in it if it is one.
-
-    `status` is None when no status line came; `failure` is what cut the exchange short.
-    """
-
-    status: int | None
-    body: bytes
-    failure: BaseException | None
-    found: dict[str, object]
-
-    @property
-    def is_ok(self) -> bool:
-        """Whether it is a whole 200."""
-        return self.failure is None and self.status == HTTPStatus.OK
-
-
-class Customer(FastHttpUser):
-    """Reads and orders through Locust's client: no resends, no redirects, no endless waits."""
+class AnyCustomer(User):
+    """Reads and orders through a client: no resends, no redirects, no endless waits."""
 
     abstract = True
-    max_redirects = 0
-    max_retries = 0
+    http: Client
 
     def __init__(self, environment: Environment) -> None:
         settings = process.settings
@@ -64,21 +42,30 @@ class Customer(FastHttpUser):
             message = "no run is on"
             raise LedgerFailed(message)
         self.settings = settings
-        self.connection_timeout = settings.connect_timeout_s
-        self.network_timeout = settings.total_timeout_s
         super().__init__(environment)
-        connect_once(self)
         self.user_id = f"{os.getpid()}-{next(_numbers)}"
+
+    @property
+    def timeouts(self) -> dict[str, float]:
+        """What a client must keep to."""
+        return {
+            "connect_timeout_s": self.settings.connect_timeout_s,
+            "total_timeout_s": self.settings.total_timeout_s,
+        }
+
+    def drop_connections(self) -> None:
+        """Have the next request make a new connection."""
+        self.http.drop()
 
     def read(self, path: str, name: str, *, named: int | None = None) -> Reply:
         """GET `path`, recorded and counted under `name`; the reply must name the id `named`."""
         _stop_if_over()
         sent_at = now()
-        reply, response = self._exchange("GET", path, name=name)
+        reply = self._exchange("GET", path, name=name)
         error = _reading_error(reply, named)
         self._record_read(reply, name, sent_at=sent_at, error=error)
         failure = error or ("" if reply.is_ok else status_name(reply.status))
-        self._count(response, "GET", name, failure)
+        self._count(reply, failure)
         return reply
 
     def place_order(self, product_id: int, quantity: int) -> Conclusion:
@@ -92,7 +79,7 @@ class Customer(FastHttpUser):
         conclusion = Conclusion(outcome=Outcome.INDETERMINATE)
         size = 0
         try:
-            reply, response = self._exchange(
+            reply = self._exchange(
                 "POST",
                 "/orders",
                 name="/orders",
@@ -110,7 +97,7 @@ class Customer(FastHttpUser):
             raise
         finally:
             self._record_end(attempt, conclusion, size)
-        self._count(response, "POST", "/orders", failure_name(conclusion))
+        self._count(reply, failure_name(conclusion))
         return conclusion
 
     def _new_attempt(self, product_id: int, quantity: int) -> AttemptSent:
@@ -137,56 +124,23 @@ class Customer(FastHttpUser):
         name: str,
         body: dict[str, int] | None = None,
         headers: dict[str, str] | None = None,
-    ) -> tuple[Reply, ResponseContextManager | None]:
-        """Send one request and read its reply, all within the total timeout."""
-        limit = gevent.Timeout(self.settings.total_timeout_s)
-        limit.start()
-        response = None
-        try:
-            response = self.client.request(
-                method,
-                path,
-                name=name,
-                data=None if body is None else json.dumps(body),
-                headers={**(headers or {}), **_JSON_HEADERS},
-                catch_response=True,
-            )
-            failure = response.request_meta["exception"]
-        except gevent.Timeout as timeout:
-            if timeout is not limit:
-                raise
-            failure = timeout
-        except Exception as error:  # noqa: BLE001 -- what a reply can make a client raise is open
-            failure = error
-        finally:
-            limit.close()
-        if failure is not None:
-            drop_connections(self)
-        status = (response.status_code or None) if response is not None else None
-        is_whole = failure is None and response is not None
-        content = (response.content or b"") if is_whole and response is not None else b""
-        reply = Reply(status=status, body=content, failure=failure, found=json_object(content))
-        return reply, response
+    ) -> Reply:
+        request = Request(
+            method=method,
+            path=path,
+            name=name,
+            headers={**(headers or {}), **_JSON_HEADERS},
+            body=None if body is None else json.dumps(body),
+        )
+        return exchange(self.http, request, total_timeout_s=self.settings.total_timeout_s)
 
-    def _count(
-        self, response: ResponseContextManager | None, method: str, name: str, failure: str
-    ) -> None:
+    def _count(self, reply: Reply, failure: str) -> None:
         """Count a request in Locust's statistics; `failure` is empty for a success."""
-        if response is None:
-            self.environment.events.request.fire(
-                request_type=method,
-                name=name,
-                response_time=self.settings.total_timeout_s * 1000,
-                response_length=0,
-                exception=RequestFailed(failure),
-                context=self.context(),
-            )
-            return
-        with response:
-            if failure:
-                response.failure(RequestFailed(failure))  # type: ignore[no-untyped-call]
-            else:
-                response.success()  # type: ignore[no-untyped-call]
+        self.environment.events.request.fire(
+            **reply.counted,
+            context=self.context(),
+            exception=RequestFailed(failure) if failure else None,
+        )
 
     def _record_end(self, attempt: AttemptSent, conclusion: Conclusion, size: int) -> None:
         try:
@@ -224,6 +178,28 @@ class Customer(FastHttpUser):
             )
         except LedgerFailed as failure:
             raise StopUser from failure
+
+
+class Customer(AnyCustomer, FastHttpUser):
+    """A customer with Locust's fast client."""
+
+    abstract = True
+    max_redirects = 0
+    max_retries = 0
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self.http = FastClient(self, **self.timeouts)
+
+
+class RequestsCustomer(AnyCustomer, HttpUser):
+    """A customer with the client that is python-requests, about half as fast."""
+
+    abstract = True
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self.http = RequestsClient(self, **self.timeouts)
 
 
 _JSON_HEADERS = {
