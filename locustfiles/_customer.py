@@ -3,14 +3,17 @@
 import itertools
 import json
 import os
+import random
 import time
-import uuid
+from collections.abc import Sequence
+from dataclasses import replace
 
 from locust import FastHttpUser, HttpUser, User
 from locust.env import Environment
 from locust.exception import StopUser
 
 from analysis.records import AttemptEnded, AttemptSent, Outcome, RequestDone
+from locustfiles._attempts import first_attempt, headers_of, next_attempt
 from locustfiles._errors import LedgerFailed, RequestFailed
 from locustfiles._exchange import Client, Reply, Request, exchange
 from locustfiles._fast_client import FastClient
@@ -24,6 +27,8 @@ from locustfiles._outcome import (
 )
 from locustfiles._process import process
 from locustfiles._requests_client import RequestsClient
+from locustfiles._retries import Answer
+from locustfiles._watermarks import Cell
 
 __all__ = ["Customer", "Reply", "RequestsCustomer"]
 
@@ -42,6 +47,8 @@ class AnyCustomer(User):
             message = "no run is on"
             raise LedgerFailed(message)
         self.settings = settings
+        # Locust tells it only to the classes that it starts itself.
+        self.host = self.host or environment.host
         super().__init__(environment)
         self.user_id = f"{os.getpid()}-{next(_numbers)}"
 
@@ -68,14 +75,72 @@ class AnyCustomer(User):
         self._count(reply, failure)
         return reply
 
-    def place_order(self, product_id: int, quantity: int) -> Conclusion:
-        """Try once to order, and return what is known about it afterwards."""
-        _stop_if_over()
-        attempt = self._new_attempt(product_id, quantity)
+    @property
+    def only_browses(self) -> bool:
+        """Whether orders come from a schedule, and so not from this customer."""
+        return not process.desk.shoppers_order
+
+    def look_for_products(self) -> list[int]:
+        """List the products, and return the ids of what can be ordered."""
+        products = self.read("/products", "/products").found.get("products")
+        return _ids(products)
+
+    def order_one_of(self, product_ids: Sequence[int], *, due_at: int | None = None) -> Conclusion:
+        """Order some pieces of one of these products; with --watermark, what no other can be."""
+        desk = process.desk
+        cell = desk.choose(product_ids)
+        is_open = True
         try:
-            process.ledger.sent(attempt)
-        except LedgerFailed as failure:
-            raise StopUser from failure
+            conclusions = self._order(cell, due_at)
+            is_open = any(each.outcome is Outcome.INDETERMINATE for each in conclusions)
+        finally:
+            desk.release(cell, is_open=is_open)
+        return conclusions[-1]
+
+    def place_order(self, product_id: int, quantity: int) -> Conclusion:
+        """Order just that, again if need be and wanted, and return what is known of the last."""
+        return self._order(Cell(product_id=product_id, quantity=quantity), None)[-1]
+
+    def turn_away(self, product_ids: Sequence[int], *, due_at: int, error: str) -> None:
+        """Record an order that was due and will not be sent."""
+        quantity = random.randint(1, self.settings.orders.quantity_max)
+        cell = Cell(product_id=random.choice(product_ids), quantity=quantity)
+        attempt = first_attempt(cell, user_id=self.user_id, due_at=due_at)
+        self._record_sent(replace(attempt, sent_at=None))
+        self._record_end(attempt, Conclusion(outcome=Outcome.UNSENT, error=error), size=None)
+        # Of no time at all: it must not make the shop look fast.
+        self.environment.events.request.fire(
+            request_type="POST",
+            name="/orders",
+            response_time=None,
+            response_length=0,
+            context=self.context(),
+            exception=RequestFailed(error),
+        )
+
+    def _order(self, cell: Cell, due_at: int | None) -> list[Conclusion]:
+        """Try to order until there is an answer, or no sense in asking again."""
+        _stop_if_over()
+        retries = self.settings.orders.retries
+        attempt = first_attempt(cell, user_id=self.user_id, due_at=due_at)
+        conclusions = []
+        while True:
+            conclusion, answer = self._try(attempt)
+            conclusions.append(conclusion)
+            pause_s = retries.pause_s(
+                conclusion,
+                answer,
+                attempt_no=attempt.attempt_no,
+                jitter=random.random(),
+                now_s=time.time(),
+            )
+            if pause_s is None or not process.desk.pause(pause_s):
+                return conclusions
+            attempt = next_attempt(attempt, retries.kind)
+
+    def _try(self, attempt: AttemptSent) -> tuple[Conclusion, Answer]:
+        """Send one attempt, and return what is known about it afterwards."""
+        self._record_sent(attempt)
         conclusion = Conclusion(outcome=Outcome.INDETERMINATE)
         size = 0
         try:
@@ -83,12 +148,8 @@ class AnyCustomer(User):
                 "POST",
                 "/orders",
                 name="/orders",
-                body={"product_id": product_id, "quantity": quantity},
-                headers={
-                    "Idempotency-Key": attempt.order_key,
-                    "X-Request-Id": attempt.attempt_id,
-                    "X-Amzn-Trace-Id": attempt.trace_id,
-                },
+                body={"product_id": attempt.product_id, "quantity": attempt.quantity},
+                headers=headers_of(attempt),
             )
             size = len(reply.body)
             conclusion = _conclude(reply, attempt)
@@ -98,23 +159,7 @@ class AnyCustomer(User):
         finally:
             self._record_end(attempt, conclusion, size)
         self._count(reply, failure_name(conclusion))
-        return conclusion
-
-    def _new_attempt(self, product_id: int, quantity: int) -> AttemptSent:
-        # The time in front makes the id fit the load balancer's trace id, and sorts.
-        attempt_id = uuid.UUID(bytes=int(time.time()).to_bytes(4) + os.urandom(12), version=4)
-        digits = attempt_id.hex
-        return AttemptSent(
-            attempt_id=str(attempt_id),
-            order_key=str(uuid.uuid4()),
-            attempt_no=1,
-            user_id=self.user_id,
-            product_id=product_id,
-            quantity=quantity,
-            due_at=None,
-            sent_at=now(),
-            trace_id=f"Root=1-{digits[:8]}-{digits[8:]}",
-        )
+        return conclusion, _answer(reply)
 
     def _exchange(
         self,
@@ -142,7 +187,13 @@ class AnyCustomer(User):
             exception=RequestFailed(failure) if failure else None,
         )
 
-    def _record_end(self, attempt: AttemptSent, conclusion: Conclusion, size: int) -> None:
+    def _record_sent(self, attempt: AttemptSent) -> None:
+        try:
+            process.ledger.sent(attempt)
+        except LedgerFailed as failure:
+            raise StopUser from failure
+
+    def _record_end(self, attempt: AttemptSent, conclusion: Conclusion, size: int | None) -> None:
         try:
             process.ledger.ended(
                 AttemptEnded(
@@ -219,6 +270,23 @@ def _stop_if_over() -> None:
         raise StopUser
 
 
+def _ids(products: object) -> list[int]:
+    if not isinstance(products, list):
+        return []
+    ids = [product.get("id") for product in products if isinstance(product, dict)]
+    return [each for each in ids if type(each) is int]
+
+
+def _answer(reply: Reply) -> Answer:
+    """Return what a reply says of asking again."""
+    problem = reply.found.get("type")
+    return Answer(
+        problem=problem if isinstance(problem, str) else "",
+        retry_after=reply.header("Retry-After"),
+        date=reply.header("Date"),
+    )
+
+
 def _conclude(reply: Reply, attempt: AttemptSent) -> Conclusion:
     return conclude(
         status=reply.status,
@@ -236,3 +304,7 @@ def _reading_error(reply: Reply, named: int | None) -> str:
     ids = (reply.found.get("order_id"), reply.found.get("id"))
     is_wrong = not reply.found or (named is not None and named not in ids)
     return "bad_reply" if reply.is_ok and is_wrong else ""
+
+
+# Those who come when an order is due; the process cannot import what imports it.
+process.new_customer = Customer

@@ -63,6 +63,14 @@ class Reply:
         """Whether it is a whole 200."""
         return self.failure is None and self.status == HTTPStatus.OK
 
+    def header(self, name: str) -> str:
+        """Return a header of a whole reply; of one that came more than once the first."""
+        headers = getattr(self.counted.get("response"), "headers", None)
+        if self.failure is not None or not headers:
+            return ""
+        value = headers.get(name, "")
+        return str(value[0] if isinstance(value, list) else value)
+
 
 class Client(Protocol):
     """A client library that sends a request once, follows nothing, and proves its connecting."""
