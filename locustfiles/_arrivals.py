@@ -111,11 +111,13 @@ class Arrivals:
     # --- the dispatcher's greenlet ---
 
     def _dispatch(self) -> None:
+        came = time.monotonic()
         scout = self._new_customer()
         self._products = self._look_for_products(scout)
         if not self._products:
             return
         began, began_at = time.monotonic(), now()
+        self._note("arrivals_began", f"orders are due from now on ({began - came:.1f} s waited)")
         for due_s in self._times:
             self._wait_until(began + due_s)
             if self._stopping.is_set() and began + due_s >= self._stopped:
