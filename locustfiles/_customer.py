@@ -87,6 +87,7 @@ class AnyCustomer(User):
 
     def order_one_of(self, product_ids: Sequence[int], *, due_at: int | None = None) -> Conclusion:
         """Order some pieces of one of these products; with --watermark, what no other can be."""
+        _stop_if_over()
         desk = process.desk
         cell = desk.choose(product_ids)
         is_open = True

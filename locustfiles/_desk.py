@@ -4,7 +4,6 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
-import gevent
 from gevent.event import Event
 
 from locustfiles._arrivals import Arrivals, Arriving, Note
@@ -112,8 +111,9 @@ class Desk:
 
     def pause(self, seconds: float) -> bool:
         """Wait before a retry; False, and at once, when the run is stopping."""
-        gevent.sleep(0)
-        return not self._stopping.wait(seconds)
+        self._stopping.wait(seconds)
+        # Not what `wait` returns: it may have timed out just before the stop.
+        return not self._stopping.is_set()
 
 
 def _watermarks(settings: OrderSettings, plan: Plan, part: Part | None) -> Watermarks | None:
