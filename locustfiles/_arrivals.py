@@ -12,8 +12,8 @@ from typing import Protocol
 import gevent
 from gevent.event import Event
 from gevent.pool import Group
-from locust.exception import StopUser
 
+from locustfiles._errors import NothingMore
 from locustfiles._journal import now
 
 __all__ = ["Arrivals", "Arriving", "Note"]
@@ -34,7 +34,7 @@ class Arriving(Protocol):
         """Ask the shop what there is; empty where it does not say."""
 
     def order_one_of(self, product_ids: Sequence[int], *, due_at: int) -> object:
-        """Order, with the retries that are set; StopUser if nothing was sent."""
+        """Order, with the retries that are set; NothingMore if nothing was sent."""
 
     def turn_away(self, product_ids: Sequence[int], *, due_at: int, error: str) -> None:
         """Record an order that was due and is not sent."""
@@ -126,7 +126,7 @@ class Arrivals:
             due_at = began_at + round(due_s * 1e6)
             try:
                 self._begin(scout, due_at, lag_s=time.monotonic() - began - due_s)
-            except StopUser:
+            except NothingMore:
                 return  # the ledger takes no more, of which the process was told
 
     def _look_for_products(self, scout: Arriving) -> Sequence[int]:
@@ -135,7 +135,7 @@ class Arrivals:
         while not self._stopping.is_set():
             try:
                 products = scout.look_for_products()
-            except StopUser:
+            except NothingMore:
                 break
             if products:
                 return products
@@ -186,7 +186,7 @@ class Arrivals:
                 self._turn_away(scout, due_at, RUN_STOPPING)
                 return
             customer.order_one_of(self._products, due_at=due_at)
-        except StopUser:
+        except NothingMore:
             return
         self._idle.append(customer)
 

@@ -14,7 +14,7 @@ from locust.exception import StopUser
 
 from analysis.records import AttemptEnded, AttemptSent, Outcome, RequestDone
 from locustfiles._attempts import first_attempt, headers_of, next_attempt
-from locustfiles._errors import LedgerFailed, RequestFailed
+from locustfiles._errors import LedgerFailed, NothingMore, RequestFailed
 from locustfiles._exchange import Client, Reply, Request, exchange
 from locustfiles._fast_client import FastClient
 from locustfiles._journal import now
@@ -33,6 +33,10 @@ from locustfiles._watermarks import Cell
 __all__ = ["Customer", "Reply", "RequestsCustomer"]
 
 _numbers = itertools.count(1)
+
+
+class _Over(NothingMore, StopUser):
+    """The end of a user, in Locust's words and in ours."""
 
 
 class AnyCustomer(User):
@@ -192,7 +196,7 @@ class AnyCustomer(User):
         try:
             process.ledger.sent(attempt)
         except LedgerFailed as failure:
-            raise StopUser from failure
+            raise _Over from failure
 
     def _record_end(self, attempt: AttemptSent, conclusion: Conclusion, size: int | None) -> None:
         try:
@@ -209,7 +213,7 @@ class AnyCustomer(User):
                 )
             )
         except LedgerFailed as failure:
-            raise StopUser from failure
+            raise _Over from failure
 
     def _record_read(self, reply: Reply, name: str, *, sent_at: int, error: str) -> None:
         served_by = reply.found.get("served_by")
@@ -229,7 +233,7 @@ class AnyCustomer(User):
                 )
             )
         except LedgerFailed as failure:
-            raise StopUser from failure
+            raise _Over from failure
 
 
 class Customer(AnyCustomer, FastHttpUser):
@@ -268,7 +272,7 @@ def _stop_if_over() -> None:
     moment would be killed with its request just sent.
     """
     if process.is_stopping:
-        raise StopUser
+        raise _Over
 
 
 def _ids(products: object) -> list[int]:

@@ -29,6 +29,10 @@ class LedgerFailed(LoadError):
     """The ledger cannot be written: the disk is full, or the file is closed."""
 
 
+class NothingMore(Exception):
+    """Nothing may begin any more; what was to be sent was not."""
+
+
 class NotConnected(Exception):
     """No connection to the shop was made, so no byte of the request was sent.
 
