@@ -1,5 +1,6 @@
 """Arrivals and retries of one process, without a shop: what happens around the stop."""
 
+import itertools
 import time
 from collections.abc import Sequence
 
@@ -164,3 +165,15 @@ def test_pause_before_a_retry_ends_with_the_run() -> None:
     desk.stop()
     assert waiting.get(timeout=30) is False
     assert desk.pause(0) is False
+
+
+def test_order_that_is_due_at_the_very_stop_is_sent_or_recorded() -> None:
+    world = World(takes_s=60)
+    arrivals = world.arrivals(*(each / 1000 for each in range(300)))
+    gevent.sleep(0.1)
+    arrivals.close(grace_s=0)
+    dues = sorted([*world.ordered, *(due_at for due_at, _ in world.turned_away)])
+    assert (
+        f"{len(dues)} orders were due, {len(world.ordered)} sent" in world.notes["arrivals_ended"]
+    )
+    assert {later - earlier for earlier, later in itertools.pairwise(dues)} == {1000}
