@@ -457,7 +457,7 @@ def _check_headless(settings: Settings, options: Namespace) -> None:
     if not options.host:
         message = "no host: name the shop's URL with --host"
         raise BadArgument(message)
-    settings.orders.rate_over(options.run_time or None)
+    settings.orders.check(run_time_s=options.run_time or None, parts=max(1, options.processes or 1))
     if settings.fis_template:
         settings.fis_at.after_s(options.run_time or None)
 
