@@ -94,16 +94,22 @@ Way = Callable[[Visit], None]
 def says(
     *parts: bytes | Callable[[bytes], bytes],
     commits: bool = False,
+    keeps: bool = False,
     then: Callable[[Visit], None] | None = None,
 ) -> Way:
-    """Read a request, say this (given the order's JSON where it is a function), and end."""
+    """Read a request and say this (given the order's JSON where it is a function).
+
+    `keeps` leaves the connection open for another request.
+    """
 
     def act(visit: Visit) -> None:
-        if visit.read():
+        while visit.read():
             whole = json.dumps(visit.order(commits=commits)).encode()
             visit.send(b"".join(part if isinstance(part, bytes) else part(whole) for part in parts))
             if then is not None:
                 then(visit)
+            if not keeps:
+                return
 
     return act
 
@@ -111,7 +117,7 @@ def says(
 def answers(
     status: str, *headers: str, commits: bool = False, keeps: bool = False, **changes: object
 ) -> Way:
-    """Answer with the order's JSON, with changes; None removes a field. `keeps` goes on."""
+    """Answer with the order's JSON, with changes; None removes a field."""
 
     def act(visit: Visit) -> None:
         while visit.read():

@@ -186,7 +186,7 @@ WAYS: dict[str, tuple[Way, Outcome, str, str]] = {
     "an endless 409": (drips(_lengthy(500, status=b"409 C"), b" "), I, "409", "timeout"),
     # a whole reply that proves nothing
     "a broken zip": (
-        says(lambda _: reply("201 Created", b"\x1f\x8bno", "Content-Encoding: gzip")),
+        says(lambda _: reply("201 Created", b"\x1f\x8bno", "Content-Encoding: gzip"), keeps=True),
         *(I, "", ""),
     ),
     "no JSON": (says(_created(b"<html>"), commits=True), I, "201", "bad_reply"),
@@ -235,28 +235,34 @@ WAYS: dict[str, tuple[Way, Outcome, str, str]] = {
     "a body and no header": (says(lambda whole: whole, commits=True), I, "none", ""),
     "status 99": (says(b"HTTP/1.1 99 X\r\n\r\n", commits=True), I, "none", ""),
     "two replies in one": (
-        says(_created, reply("409 Conflict", b""), commits=True),
+        says(_created, reply("409 Conflict", b""), commits=True, keeps=True),
         *(I, "", "truncated"),
     ),
     "two replies in one, the good one last": (
-        says(reply("409 Conflict", b""), _created, commits=True),
+        says(reply("409 Conflict", b""), _created, commits=True, keeps=True),
         *(I, "", "truncated"),
     ),
     "a reply too many, later": (_adds_a_reply_later, A, "201", ""),
     "more than was announced": (
-        says(_lengthy(2), b"{}", lambda whole: whole, commits=True),
+        says(_lengthy(2), b"{}", lambda whole: whole, commits=True, keeps=True),
         *(I, "", "truncated"),
     ),
     "an empty 409 and more": (
-        says(_lengthy(0, status=b"409 Conflict"), lambda whole: whole, commits=True),
+        says(_lengthy(0, status=b"409 Conflict"), lambda whole: whole, commits=True, keeps=True),
         *(I, "", "truncated"),
     ),
     "two lengths": (
-        says(_lengthy(2, b"Content-Length: 3"), b"{}x", commits=True),
+        says(_lengthy(2, b"Content-Length: 3"), b"{}x", commits=True, keeps=True),
         *(I, "", ""),
     ),
     "a length and chunks": (
-        says(_lengthy(500, b"Transfer-Encoding: chunked"), _chunk, b"0\r\n\r\n", commits=True),
+        says(
+            _lengthy(500, b"Transfer-Encoding: chunked"),
+            _chunk,
+            b"0\r\n\r\n",
+            commits=True,
+            keeps=True,
+        ),
         *(I, "", ""),
     ),
 }
