@@ -20,7 +20,7 @@ from gevent import GreenletExit, Timeout
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 
 from analysis.records import Outcome
-from locustfiles._errors import NotConnected
+from locustfiles._errors import NotConnected, ReplyTooLong
 
 __all__ = ["Conclusion", "cause_of", "conclude", "connect_token", "failure_name", "json_object"]
 
@@ -208,6 +208,7 @@ def _is_cut(error: BaseException) -> bool:
         (
             HTTPParseError,
             HTTPException,
+            ReplyTooLong,
             zlib.error,
             requests.exceptions.ChunkedEncodingError,
             requests.exceptions.ContentDecodingError,

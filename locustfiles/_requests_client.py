@@ -10,14 +10,17 @@ from io import BufferedReader
 from typing import Any
 
 import gevent
+import requests
 from locust import HttpUser
 from locust.clients import LocustHttpAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from locustfiles._exchange import Received, Request, connect_within
+from locustfiles._exchange import Intake, Received, Request, connect_within
 
 __all__ = ["RequestsClient"]
+
+_PART_BYTES = 64 * 1024
 
 
 class RequestsClient:
@@ -48,7 +51,7 @@ class RequestsClient:
         failure: BaseException | None = response.error
         try:
             if failure is None:
-                body = response.content
+                body = _read_body(response)
                 _check_end(response.raw)
         except (Exception, gevent.Timeout) as error:  # noqa: BLE001 -- what a reply can raise is open
             failure = error
@@ -66,6 +69,7 @@ class _WholeLines:
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
+        self._intake = Intake()
         self._is_first = True
 
     def readline(self, limit: int = -1) -> bytes:
@@ -73,6 +77,7 @@ class _WholeLines:
         if not line.endswith(b"\n") and (line or not self._is_first):
             raise http.client.IncompleteRead(line)
         self._is_first = False
+        self._intake.take(len(line), is_head=True)
         return line
 
     def close(self) -> None:
@@ -122,9 +127,17 @@ def _has_more(stream: BufferedReader) -> bool:
         connection.settimeout(seconds)
 
 
+def _read_body(response: requests.Response) -> bytes:
+    body, intake = bytearray(), Intake()
+    for part in response.iter_content(_PART_BYTES):
+        body += part
+        intake.take(len(part), is_head=False)
+    return bytes(body)
+
+
 def _check_end(raw: Any) -> None:
     """Raise where a reply's end is not certain: it has two lengths, or something follows it."""
-    if {"Transfer-Encoding", "Content-Length"} <= {name.title() for name in raw.headers}:
+    if "Transfer-Encoding" in raw.headers and "Content-Length" in raw.headers:
         message = "the reply has two lengths"
         raise http.client.HTTPException(message)
     if raw._original_response.is_followed:  # noqa: SLF001 -- urllib3 has no other door

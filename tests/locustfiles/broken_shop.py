@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.locustfiles.shop_server import Arrival, read_arrival, reply, reset
 
-__all__ = ["Door", "Visit", "Way", "answers", "closes_at_once", "drips", "says"]
+__all__ = ["Door", "Visit", "Way", "answers", "closes_at_once", "drips", "floods", "says"]
 
 _FIRST_ORDER = 1000
 _PATIENCE_S = 30.0
@@ -27,6 +27,7 @@ class Door:
     arrivals: list[Arrival] = field(default_factory=list)
     committed: dict[str, int] = field(default_factory=dict)
     drips_finished: int = 0
+    floods_finished: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def orders(self) -> list[str]:
@@ -139,6 +140,18 @@ def drips(before: bytes, part: bytes, *, commits: bool = True) -> Way:
             visit.send(before)
             visit.send(*[part] * 60, pause_s=0.25)
             visit.door.drips_finished += 1
+
+    return act
+
+
+def floods(before: bytes, part: bytes) -> Way:
+    """Say `before`, then more than anybody should take, without a pause."""
+
+    def act(visit: Visit) -> None:
+        if visit.read():
+            visit.order()
+            visit.send(before, *[part * (2**16 // len(part))] * 3000)
+            visit.door.floods_finished += 1
 
     return act
 
