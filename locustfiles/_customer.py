@@ -299,6 +299,7 @@ def _conclude(reply: Reply, attempt: AttemptSent) -> Conclusion:
         failure=reply.failure,
         product_id=attempt.product_id,
         quantity=attempt.quantity,
+        order_key=attempt.order_key,
     )
 
 

@@ -11,7 +11,7 @@ from geventhttpclient.client import HTTPClient, HTTPClientPool
 from geventhttpclient.response import HTTPProtocolViolationError, HTTPSocketPoolResponse
 from geventhttpclient.url import URL
 
-from locustfiles._exchange import Received, Request, connect_within
+from locustfiles._exchange import Intake, Received, Request, connect_within
 
 __all__ = ["FastClient"]
 
@@ -97,9 +97,17 @@ class _SendOnceClient(HTTPClient):
 
 
 class _OneReply(HTTPSocketPoolResponse):
-    """A reply after which nothing may follow but the reply to a later request."""
+    """A reply of a bounded length, with which nothing else may come."""
 
-    _is_final = False
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        self._intake = Intake()
+        self._is_final = False
+        super().__init__(*arguments, **settings)  # reads the head
+
+    def feed(self, data: str | bytes) -> None:
+        is_head = not self.headers_complete or self.get_code() < _FINAL
+        self._intake.take(len(data), is_head=is_head)
+        super().feed(data)
 
     def _on_message_begin(self) -> None:
         if self._is_final:
