@@ -27,7 +27,7 @@ from locustfiles._outcome import (
 )
 from locustfiles._process import process
 from locustfiles._requests_client import RequestsClient
-from locustfiles._retries import Answer
+from locustfiles._retries import Answer, RetryKind
 from locustfiles._watermarks import Cell
 
 __all__ = ["Customer", "Reply", "RequestsCustomer"]
@@ -126,24 +126,31 @@ class AnyCustomer(User):
     def _order(self, cell: Cell, due_at: int | None) -> list[Conclusion]:
         """Try to order until there is an answer, or no sense in asking again."""
         _stop_if_over()
-        retries = self.settings.orders.retries
         attempt = first_attempt(cell, user_id=self.user_id, due_at=due_at)
         conclusions = []
         while True:
-            conclusion, answer = self._try(attempt)
+            conclusion, reply = self._try(attempt)
             conclusions.append(conclusion)
-            pause_s = retries.pause_s(
-                conclusion,
-                answer,
-                attempt_no=attempt.attempt_no,
-                jitter=random.random(),
-                now_s=time.time(),
-            )
+            pause_s = self._pause_before_retry(attempt, conclusion, reply)
             if pause_s is None or not process.desk.pause(pause_s):
                 return conclusions
-            attempt = next_attempt(attempt, retries.kind)
+            attempt = next_attempt(attempt, self.settings.orders.retries.kind)
 
-    def _try(self, attempt: AttemptSent) -> tuple[Conclusion, Answer]:
+    def _pause_before_retry(
+        self, attempt: AttemptSent, conclusion: Conclusion, reply: Reply
+    ) -> float | None:
+        retries = self.settings.orders.retries
+        if retries.kind is RetryKind.NONE:
+            return None
+        return retries.pause_s(
+            conclusion,
+            _answer(reply),
+            attempt_no=attempt.attempt_no,
+            jitter=random.random(),
+            now_s=time.time(),
+        )
+
+    def _try(self, attempt: AttemptSent) -> tuple[Conclusion, Reply]:
         """Send one attempt, and return what is known about it afterwards."""
         self._record_sent(attempt)
         conclusion = Conclusion(outcome=Outcome.INDETERMINATE)
@@ -164,7 +171,7 @@ class AnyCustomer(User):
         finally:
             self._record_end(attempt, conclusion, size)
         self._count(reply, failure_name(conclusion))
-        return conclusion, _answer(reply)
+        return conclusion, reply
 
     def _exchange(
         self,
