@@ -11,6 +11,7 @@ from analysis.evidence import Evidence
 from analysis.findings import AttemptFinding, Method, Reconciliation, RowFinding
 from analysis.hypotheses import Hypothesis
 from analysis.invariants import Invariant, worst
+from analysis.latency import Latency, measure_latency
 from analysis.records import Attempt, Outcome, RunVerdict, Verdict, format_time
 from analysis.retries import Retries
 from analysis.stories import Step, tell
@@ -61,6 +62,12 @@ class Judgement:
         if self.fail_on is FailOn.HYPOTHESIS:
             verdicts += [each.verdict for each in self.hypotheses]
         return {RunVerdict.HELD: 0, RunVerdict.BROKEN: 1, RunVerdict.UNDECIDED: 2}[worst(verdicts)]
+
+    @property
+    def latency(self) -> Latency:
+        """How long attempts took, from when they were due and from when they were sent."""
+        attempts = (each.attempt for each in self.findings.attempts)
+        return measure_latency(attempts, ended_at=self.evidence.run.ended_at)
 
     @property
     def indeterminate_by_cause(self) -> dict[str, int]:
@@ -152,6 +159,7 @@ def summarise(judgement: Judgement) -> dict[str, object]:
         },
         "clock": {"offset_s": judgement.clock.offset_s, "error_s": judgement.clock.error_s},
         "settle": settle.as_json() if settle else None,
+        "latency": judgement.latency.as_json(),
         **({"retries": _retries(judgement.retries)} if judgement.retries else {}),
     }
 

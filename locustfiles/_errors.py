@@ -3,7 +3,8 @@
 LoadError              70   a fault of ours; its text is the one line people see
  |- BadArgument        64   an argument, or something it names, that cannot be used
  `- LedgerFailed       70   an attempt could not be recorded, so none may be sent
-NotConnected                an OSError: proof that no byte of a request left this machine
+NotConnected                proof that no byte of a request left this machine
+ReplyTooLong                an OSError: a reply was given up because it would not end
 RequestFailed               what Locust's statistics are told of a failed request
 """
 
@@ -29,8 +30,14 @@ class LedgerFailed(LoadError):
     """The ledger cannot be written: the disk is full, or the file is closed."""
 
 
-class NotConnected(OSError):
+class NothingMore(Exception):
+    """Nothing may begin any more; what was to be sent was not."""
+
+
+class NotConnected(Exception):
     """No connection to the shop was made, so no byte of the request was sent.
+
+    Not an OSError: client libraries wrap those, or take them for other things.
 
     `token` is the ledger's word for the cause: connect_refused, connect_timeout, dns, or the
     class name of what went wrong.
@@ -39,6 +46,10 @@ class NotConnected(OSError):
     def __init__(self, token: str, text: str) -> None:
         super().__init__(text)
         self.token = token
+
+
+class ReplyTooLong(OSError):
+    """A reply brought more bytes than any reply of a shop would."""
 
 
 class RequestFailed(Exception):

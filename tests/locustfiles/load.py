@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -26,6 +27,11 @@ def wait_until(is_so: Callable[[], object], *, within_s: float = 15.0) -> None:
         time.sleep(0.02)
 
 
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
 class Locust:
     """One Locust process (and its workers), and the run directory that it was told to use."""
 
@@ -38,6 +44,12 @@ class Locust:
     def wait(self, *, within_s: float = 40.0) -> int:
         self.output, self.errors = self.process.communicate(timeout=within_s)
         return self.process.returncode
+
+    def stop_when(self, is_so: Callable[[], object]) -> int:
+        """Let it run until something has become true, and end it as Ctrl-C does."""
+        wait_until(is_so)
+        self.tell(signal.SIGINT)
+        return self.wait()
 
     def tell(self, what: signal.Signals) -> None:
         self.process.send_signal(what)
@@ -89,7 +101,9 @@ class Load:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._started: list[Locust] = []
-        self.environment: dict[str, str] = {}
+        # A master's own port: others on this machine may run one too.
+        port = str(_free_port())
+        self.environment = {"LOCUST_MASTER_BIND_PORT": port, "LOCUST_MASTER_NODE_PORT": port}
 
     def start(self, host: str, *arguments: str, run_dir: bool = True) -> Locust:
         """`locust -f locustfiles` headless; later arguments win over these."""
