@@ -6,13 +6,20 @@ One run for each client library; the shop itself knows what arrived, and what it
 import gzip
 import json
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from analysis.records import AttemptEnded, AttemptSent, Outcome
 from infra.lab.black_hole import BlackHole
@@ -24,6 +31,7 @@ from tests.locustfiles.broken_shop import (
     closes_at_once,
     drips,
     says,
+    under_tls,
 )
 from tests.locustfiles.load import ROOT, Load, Locust
 from tests.locustfiles.shop_server import reply, serve_connections
@@ -116,11 +124,16 @@ WAYS: dict[str, tuple[Way, Outcome, str, str]] = {
         says(lambda whole: _created(whole.replace(b"order_id", b"id")), commits=True),
         *(A, "201", "none"),
     ),
+    "a good reply under TLS": (
+        answers("201 Created", commits=True, keeps=True),
+        *(A, "201", "none"),
+    ),
     # never connected
     "refused": (closes_at_once, U, "none", "connect_refused"),
     "a black hole": (closes_at_once, U, "none", "connect_timeout"),
     "no such name": (closes_at_once, U, "none", ""),
     "TLS to a plain port": (answers("201 Created", commits=True), U, "none", ""),
+    "silence under TLS": (_is_silent, U, "none", "connect_timeout"),
     # no reply
     "a close before reading": (closes_at_once, I, "none", ""),
     "a reset before reading": (_reset_unread, I, "none", ""),
@@ -220,6 +233,7 @@ WAYS: dict[str, tuple[Way, Outcome, str, str]] = {
         )
         for status in REDIRECTS
     },
+    "an empty 409": (says(reply("409 Conflict", b""), keeps=True), R, "409", "none"),
     "a redirect to nowhere": (
         answers("307 X", "Location: http://[", commits=True),
         *(I, "", ""),
@@ -242,6 +256,11 @@ WAYS: dict[str, tuple[Way, Outcome, str, str]] = {
         says(reply("409 Conflict", b""), _created, commits=True, keeps=True),
         *(I, "", "truncated"),
     ),
+    "two replies under TLS": (
+        says(_created, reply("409 Conflict", b""), commits=True, keeps=True),
+        *(I, "", "truncated"),
+    ),
+    "a cut header under TLS": (says(_lengthy(0)[:-9], commits=True), I, "none", "truncated"),
     "a reply too many, later": (_adds_a_reply_later, A, "201", ""),
     "more than was announced": (
         says(_lengthy(2), b"{}", lambda whole: whole, commits=True, keeps=True),
@@ -266,7 +285,7 @@ WAYS: dict[str, tuple[Way, Outcome, str, str]] = {
         *(I, "", ""),
     ),
 }
-NEVER_LISTENING = {"refused", "a black hole", "no such name"}
+UNDER_TLS = ("a good reply under TLS", "two replies under TLS", "a cut header under TLS")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,13 +304,36 @@ class Tour:
         ]
 
 
+def _certificate(file: Path) -> ssl.SSLContext:
+    """Write a certificate for 127.0.0.1 that vouches for itself; return a server's context."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a broken shop")])
+    now, day = datetime.now(UTC), timedelta(days=1)
+    address = x509.IPAddress(IPv4Address("127.0.0.1"))
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now - day, now + day)
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    file.write_bytes(certificate.public_bytes(Encoding.PEM) + key.private_bytes(*private))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context
+
+
 def _serve(stack: ExitStack, door: Door, way: Way) -> str:
     return stack.enter_context(serve_connections(lambda connection: way(Visit(door, connection))))
 
 
-def _urls(stack: ExitStack, doors: dict[str, Door]) -> list[str]:
-    urls = {name: _serve(stack, doors[name], WAYS[name][0]) for name in WAYS}
-    urls["TLS to a plain port"] = urls["TLS to a plain port"].replace("http:", "https:")
+def _urls(stack: ExitStack, doors: dict[str, Door], context: ssl.SSLContext) -> list[str]:
+    ways = {name: way for name, (way, _, _, _) in WAYS.items()}
+    for name in UNDER_TLS:
+        ways[name] = under_tls(ways[name], context)
+    urls = {name: _serve(stack, doors[name], ways[name]) for name in WAYS}
+    for name in ("TLS to a plain port", "silence under TLS", *UNDER_TLS):
+        urls[name] = urls[name].replace("http:", "https:")
     urls["no such name"] = "http://no-such-shop.invalid"
     urls["refused"] = "http://127.0.0.1:9"
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -304,10 +346,13 @@ def _urls(stack: ExitStack, doors: dict[str, Door]) -> list[str]:
 def _start(client: str, folder: Path, stack: ExitStack, doors: dict[str, Door]) -> Locust:
     load = Load(folder)
     stack.callback(load.end)
+    certificate = folder / "shop.pem"
+    context = _certificate(certificate)
     (folder / "netrc").write_text("machine 127.0.0.1 login somebody password secret\n")
     load.environment = {
         "CLIENT": client,
-        "DOORS": json.dumps(_urls(stack, doors)),
+        "DOORS": json.dumps(_urls(stack, doors, context)),
+        "CERTIFICATE": str(certificate),
         # Whoever listens to these goes nowhere, or says who it is.
         **dict.fromkeys(("http_proxy", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9"),
         "NETRC": str(folder / "netrc"),
@@ -392,8 +437,8 @@ def test_connection_is_used_again_only_after_a_whole_reply(tour: Tour) -> None:
             if arrival is not last_of[arrival.connection]:
                 ended = tour.ended[arrival.headers["x-request-id"]]
                 assert (way, ended.error) == (way, "")
-    good = tour.doors["a good reply"].arrivals
-    assert len({each.connection for each in good}) == 1
+    for way in ("a good reply", "a good reply under TLS", "409", "an empty 409"):
+        assert (way, len({each.connection for each in tour.doors[way].arrivals})) == (way, 1)
 
 
 def test_no_drip_is_waited_for(tour: Tour) -> None:
