@@ -121,7 +121,7 @@ class _Judge:
             for number, each in enumerate(self.attempts.all)
             if each.outcome is Outcome.ACKNOWLEDGED
         }
-        if self.ownerless.places:
+        if self.ownerless.places or self.claimed:
             self._infer(told)
         findings = [
             told.get(number) or self._judge(number, each)

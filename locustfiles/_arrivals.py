@@ -59,7 +59,9 @@ class _Counts:
         if self.run_stopping:
             parts.append(f"{self.run_stopping} not sent since the run was stopping")
         if self.unrecorded:
-            parts.append(f"{self.unrecorded} not sent, which nothing but this line records")
+            parts.append(
+                f"at least {self.unrecorded} not sent, which nothing but this line records"
+            )
         return f"{', '.join(parts)}; at most {self.most_open} were open at once"
 
 
@@ -105,7 +107,9 @@ class Arrivals:
         """Give open orders `grace_s` from the stop on, end the rest, and note what there was."""
         self.stop()
         if self._dispatcher is not None:
-            self._dispatcher.join()
+            # Before it knows of products nothing is due. After that it may have millions to count.
+            self._dispatcher.join(timeout=_RECORD_FOR_S + 1 if self._products else 0)
+            self._dispatcher.kill()
         # One that is killed before its first turn could not even say that it was due.
         gevent.sleep(0)
         self._open.join(timeout=max(0.0, self._stopped + grace_s - time.monotonic()))
@@ -162,7 +166,6 @@ class Arrivals:
             self._stopping.wait(left_s)
 
     def _begin(self, scout: Arriving, due_at: int, *, lag_s: float) -> None:
-        self._counts.largest_lag_s = max(self._counts.largest_lag_s, lag_s)
         if self._stopping.is_set():
             if time.monotonic() < self._stopped + _RECORD_FOR_S:
                 self._turn_away(scout, due_at, RUN_STOPPING)
@@ -170,6 +173,7 @@ class Arrivals:
                 self._counts.unrecorded += 1
         elif len(self._open) < self._open_max:
             self._open.add(self._spawn(self._order, scout, due_at))
+            self._counts.largest_lag_s = max(self._counts.largest_lag_s, lag_s)
             self._counts.most_open = max(self._counts.most_open, len(self._open))
         else:
             if not self._counts.too_many_open:

@@ -55,6 +55,7 @@ class RequestsClient:
                 _check_end(response.raw)
         except (Exception, gevent.Timeout) as error:  # noqa: BLE001 -- what a reply can raise is open
             failure = error
+        response._content = body  # noqa: SLF001 -- or listeners that ask for it meet an error
         return Received(
             status=response.status_code or None, body=body, failure=failure, response=response
         )

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.findings import Method
+from analysis.findings import Method, Reconciliation
 from analysis.judgement import judge, judge_run
 from analysis.records import Attempt, OrderRow, Outcome, RunVerdict, Verdict
 from analysis.run_directory import RECONCILIATION_FILE, SUMMARY_FILE, RunDirectory
@@ -249,11 +249,28 @@ def test_replies_that_name_no_row_or_a_wrong_one_make_no_other_committed(
         wrong = {"nowhere": 9999, "none": None, "other": next(iter(others), 9999)}
         is_told = each.outcome is Outcome.ACKNOWLEDGED and told != "right"
         misled.append(replace(each, order_id=wrong[told]) if is_told else each)
-    for found in findings(misled, history.keyless).attempts:
-        made = history.made[found.attempt.attempt_id]
-        if found.attempt.outcome is Outcome.INDETERMINATE:
-            assert found.verdict is not Verdict.COMMITTED or made is not None
-            assert found.verdict is not Verdict.ABSENT or made is None
+    found = findings(misled, history.keyless)
+    assert_open_ones_true(history, found)
+    if found.committed_total is not None:
+        rightly_told = {
+            each.row.id
+            for each in found.attempts
+            if each.verdict is Verdict.CONFIRMED and each.row is not None
+        }
+        by_open_ones = {
+            history.made[each.attempt_id]
+            for each in misled
+            if each.outcome is Outcome.INDETERMINATE
+        }
+        assert found.committed_total == len(by_open_ones - rightly_told - {None})
+
+
+def assert_open_ones_true(history: History, found: Reconciliation) -> None:
+    for each in found.attempts:
+        made = history.made[each.attempt.attempt_id]
+        if each.attempt.outcome is Outcome.INDETERMINATE:
+            assert each.verdict is not Verdict.COMMITTED or made is not None
+            assert each.verdict is not Verdict.ABSENT or made is None
 
 
 @settings(max_examples=200)

@@ -10,11 +10,16 @@ import tempfile
 from pathlib import Path
 
 from infra.lab.processes import Guard
-from tests.bench import closing, hung_database, orders
+from tests.bench import closing, hung_database, inferred, orders
 from tests.bench.measurement import Measurement, show_measurements, write_measurements
 from tests.bench.stage import Stage
 
-BENCHMARKS = {"orders": orders, "hung_database": hung_database, "closing": closing}
+BENCHMARKS = {
+    "orders": orders,
+    "hung_database": hung_database,
+    "closing": closing,
+    "inferred": inferred,
+}
 KEPT_IN = Path("build/bench.json")
 
 

@@ -6,15 +6,26 @@ A way has the whole connection, from before its request is read; what it does is
 import json
 import select
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 from tests.locustfiles.shop_server import Arrival, read_arrival, reply, reset
 
-__all__ = ["Door", "Visit", "Way", "answers", "closes_at_once", "drips", "floods", "says"]
+__all__ = [
+    "Door",
+    "Visit",
+    "Way",
+    "answers",
+    "closes_at_once",
+    "drips",
+    "floods",
+    "says",
+    "under_tls",
+]
 
 _FIRST_ORDER = 1000
 _PATIENCE_S = 30.0
@@ -41,12 +52,14 @@ class Visit:
     def __init__(self, door: Door, connection: socket.socket) -> None:
         self.door = door
         self.connection = connection
-        self._stream = connection.makefile("rb")
         self.arrival: Arrival | None = None
+        self._stream: BinaryIO | None = None
 
     def read(self) -> bool:
         """Read one request; whether one came."""
         try:
+            if self._stream is None:
+                self._stream = self.connection.makefile("rb")
             self.arrival = read_arrival(self._stream, self.connection.getpeername())
         except ValueError:
             self.arrival = None  # that was no HTTP
@@ -75,7 +88,8 @@ class Visit:
             time.sleep(pause_s)
 
     def reset(self) -> None:
-        self._stream.close()
+        if self._stream is not None:
+            self._stream.close()
         reset(self.connection)
 
     def wait_for_bytes(self) -> None:
@@ -152,6 +166,16 @@ def floods(before: bytes, part: bytes) -> Way:
             visit.order()
             visit.send(before, *[part * (2**16 // len(part))] * 3000)
             visit.door.floods_finished += 1
+
+    return act
+
+
+def under_tls(way: Way, context: ssl.SSLContext) -> Way:
+    """The same, over TLS."""
+
+    def act(visit: Visit) -> None:
+        with context.wrap_socket(visit.connection, server_side=True) as connection:
+            way(Visit(visit.door, connection))
 
     return act
 

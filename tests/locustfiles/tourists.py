@@ -25,6 +25,7 @@ class Tourist(_CUSTOMER):  # type: ignore[misc, valid-type]
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         self.number, self.client.base_url = _doors.pop()
+        self.client.verify = os.environ["CERTIFICATE"]
 
     @task
     def visit(self) -> None:
