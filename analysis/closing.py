@@ -73,9 +73,9 @@ def _collect(directory: RunDirectory, run: Run) -> LedgerFindings:
             in_flight=InFlight(folder=files.enter_context(directory.scratch())),
         )
         progress = Progress(of_bytes=sum(each.stat().st_size for each in ledgers))
+        files.callback(progress.end)
         for ledger in ledgers:
             reader.read(progress.watch(directory.read_lines(ledger)), name=ledger.name)
-        progress.end()
         # attempts.csv comes last: once it is there, nobody looks into the ledgers again.
         directory.update_run(**_changes(run, reader))
     return reader.findings
@@ -98,4 +98,5 @@ def _writer(
     """Return what adds a row to a new file, or to nothing where the file exists."""
     if directory.has_table(table):
         return lambda _cells: None
+    directory.discard_parts(table.file_name)
     return files.enter_context(directory.new_csv(table.file_name, list(table.columns)))

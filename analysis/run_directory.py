@@ -229,6 +229,11 @@ class RunDirectory:
             json.dump(content, file, indent=2, ensure_ascii=False, allow_nan=False)
             file.write("\n")
 
+    def discard_parts(self, file_name: str) -> None:
+        """Remove what others left of a file that they were killed in writing."""
+        for part in self.path.glob(f".{file_name}.*.part"):
+            part.unlink(missing_ok=True)
+
     def discard_results(self) -> None:
         """Remove what an earlier judgement wrote; the verdict goes first."""
         for name in (SUMMARY_FILE, RECONCILIATION_FILE):
