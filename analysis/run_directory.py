@@ -161,6 +161,10 @@ class RunDirectory:
         """Whether the run has this file."""
         return (self.path / file_name).is_file()
 
+    def size(self, file_name: str) -> int:
+        """How many bytes a file has; 0 where there is none."""
+        return (self.path / file_name).stat().st_size if self.has(file_name) else 0
+
     def has_table(self, table: Table[RecordT]) -> bool:
         """Whether the run has this table, in whichever form."""
         return self.has(table.file_name) or self.has(_parquet(table.file_name))

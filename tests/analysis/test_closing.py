@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from analysis import ledger, progress
-from analysis.closing import close_evidence
+from analysis import closing, ledger, progress
+from analysis.closing import add_parquet, close_evidence
 from analysis.lines import read_exactly
 from analysis.progress import Progress
 from analysis.records import Outcome
@@ -138,3 +138,15 @@ def test_where_there_is_no_terminal_nothing_is_shown(monkeypatch: pytest.MonkeyP
     assert len(list(shown.watch([b"12345"] * 10_000))) == 10_000
     shown.end()
     assert file.getvalue() == ""
+
+
+def test_storing_much_as_parquet_is_told_on_a_terminal(
+    make_run: RunMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    run = make_run(requests=700)
+    close_evidence(run, limit_s=1)
+    monkeypatch.setattr(closing, "_LONG_TO_STORE_BYTES", run.size("attempts.csv"))
+    add_parquet(run)
+    assert terminal.getvalue() == "\rstoring requests.csv as Parquet\x1b[K\r\x1b[K"

@@ -51,8 +51,8 @@ def test_plain_run_leaves_its_evidence_and_its_verdict(load: Load, shop: Shop) -
 
 
 def test_evidence_is_stored_as_parquet_too_where_that_is_asked_for(load: Load, shop: Shop) -> None:
-    locust = load.start(shop.url, "-t", "2s", "--evidence-format", "parquet")
-    assert locust.wait() == UNDECIDED
+    locust = load.start(shop.url, "-t", "4s", "--evidence-format", "parquet")
+    assert locust.wait() == UNDECIDED, locust.errors
     run = RunDirectory(locust.run)
     assert {each.name for each in locust.run.glob("*.parquet")} == {
         *("attempts.parquet", "requests.parquet")
