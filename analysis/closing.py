@@ -15,6 +15,7 @@ from analysis.run_directory import RunDirectory
 from analysis.tables import ATTEMPTS, ORDERS, PRODUCTS, REQUESTS, RecordT, Table
 
 _LOOK_EVERY_S = 0.1
+_LONG_TO_STORE_BYTES = 20_000_000  # about a second
 
 
 def close_evidence(directory: RunDirectory, *, limit_s: float) -> None:
@@ -44,8 +45,14 @@ def add_parquet(directory: RunDirectory) -> None:
     """Write the large tables as Parquet too. Events may still be added, and stay as they are."""
     # products.csv is written anew with orders.csv where that is missing.
     of_database = (ORDERS, PRODUCTS) if directory.has_table(ORDERS) else ()
-    for table in (ATTEMPTS, REQUESTS, *of_database):
-        directory.add_parquet(table)
+    progress = Progress()
+    try:
+        for table in (ATTEMPTS, REQUESTS, *of_database):
+            if directory.size(table.file_name) > _LONG_TO_STORE_BYTES:
+                progress.tell(f"storing {table.file_name} as Parquet")
+            directory.add_parquet(table)
+    finally:
+        progress.end()
 
 
 def _await_writers(directory: RunDirectory, *, limit_s: float) -> None:
@@ -73,9 +80,9 @@ def _collect(directory: RunDirectory, run: Run) -> LedgerFindings:
             in_flight=InFlight(folder=files.enter_context(directory.scratch())),
         )
         progress = Progress(of_bytes=sum(each.stat().st_size for each in ledgers))
+        files.callback(progress.end)
         for ledger in ledgers:
             reader.read(progress.watch(directory.read_lines(ledger)), name=ledger.name)
-        progress.end()
         # attempts.csv comes last: once it is there, nobody looks into the ledgers again.
         directory.update_run(**_changes(run, reader))
     return reader.findings
@@ -98,4 +105,5 @@ def _writer(
     """Return what adds a row to a new file, or to nothing where the file exists."""
     if directory.has_table(table):
         return lambda _cells: None
+    directory.discard_parts(table.file_name)
     return files.enter_context(directory.new_csv(table.file_name, list(table.columns)))

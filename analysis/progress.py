@@ -1,4 +1,4 @@
-"""How far a long closing has come, shown once a second on a terminal and nowhere else."""
+"""How far a long closing has come, shown on a terminal and nowhere else."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ _SHOW_EVERY_S = 1.0
 class Progress:
     """A line on stderr that is written over, and wiped out at the end."""
 
-    def __init__(self, *, of_bytes: int, to: TextIO | None = None) -> None:
+    def __init__(self, *, of_bytes: int = 0, to: TextIO | None = None) -> None:
         self._to = sys.stderr if to is None else to
         self._of_bytes = of_bytes
         self._bytes = self._lines = 0
@@ -22,6 +22,13 @@ class Progress:
     def watch(self, lines: Iterable[bytes]) -> Iterable[bytes]:
         """Return the lines; to be read in place of them."""
         return self._watched(lines) if self._to.isatty() else lines
+
+    def tell(self, text: str) -> None:
+        """Show a line until the next."""
+        if self._to.isatty():
+            self._is_shown = True
+            self._to.write(f"\r{text}\x1b[K")
+            self._to.flush()
 
     def end(self) -> None:
         """Wipe the line out."""
@@ -41,11 +48,8 @@ class Progress:
         if now - self._shown_at < _SHOW_EVERY_S:
             return
         self._shown_at = now
-        self._is_shown = True
         share = self._bytes / max(self._of_bytes, self._bytes, 1)
         per_second = self._lines / (now - self._started_at)
-        self._to.write(
-            f"\rreading the ledgers: {self._lines:,} lines, {share:.0%}, {per_second:,.0f} a "
-            f"second\x1b[K"
+        self.tell(
+            f"reading the ledgers: {self._lines:,} lines, {share:.0%}, {per_second:,.0f} a second"
         )
-        self._to.flush()

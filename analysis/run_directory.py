@@ -186,6 +186,10 @@ class RunDirectory:
         """Whether the run has this file."""
         return (self.path / file_name).is_file()
 
+    def size(self, file_name: str) -> int:
+        """How many bytes a file has; 0 where there is none."""
+        return (self.path / file_name).stat().st_size if self.has(file_name) else 0
+
     def has_table(self, table: Table[RecordT]) -> bool:
         """Whether the run has this table, in whichever form."""
         return self.has(table.file_name) or self.has(_parquet(table.file_name))
@@ -253,6 +257,11 @@ class RunDirectory:
         with self._new_file(file_name) as file:
             json.dump(content, file, indent=2, ensure_ascii=False, allow_nan=False)
             file.write("\n")
+
+    def discard_parts(self, file_name: str) -> None:
+        """Remove what others left of a file that they were killed in writing."""
+        for part in self.path.glob(f".{file_name}.*.part"):
+            part.unlink(missing_ok=True)
 
     def discard_results(self) -> None:
         """Remove what an earlier judgement wrote; the verdict goes first."""

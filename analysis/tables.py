@@ -114,7 +114,7 @@ class Table(Generic[RecordT]):
             raise ValueError(message)
         twice = sorted({name for name in header if header.count(name) > 1})
         if twice:
-            message = f"its header names {', '.join(twice)} twice"
+            message = f"its header names {_shown(', '.join(twice))} twice"
             raise ValueError(message)
         places = [
             (name, header.index(name), cell)
@@ -140,9 +140,12 @@ def _read(cell: Cell, name: str, text: str) -> object:
     try:
         return cell.read(text)
     except ValueError as error:
-        shown = text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
-        message = f"its {name} is {shown!r}: {error}"
+        message = f"its {name} is {_shown(text)!r}: {error}"
         raise ValueError(message) from error
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
 
 
 ATTEMPTS = Table(

@@ -78,6 +78,7 @@ class Settings:
     total_timeout_s: float
     orders: OrderSettings
     fail_on: str
+    evidence_format: str
 
     @property
     def watches_aws(self) -> bool:
@@ -101,6 +102,7 @@ class Settings:
                 total_timeout_s=_seconds(options.total_timeout),
                 orders=OrderSettings.from_options(options),
                 fail_on=options.fail_on,
+                evidence_format=options.evidence_format,
             )
         except ValueError as error:
             raise BadArgument(str(error)) from error
@@ -164,6 +166,15 @@ def _add_run_arguments(parser: "LocustArgumentParser") -> None:
         env_var="CHAOS_FAIL_ON",
         include_in_web_ui=False,
         help="What makes the exit code 1: broken data, a broken hypothesis too, or nothing",
+    )
+    _add(
+        group,
+        "--evidence-format",
+        choices=["csv", "parquet"],
+        default="csv",
+        env_var="CHAOS_EVIDENCE_FORMAT",
+        include_in_web_ui=False,
+        help="With `parquet` the large tables are stored as Parquet too, beside CSV",
     )
 
 

@@ -170,6 +170,7 @@ class Run:
             str(self.directory.path),
             "--fail-on",
             self.settings.fail_on,
+            *(("--parquet",) if self.settings.evidence_format == "parquet" else ()),
             # Locust prints its statistics when all is over: the verdict goes below them.
             keeps_output=self.environment.web_ui is None,
         )
@@ -280,6 +281,7 @@ def _settings_to_keep(environment: Environment, settings: Settings) -> dict[str,
         "poll_every_s": settings.poll_every_s,
         "target_group": settings.target_group,
         "fail_on": settings.fail_on,
+        "evidence_format": settings.evidence_format,
     }
 
 

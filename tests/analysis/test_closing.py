@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from analysis import ledger, progress
-from analysis.closing import close_evidence
+from analysis import closing, ledger, progress
+from analysis.closing import add_parquet, close_evidence
 from analysis.lines import read_exactly
 from analysis.progress import Progress
 from analysis.records import Outcome
@@ -64,11 +64,11 @@ def test_reading_quickly_makes_the_bytes_that_reading_exactly_makes(
 
 @pytest.mark.parametrize(
     ("requests", "how", "most_mb"),
-    # Held in memory, the rows of the first would take 100 MB more, and the attempts of the second
-    # (for which no end ever comes) 80 MB more.
+    # Held in memory, the rows of the first would take 60 MB more, and the attempts of the second
+    # (for which no end ever comes) 50 MB more.
     [
-        (60_000, {}, 8),
-        (40_000, {"orders_in": 1, "order_ends": False, "is_killed": True}, 30),
+        (30_000, {}, 8),
+        (25_000, {"orders_in": 1, "order_ends": False, "is_killed": True}, 20),
     ],
     ids=["ordinary", "without ends"],
 )
@@ -89,6 +89,20 @@ def test_a_line_that_never_ends_takes_no_memory(make_run: RunMaker) -> None:
     assert in_a_process("close", run).peak_mb < 128
     assert run.read_run()["ledger"]["torn_last_lines"] == 1
     assert len(list(run.read_table(REQUESTS))) == 100
+
+
+def test_what_a_killed_closing_left_is_cleared_away(make_run: RunMaker) -> None:
+    run = make_run(requests=700)
+    for name in ("attempts", "requests"):
+        run.path.joinpath(f".{name}.csv.123.part").write_text("half")
+    scratch = run.path / ".scratch"
+    scratch.mkdir()
+    scratch.joinpath("attempts.parquet").write_text("half")
+    close_evidence(run, limit_s=1)
+    assert {each.name for each in run.path.iterdir()} == {
+        *("run.json", "events.csv", "attempts.csv", "requests.csv", "ledger")
+    }
+    assert len(list(run.read_table(REQUESTS))) == 700
 
 
 # --- progress ---
@@ -124,3 +138,15 @@ def test_where_there_is_no_terminal_nothing_is_shown(monkeypatch: pytest.MonkeyP
     assert len(list(shown.watch([b"12345"] * 10_000))) == 10_000
     shown.end()
     assert file.getvalue() == ""
+
+
+def test_storing_much_as_parquet_is_told_on_a_terminal(
+    make_run: RunMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    run = make_run(requests=700)
+    close_evidence(run, limit_s=1)
+    monkeypatch.setattr(closing, "_LONG_TO_STORE_BYTES", run.size("attempts.csv"))
+    add_parquet(run)
+    assert terminal.getvalue() == "\rstoring requests.csv as Parquet\x1b[K\r\x1b[K"

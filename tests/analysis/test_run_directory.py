@@ -279,6 +279,7 @@ def test_columns_added_at_the_end_and_a_byte_order_mark_are_no_trouble(
         ("", "header lacks id, name, price, stock_before, stock_after"),
         ("id,name,price,stock_before\r\n", "header lacks stock_after"),
         ("id,id,name,price,stock_before,stock_after\r\n", "names id twice"),
+        ("id," + 2 * ("n" * 10**6 + ",") + "name,price,stock_before,stock_after", "twice"),
         ("id,name,price,stock_before,stock_after\r\n1,x,2.50,3\r\n", "line 2: it has 4 cells"),
         ("id,name,price,stock_before,stock_after\r\nx,x,1,3,2\r\n", "line 2: its id is 'x'"),
         ("id,name,price,stock_before,stock_after\r\n,x,1,3,2\r\n", "line 2: its id is ''"),
@@ -287,7 +288,19 @@ def test_columns_added_at_the_end_and_a_byte_order_mark_are_no_trouble(
         ('id,name,price,stock_before,stock_after\r\n1,"x,1,3,2\r\n', "unexpected end of data"),
         ("id,name,price,stock_before,stock_after\r\n1," + "x" * 2**25 + ",1,3,2", "field larger"),
     ],
-    ids=["empty", "short", "twice", "torn", "word", "none", "nan", "money", "quote", "huge"],
+    ids=[
+        "empty",
+        "short",
+        "twice",
+        "huge name twice",
+        "torn",
+        "word",
+        "none",
+        "nan",
+        "money",
+        "quote",
+        "huge",
+    ],
 )
 def test_a_damaged_table_is_named_with_its_line(
     directory: RunDirectory, text: str, complaint: str

@@ -10,6 +10,8 @@ import psutil
 import pytest
 
 from analysis.records import LedgerClosed, Outcome, RequestDone
+from analysis.run_directory import RunDirectory
+from analysis.tables import ATTEMPTS
 from locustfiles._errors import EXIT_USAGE
 from tests.locustfiles.load import ROOT, Load, Locust, wait_until
 from tests.locustfiles.shop_server import Shop
@@ -46,6 +48,18 @@ def test_plain_run_leaves_its_evidence_and_its_verdict(load: Load, shop: Shop) -
         "/orders/{id}",
     }
     _check_headers(locust, shop)
+
+
+def test_evidence_is_stored_as_parquet_too_where_that_is_asked_for(load: Load, shop: Shop) -> None:
+    locust = load.start(shop.url, "-t", "4s", "--evidence-format", "parquet")
+    assert locust.wait() == UNDECIDED, locust.errors
+    run = RunDirectory(locust.run)
+    assert {each.name for each in locust.run.glob("*.parquet")} == {
+        *("attempts.parquet", "requests.parquet")
+    }
+    stored = [each.attempt_id for each in run.read_table(ATTEMPTS)]
+    assert stored == [row["attempt_id"] for row in locust.table("attempts.csv")]
+    assert locust.run_json()["settings"]["evidence_format"] == "parquet"
 
 
 def test_two_processes_write_two_ledgers_and_lose_nothing(load: Load, shop: Shop) -> None:
