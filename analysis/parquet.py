@@ -53,7 +53,10 @@ def write_parquet(
     compared with them. Nobody may look for `target` while it is being written; `scratch` is a
     folder for what does not fit into memory.
     """
-    with _connected(scratch) as database, _explained(f"{source} cannot be written as Parquet"):
+    with (
+        _connected(scratch) as database,
+        _explained(f"{source} cannot be written as Parquet", way_out="CSV is read instead"),
+    ):
         header = next(rows, [])
         table.reader(header)  # says what is wrong with it
         content = _csv(header, source)
@@ -78,7 +81,10 @@ def _compare(rows: Iterator[Sequence[str]], written: Iterator[Sequence[str]], so
 
 def read_parquet(table: Table[RecordT], path: Path) -> Iterator[RecordT]:
     """Yield the records of a Parquet table; EvidenceError names the column, or row and cell."""
-    with _connected(None) as database, _explained(f"{path} cannot be read as Parquet"):
+    with (
+        _connected(None) as database,
+        _explained(f"{path} cannot be read as Parquet", way_out="restore it as it was written"),
+    ):
         source = _parquet(path)
         described = database.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
         types = {str(name): str(kind) for name, kind, *_ in described if name in table.columns}
@@ -117,7 +123,6 @@ def _connected(scratch: Path | None) -> Iterator[duckdb.DuckDBPyConnection]:
             f"threads = {_THREADS}",
             "autoinstall_known_extensions = false",  # nothing is fetched from anywhere
             "autoload_known_extensions = false",
-            "TimeZone = 'UTC'",
             f"temp_directory = {_literal(scratch or '')}",
         ):
             database.execute(f"SET {setting}")
@@ -125,11 +130,11 @@ def _connected(scratch: Path | None) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @contextmanager
-def _explained(what: str) -> Iterator[None]:
+def _explained(what: str, *, way_out: str) -> Iterator[None]:
     try:
         yield
     except (duckdb.Error, csv.Error, ValueError, OSError) as error:
-        message = f"{what}: {str(error).splitlines()[0]}"
+        message = f"{what}: {str(error).splitlines()[0]}; {way_out}"
         raise EvidenceError(message) from error
 
 

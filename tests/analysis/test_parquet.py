@@ -37,7 +37,7 @@ def no_database(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def directory(tmp_path: Path) -> RunDirectory:
     """In a folder whose name DuckDB could take for a pattern, a partition or the end of a text."""
-    root = tmp_path / "users=1" / "it's [a] run*"
+    root = tmp_path / "quantity=1" / "it's [a] run*"
     return RunDirectory.create(root=root, experiment="test", at=START)
 
 
