@@ -51,6 +51,11 @@ class Subject:
         return fault is not None and fault.started_at is None
 
     @property
+    def gap(self) -> str:
+        """Say where requests may be missing; empty if nowhere."""
+        return "; ".join(self.evidence.gaps)
+
+    @property
     def since(self) -> int | None:
         """When the fault began; without a fault, when the run did."""
         run = self.evidence.run
@@ -125,7 +130,10 @@ def failed_requests(subject: Subject) -> Measured:
     requests = subject.requests()
     if not requests:
         return Measured(note="there were no such requests")
-    return Measured(value=sum(is_failed(each) for each in requests))
+    failed = sum(is_failed(each) for each in requests)
+    if subject.gap:
+        return Measured(at_least=failed, note=subject.gap)
+    return Measured(value=failed)
 
 
 def failure_share(subject: Subject) -> Measured:
@@ -133,6 +141,8 @@ def failure_share(subject: Subject) -> Measured:
     requests = subject.requests()
     if not requests:
         return Measured(note="there were no such requests")
+    if subject.gap:
+        return Measured(note=subject.gap)
     return Measured(value=round(sum(map(is_failed, requests)) / len(requests), 6))
 
 
@@ -142,6 +152,8 @@ def longest_gap_s(subject: Subject) -> Measured:
     begins_at, ends_at = subject.since, _load_ended_at(subject.evidence)
     if not requests or begins_at is None or ends_at is None:
         return Measured(note="there were no such requests, or the run's times are unknown")
+    if subject.gap:
+        return Measured(note=subject.gap)
     successes = sorted(
         each.ended_at for each in requests if each.ended_at is not None and not is_failed(each)
     )

@@ -52,6 +52,7 @@ def judge(
         products=evidence.products,
         settled=evidence.is_settled,
         method=method,
+        may_lack_attempts_of=evidence.may_lack_attempts_of,
     )
     invariants = judge_invariants(evidence, findings)
     return Judgement(

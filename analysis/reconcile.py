@@ -6,7 +6,7 @@ without any key may be that of every open attempt of its product and quantity, a
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -38,9 +38,11 @@ def reconcile(
     products: Iterable[Product] | None,
     settled: bool,
     method: Method = Method.AUTO,
+    may_lack_attempts_of: Callable[[str], bool] = lambda _process_id: False,
 ) -> Reconciliation:
     """Judge every attempt and row. `rows` is None where the orders table was not read.
 
+    `may_lack_attempts_of` says of a process whether its ledger may have gaps.
     UsageError if the method asks for keys that no row bears.
     """
     index = Attempts.of(attempts)
@@ -53,6 +55,7 @@ def reconcile(
         prices=Prices.of(products),
         use_keys=use_keys,
         settled=settled,
+        may_lack_attempts_of=may_lack_attempts_of,
     )
     return judge.run()
 
@@ -100,6 +103,7 @@ class _Judge:
     prices: Prices
     use_keys: bool
     settled: bool
+    may_lack_attempts_of: Callable[[str], bool]
     ownerless: dict[_Cell, list[Row]] = field(default_factory=lambda: defaultdict(list))
     seekers: Counter[_Cell] = field(default_factory=Counter)
     claimed: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
@@ -223,7 +227,7 @@ class _Judge:
         made = self.rows.by_attempt.get(attempt.attempt_id, [])
         made = made or self._rows_only_it_can_have_made(attempt)
         shared = self._rows_of_unknown_maker(order)
-        if not made and self.attempts.was_refused(order):
+        if not made and self._is_known_whole(attempt) and self.attempts.was_refused(order):
             made = shared
         if made:
             return _found(attempt, Verdict.CONTRADICTED, Basis.KEY, made)
@@ -243,9 +247,13 @@ class _Judge:
 
     def _rows_only_it_can_have_made(self, attempt: Attempt) -> list[Row]:
         order = order_of(attempt)
-        if len(self.attempts.by_order[order]) > 1:
+        if len(self.attempts.by_order[order]) > 1 or not self._is_known_whole(attempt):
             return []
         return [row for row in self._rows_of_unknown_maker(order) if not row.attempt_id]
+
+    def _is_known_whole(self, attempt: Attempt) -> bool:
+        """Whether all attempts at its order are known: a retry may be what a ledger lacks."""
+        return not self.may_lack_attempts_of(attempt.process_id)
 
     # --- rows ---
 

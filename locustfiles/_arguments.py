@@ -31,6 +31,7 @@ _URL = re.compile(
     rf"(?P<place>{_HOST}(?:,{_HOST})*(?:/[^@?#]*)?)(?:[?#][^@]*)?",
     re.IGNORECASE,
 )
+_EVIDENCE_URI = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9!_.*'()=-]+)*/?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -77,6 +78,8 @@ class Settings:
     total_timeout_s: float
     order_quantity_max: int
     fail_on: str
+    stream_ledger: str
+    evidence_uri: str
 
     @property
     def watches_aws(self) -> bool:
@@ -100,6 +103,8 @@ class Settings:
                 total_timeout_s=_seconds(options.total_timeout),
                 order_quantity_max=_count(options.order_quantity_max),
                 fail_on=options.fail_on,
+                stream_ledger=options.stream_ledger,
+                evidence_uri=_evidence_uri(options.evidence_uri),
             )
         except ValueError as error:
             raise BadArgument(str(error)) from error
@@ -113,6 +118,7 @@ def add_arguments(parser: "LocustArgumentParser") -> None:
     """Add our arguments to Locust's parser, and let every wrong argument exit with 64."""
     parser.error = partial(_refuse, parser)  # type: ignore[method-assign]
     _add_run_arguments(parser)
+    _add_fleet_arguments(parser)
     _add_fault_arguments(parser)
     _add_customer_arguments(parser)
 
@@ -170,6 +176,29 @@ def _add_run_arguments(parser: "LocustArgumentParser") -> None:
         env_var="CHAOS_FAIL_ON",
         include_in_web_ui=False,
         help="What makes the exit code 1: broken data, a broken hypothesis too, or nothing",
+    )
+
+
+def _add_fleet_arguments(parser: "LocustArgumentParser") -> None:
+    group = parser.add_argument_group("Workers on other machines")
+    _add(
+        group,
+        "--stream-ledger",
+        choices=["auto", "always"],
+        default="auto",
+        env_var="CHAOS_STREAM_LEDGER",
+        include_in_web_ui=False,
+        help="Stream ledgers to the master unless a worker proves to share its disk, or always",
+    )
+    _add(
+        group,
+        "--evidence-uri",
+        type=_checked(_evidence_uri),
+        default="",
+        env_var="CHAOS_EVIDENCE_URI",
+        metavar="<s3://bucket/prefix>",
+        include_in_web_ui=False,
+        help="Upload ledgers there instead of streaming them; for large fleets",
     )
 
 
@@ -279,6 +308,13 @@ def _name(text: str) -> str:
         message = f"{text!r} cannot be an experiment's name: letters, digits, dots, dashes only"
         raise ValueError(message)
     return text
+
+
+def _evidence_uri(text: str) -> str:
+    if text and not _EVIDENCE_URI.fullmatch(text):
+        message = f"{text!r} is not of the form s3://bucket/prefix"
+        raise ValueError(message)
+    return text.rstrip("/")
 
 
 def _seconds(value: str | float) -> float:

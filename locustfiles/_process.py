@@ -8,22 +8,20 @@ import logging
 import os
 import signal
 import sys
-import time
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
-from pathlib import Path
 from typing import Any, NoReturn
 
 import gevent
+import zmq
 from locust import events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.event import EventHook
 from locust.rpc import Message
 from locust.runners import (
-    STATE_MISSING,
     STATE_RUNNING,
     STATE_SPAWNING,
     MasterRunner,
@@ -35,16 +33,20 @@ from locust.web import WebUI
 from analysis.run_directory import RunDirectory
 from locustfiles._arguments import Settings, add_arguments
 from locustfiles._errors import EXIT_OUR_FAULT, EXIT_USAGE, BadArgument, LedgerFailed, LoadError
+from locustfiles._fleet import AWS_ERRORS, reason_of
 from locustfiles._journal import now
 from locustfiles._ledger import FLUSH_EVERY_S, Ledger, process_id
+from locustfiles._place import Offer
 from locustfiles._run import Run
+from locustfiles._upload import EvidenceStore
+from locustfiles._worker import LEDGER_MESSAGE, RECEIVED_MESSAGE, STOP_MESSAGE, WorkerPart
+from locustfiles._workers import Workers
 
 __all__ = ["process"]
 
 logger = logging.getLogger(__name__)
 # It tells of every endpoint and credential that it finds.
 logging.getLogger("botocore").setLevel(logging.WARNING)
-_LATE_WORKERS_S = 10.0
 _LOOK_AT_MASTER_EVERY_S = 0.2
 
 
@@ -75,7 +77,8 @@ class LoadProcess:
         self._flusher: gevent.Greenlet[..., None] | None = None
         self._run: Run | None = None
         self._closing: gevent.Greenlet[..., None] | None = None
-        self._open_ledgers: set[str] = set()
+        self._part: WorkerPart | None = None
+        self._workers: Workers | None = None
         self._database_url = ""
         self._failed_with: int | None = None
         self._interrupts = 0
@@ -102,12 +105,16 @@ class LoadProcess:
         self._environment = environment
         gevent.signal_handler(signal.SIGINT, self.on_interrupt)
         if isinstance(runner, WorkerRunner):
-            runner.register_message("chaos_stop", self.on_stop_message, concurrent=True)
+            runner.register_message(STOP_MESSAGE, self.on_stop_message, concurrent=True)
+            runner.register_message(RECEIVED_MESSAGE, self.on_received_message)
             if self._options.processes:
                 gevent.spawn(self._end_with, os.getppid())
             return
         if isinstance(runner, MasterRunner):
-            runner.register_message("chaos_ledger", self.on_ledger_message)
+            runner.register_message(LEDGER_MESSAGE, self.on_ledger_message)
+            _listen(environment.events.worker_connect, self.on_worker_connect)
+            # A worker that comes back would be ignored until its old connection is seen to be dead.
+            runner.server.socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
         self._check_arguments(self._options, is_headless=web_ui is None)
         # Registered last and fired in reverse: before the master's own listener ends the test.
         _listen(environment.events.quitting, self.on_quitting)
@@ -117,8 +124,7 @@ class LoadProcess:
         """Get ready; no user starts before this returns."""
         self.is_stopping = False
         if isinstance(environment.runner, WorkerRunner):
-            self._open_ledger(Path(self._options.chaos_run_path))
-            environment.runner.send_message("chaos_ledger", {"state": "open"})
+            self._begin_part(environment.runner)
             return
         if self._closing is not None:
             self._closing.join()
@@ -186,14 +192,22 @@ class LoadProcess:
         if runner is not None and runner.state in (STATE_RUNNING, STATE_SPAWNING):
             runner.stop()
 
+    @_guarded
     def on_ledger_message(self, msg: Message, **_: object) -> None:
-        """Master: a worker has opened or closed its ledger, or cannot write it."""
-        if msg.data["state"] == "open":
-            self._open_ledgers.add(msg.node_id)
-        else:
-            self._open_ledgers.discard(msg.node_id)
-        if msg.data["state"] == "failed":
-            self.fail(msg.data["why"], EXIT_OUR_FAULT)
+        """Master: a worker tells of its ledger, or sends a piece of it."""
+        if self._workers is not None:
+            self._workers.on_message(msg)
+
+    @_guarded
+    def on_worker_connect(self, client_id: str, **_: object) -> None:
+        """Master: a worker is there, perhaps in mid-run."""
+        if self._workers is not None:
+            self._workers.on_connect(client_id)
+
+    def on_received_message(self, msg: Message, **_: object) -> None:
+        """Worker: the master says what it has of the ledger."""
+        if self._part is not None:
+            self._part.received(msg.data)
 
     # --- what goes wrong ---
 
@@ -212,9 +226,8 @@ class LoadProcess:
 
     def on_ledger_failed(self, failure: LedgerFailed) -> None:
         """Stop the load: no attempt is sent that cannot be recorded."""
-        runner = self._environment.runner if self._environment else None
-        if isinstance(runner, WorkerRunner):
-            runner.send_message("chaos_ledger", {"state": "failed", "why": str(failure)})
+        if self._part is not None:
+            self._part.failed(str(failure))
         else:
             self.fail(str(failure), failure.exit_code)
 
@@ -263,9 +276,10 @@ class LoadProcess:
             self._failed_with = None
             self._run = run = Run.create(environment, self.settings, self.on_our_fault)
             run.prepare()
-            self._options.chaos_run_path = str(run.directory.path)
-            if not isinstance(environment.runner, MasterRunner):
-                self._open_ledger(run.directory.path)
+            if isinstance(environment.runner, MasterRunner):
+                self._begin_workers(environment.runner, run)
+            else:
+                self._open_ledger(run.directory, process_id())
             run.release()
         except LoadError as error:
             self.fail(str(error), error.exit_code)
@@ -282,10 +296,41 @@ class LoadProcess:
             run.call_off()
         raise gevent.GreenletExit
 
-    def _open_ledger(self, run: Path) -> None:
-        name = process_id()
+    def _begin_workers(self, runner: MasterRunner, run: Run) -> None:
+        """Master: get ready for the workers, and tell them of the run when they are started."""
+        uri = run.settings.evidence_uri
+        if uri:
+            try:
+                EvidenceStore.connect(uri).check(run.directory.run_id)
+            except AWS_ERRORS as error:
+                message = f"--evidence-uri cannot be used: {reason_of(error)}"
+                raise BadArgument(message) from error
+        self._workers = Workers(
+            runner,
+            run.directory,
+            run.journal,
+            on_failure=lambda why: self.fail(why, EXIT_OUR_FAULT),
+        )
+        self._options.chaos_run = self._workers.begin().as_message()
+
+    def _begin_part(self, runner: WorkerRunner) -> None:
+        """Worker: open a ledger, in the master's run directory or in a place of its own."""
+        if self._part is not None:
+            self._part.abandon()
+        settings = Settings.from_options(self._options)
+        offer = Offer.read(self._options.chaos_run)
+        try:
+            self._part = WorkerPart(runner, offer, settings)
+            self._open_ledger(self._part.run, self._part.name)
+        except LedgerFailed as failure:
+            about = {"run_id": offer.run_id, "name": process_id(), "state": "failed"}
+            runner.send_message(LEDGER_MESSAGE, {**about, "why": str(failure)})
+            raise
+        self._part.start()
+
+    def _open_ledger(self, run: RunDirectory, name: str) -> None:
         self.settings = Settings.from_options(self._options)
-        path = RunDirectory(run).ledger_file(name)
+        path = run.ledger_file(name)
         self._ledger = Ledger(path, process_id=name, at=now(), on_failure=self.on_ledger_failed)
         self._flusher = gevent.spawn(self._flush, self._ledger)
 
@@ -312,19 +357,24 @@ class LoadProcess:
             client_id=runner.client_id, data=report
         )
         runner.send_message("stats", report)
-        runner.send_message("chaos_ledger", {"state": "closed"})
+        if self._part is not None:
+            self._part.finish()
 
     def _close_run(self) -> None:
         """Close the run in a greenlet of its own: whoever waits here may be killed."""
         if self._run is None:
             return
         if self._closing is None:
-            self._closing = gevent.spawn(self._close, self._run)
+            runner = self._environment.runner if self._environment else None
+            # Locust may call from its own greenlet for messages, which then hears no worker.
+            is_deaf = runner is not None and gevent.getcurrent() in set(runner.greenlet)
+            self._closing = gevent.spawn(self._close, self._run, is_deaf=is_deaf)
         self._closing.join()
 
-    def _close(self, run: Run) -> None:
+    def _close(self, run: Run, *, is_deaf: bool) -> None:
         try:
-            self._stop_workers()
+            if self._workers is not None:
+                self._workers.close(is_deaf=is_deaf)
             ended_at = now()
             self._close_ledger()
             code = run.close(ended_at)
@@ -337,21 +387,7 @@ class LoadProcess:
             self.on_our_fault(error)
         finally:
             self._run = None
-
-    def _stop_workers(self) -> None:
-        """Master: have every worker stop its users and close its ledger, the dead ones excepted."""
-        runner = self._environment.runner if self._environment else None
-        if not isinstance(runner, MasterRunner):
-            return
-        runner.send_message("chaos_stop")
-        give_up_at = time.monotonic() + runner.environment.stop_timeout + _LATE_WORKERS_S
-        while self._open_ledgers and time.monotonic() < give_up_at:
-            gevent.sleep(0.05)
-            self._open_ledgers = {each for each in self._open_ledgers if _is_alive(runner, each)}
-        for late in sorted(self._open_ledgers):
-            if self._run is not None:
-                self._run.journal.note_run("worker_late", f"{late} did not close its ledger")
-        self._open_ledgers = set()
+            self._workers = None
 
     def _stop_runner(self) -> None:
         runner = self._environment.runner if self._environment else None
@@ -390,11 +426,6 @@ def _check_headless(settings: Settings, options: Namespace) -> None:
         raise BadArgument(message)
     if settings.fis_template:
         settings.fis_at.after_s(options.run_time or None)
-
-
-def _is_alive(runner: MasterRunner, worker: str) -> bool:
-    node = runner.clients.get(worker)
-    return node is not None and node.state != STATE_MISSING
 
 
 def _listen(hook: EventHook, listener: Callable[..., None]) -> None:

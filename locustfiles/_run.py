@@ -280,6 +280,8 @@ def _settings_to_keep(environment: Environment, settings: Settings) -> dict[str,
         "poll_every_s": settings.poll_every_s,
         "target_group": settings.target_group,
         "fail_on": settings.fail_on,
+        "stream_ledger": settings.stream_ledger,
+        "evidence_uri": settings.evidence_uri,
     }
 
 

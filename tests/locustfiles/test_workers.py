@@ -1,0 +1,115 @@
+"""A master and workers that are processes of their own, as on several machines."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from analysis.records import LedgerClosed
+from tests.locustfiles.load import ROOT, Load, Locust, wait_until
+from tests.locustfiles.shop_server import Shop
+from tests.locustfiles.wire import free_port, wire_to
+
+pytestmark = pytest.mark.slow
+
+UNDECIDED = 2  # what a run without a database comes to
+
+
+def _master(load: Load, shop: Shop, *arguments: str, workers: int) -> tuple[Locust, int]:
+    port = free_port()
+    address = ("--master-bind-host", "127.0.0.1", "--master-bind-port", str(port))
+    expected = ("--expect-workers", str(workers))
+    return load.start(shop.url, "--master", *address, *expected, *arguments), port
+
+
+def _copies(master: Locust) -> dict[str, bytes]:
+    return {each.stem: each.read_bytes() for each in (master.run / "ledger").glob("*.jsonl")}
+
+
+def _originals(*workers: Locust) -> dict[str, bytes]:
+    """What workers have kept in folders of their own."""
+    files = [file for each in workers for file in each.run.glob("runs/*/ledger/*.jsonl")]
+    return {each.stem: each.read_bytes() for each in files}
+
+
+def _finish(run: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "analysis", "finish", str(run), "--settle-limit", "5"],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _elsewhere(master: Locust) -> list[str]:
+    """Run the rest of a command line where the run's directory is another, empty one."""
+    master.run.mkdir(exist_ok=True)
+    hide = f'mount -t tmpfs none "{master.run}" && exec "$@"'
+    inside = ["unshare", "--mount", "sh", "-c", hide, "sh"]
+    if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("only root can take a worker's disk away")
+    return inside
+
+
+def test_a_worker_that_streams_and_one_that_shares_the_disk_lose_nothing(
+    load: Load, shop: Shop
+) -> None:
+    master, port = _master(load, shop, "-t", "2s", workers=2)
+    near, far = load.start_worker(port), load.start_worker(port, inside=_elsewhere(master))
+    assert master.wait() == UNDECIDED
+    assert near.wait() == far.wait() == 0
+    assert len(_copies(master)) == 2
+    assert not _originals(near)
+    ((name, original),) = _originals(far).items()
+    assert _copies(master)[name] == original
+    assert sum(isinstance(line, LedgerClosed) for line in master.ledger()) == 2
+    assert set(master.sent()) == set(shop.attempt_ids())
+    assert master.run_json()["incomplete_ledgers"] == []
+    assert not (far.run / "runs" / "latest").exists()
+
+
+def test_a_cut_wire_leaves_a_copy_that_is_equal_in_the_end(load: Load, shop: Shop) -> None:
+    master, port = _master(load, shop, "-t", "13s", "--stream-ledger", "always", workers=2)
+    with wire_to(port) as wire:
+        steady, cut_off = load.start_worker(port), load.start_worker(wire.port)
+        wait_until(lambda: len(_copies(master)) == 2)
+        wire.cut()
+        wait_until(lambda: "worker_died" in master.event_names())
+        ((name, written),) = _originals(cut_off).items()
+        assert len(_copies(master)[name]) < len(written)  # it orders on
+        wire.restore()
+        assert master.wait() == UNDECIDED
+    assert _copies(master) == {**_originals(steady), **_originals(cut_off)}
+    assert "worker_returned" in master.event_names()
+    assert set(master.sent()) == set(shop.attempt_ids())
+    assert master.run_json()["incomplete_ledgers"] == []
+
+
+def test_killed_workers_are_named_and_the_load_goes_on_with_the_others(
+    load: Load, shop: Shop
+) -> None:
+    master, port = _master(load, shop, "-t", "10s", "-u", "30", workers=3)
+    sharing, lasting = load.start_worker(port), load.start_worker(port)
+    streaming = load.start_worker(port, inside=_elsewhere(master))
+    wait_until(lambda: len(_copies(master)) == 3 and len(shop.attempt_ids()) > 30)
+    sharing.kill_all()
+    streaming.kill_all()
+    wait_until(lambda: master.event_names().count("worker_died") == 2)
+    before = len(shop.attempt_ids())
+    assert master.wait() == UNDECIDED
+    assert lasting.wait() == 0
+    assert len(shop.attempt_ids()) > before
+    ((name, original),) = _originals(streaming).items()
+    copy = _copies(master)[name]
+    assert original.startswith(copy)
+    said = [row["detail"] for row in master.events() if row["event"] == "worker_died"]
+    assert f"{name} sends no heartbeat; {len(copy)} bytes of its ledger are here" in " ".join(said)
+    assert f"chaos-shop: worker died: {name} " in master.errors
+    assert master.run_json()["incomplete_ledgers"] == [name]
+    # What the shop saw and the master lacks is the tail of that one ledger.
+    missing = set(shop.attempt_ids()) - set(master.sent())
+    assert all(each.encode() in original for each in missing)
