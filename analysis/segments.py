@@ -68,7 +68,7 @@ class SegmentStore:
         )
         try:
             self._client: Any = boto3.Session().client("s3", config=config)
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, ValueError) as error:  # a wrong AWS_ENDPOINT_URL
             raise self._complaint(error) from error
 
     def ledgers(self) -> dict[str, Uploaded]:

@@ -312,7 +312,7 @@ def _name(text: str) -> str:
 
 def _evidence_uri(text: str) -> str:
     if text and not _EVIDENCE_URI.fullmatch(text):
-        message = f"{text!r} is not of the form s3://bucket/prefix"
+        message = "it is not of the form s3://bucket/prefix"  # what it is may hold a secret
         raise ValueError(message)
     return text.rstrip("/")
 

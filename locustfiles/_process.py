@@ -33,7 +33,6 @@ from locust.web import WebUI
 from analysis.run_directory import RunDirectory
 from locustfiles._arguments import Settings, add_arguments
 from locustfiles._errors import EXIT_OUR_FAULT, EXIT_USAGE, BadArgument, LedgerFailed, LoadError
-from locustfiles._fleet import AWS_ERRORS, reason_of
 from locustfiles._journal import now
 from locustfiles._ledger import FLUSH_EVERY_S, Ledger, process_id
 from locustfiles._place import Offer
@@ -186,10 +185,14 @@ class LoadProcess:
             run.interrupt("SIGINT")
         self._end_locust()
 
-    def on_stop_message(self, environment: Environment, **_: object) -> None:
+    def on_stop_message(self, environment: Environment, msg: Message, **_: object) -> None:
         """Worker: the master wants users to stop and the ledger closed."""
-        runner = environment.runner
-        if runner is not None and runner.state in (STATE_RUNNING, STATE_SPAWNING):
+        runner, run_id = environment.runner, msg.data["run_id"]
+        if runner is None:
+            return
+        if self._part is None or self._part.run_id != run_id:
+            runner.send_message(LEDGER_MESSAGE, {"run_id": run_id, "state": "idle"})
+        elif runner.state in (STATE_RUNNING, STATE_SPAWNING):
             runner.stop()
 
     @_guarded
@@ -292,6 +295,7 @@ class LoadProcess:
     def _call_off(self) -> NoReturn:
         """Give up a run that has had no user; Locust lets no other error keep users away."""
         run, self._run = self._run, None
+        self._workers = None
         if run is not None:
             run.call_off()
         raise gevent.GreenletExit
@@ -300,11 +304,7 @@ class LoadProcess:
         """Master: get ready for the workers, and tell them of the run when they are started."""
         uri = run.settings.evidence_uri
         if uri:
-            try:
-                EvidenceStore.connect(uri).check(run.directory.run_id)
-            except AWS_ERRORS as error:
-                message = f"--evidence-uri cannot be used: {reason_of(error)}"
-                raise BadArgument(message) from error
+            EvidenceStore.connect(uri).check(run.directory.run_id)
         self._workers = Workers(
             runner,
             run.directory,
@@ -322,9 +322,9 @@ class LoadProcess:
         try:
             self._part = WorkerPart(runner, offer, settings)
             self._open_ledger(self._part.run, self._part.name)
-        except LedgerFailed as failure:
-            about = {"run_id": offer.run_id, "name": process_id(), "state": "failed"}
-            runner.send_message(LEDGER_MESSAGE, {**about, "why": str(failure)})
+        except LoadError as failure:
+            about = {"run_id": offer.run_id, "state": "failed", "why": str(failure)}
+            runner.send_message(LEDGER_MESSAGE, about)
             raise
         self._part.start()
 
@@ -388,6 +388,8 @@ class LoadProcess:
         finally:
             self._run = None
             self._workers = None
+            if is_deaf:  # the last worker is gone, and Locust would go on without any
+                self.stop_load()
 
     def _stop_runner(self) -> None:
         runner = self._environment.runner if self._environment else None

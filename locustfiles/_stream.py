@@ -15,8 +15,9 @@ from gevent.event import Event
 
 __all__ = ["LedgerStream"]
 
-CHUNK = 256 * 1024
-# What may be on its way, in front of Locust's own messages, before the master has answered.
+CHUNK = 64 * 1024
+# What may be on its way before the master has answered. Locust's heartbeats queue up behind it, and
+# at 1 Mbit/s they still have to arrive within three seconds.
 WINDOW = 4 * CHUNK
 _LOOK_EVERY_S = 0.5
 _SILENCE_S = 3.0

@@ -34,14 +34,18 @@ class EvidenceStore:
 
     @classmethod
     def connect(cls, uri: str) -> "EvidenceStore":
-        """Make the client, which asks nothing yet; AWS_ERRORS where boto3 lacks a setting."""
+        """Make the client, which asks nothing yet; BadArgument where boto3 lacks a setting."""
         config = Config(
             connect_timeout=5,
             read_timeout=20,
             retries={"total_max_attempts": 3, "mode": "standard"},
         )
         bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-        client = boto3.Session().client("s3", config=config)
+        try:
+            client = boto3.Session().client("s3", config=config)
+        except (*AWS_ERRORS, ValueError) as error:  # the latter for a wrong AWS_ENDPOINT_URL
+            message = f"--evidence-uri cannot be used: {reason_of(error)}"
+            raise BadArgument(message) from error
         return cls(client=client, bucket=bucket, prefix=prefix)
 
     def folder(self, run_id: str) -> str:

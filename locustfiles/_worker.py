@@ -11,8 +11,6 @@ from locust.runners import WorkerRunner
 
 from analysis.run_directory import RunDirectory
 from locustfiles._arguments import Settings
-from locustfiles._errors import LedgerFailed
-from locustfiles._fleet import AWS_ERRORS, reason_of
 from locustfiles._ledger import process_id
 from locustfiles._place import Offer, own_directory, own_name
 from locustfiles._stream import LedgerStream
@@ -40,7 +38,7 @@ class _Delivery(Protocol):
 
 
 class WorkerPart:
-    """The part of one worker in one run. LedgerFailed where its ledger can have no place."""
+    """The part of one worker in one run. LoadError where its ledger can have no place."""
 
     def __init__(self, runner: WorkerRunner, offer: Offer, settings: Settings) -> None:
         self._runner = runner
@@ -50,6 +48,11 @@ class WorkerPart:
         self.name = process_id() if self._is_shared else own_name(offer, runner.client_id)
         self.run = RunDirectory(offer.path) if self._is_shared else own_directory(offer, self.name)
         self._delivery: _Delivery = self._make_delivery(self.run.ledger_file(self.name))
+
+    @property
+    def run_id(self) -> str:
+        """The run's id, as its master has it."""
+        return self._offer.run_id
 
     def start(self) -> None:
         """Tell the master of the ledger, which is open now, and begin to deliver it."""
@@ -95,11 +98,7 @@ class WorkerPart:
             return _Shared(self)
         if not self._settings.evidence_uri:
             return LedgerStream(ledger, tell=self.tell)
-        try:
-            store = EvidenceStore.connect(self._settings.evidence_uri)
-        except AWS_ERRORS as error:
-            message = f"--evidence-uri cannot be used: {reason_of(error)}"
-            raise LedgerFailed(message) from error
+        store = EvidenceStore.connect(self._settings.evidence_uri)
         folder = f"{store.folder(self._offer.run_id)}{self.name}/"
         return LedgerUpload(ledger, store, folder=folder, tell=self.tell)
 

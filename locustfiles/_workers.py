@@ -9,11 +9,10 @@ from typing import Any
 import gevent
 from gevent.lock import RLock
 from locust.rpc import Message
-from locust.runners import STATE_INIT, STATE_MISSING, MasterRunner
+from locust.runners import STATE_MISSING, MasterRunner
 
 from analysis.run_directory import RunDirectory
 from locustfiles._copy import LedgerCopy
-from locustfiles._errors import LoadError
 from locustfiles._journal import Journal
 from locustfiles._place import Offer
 from locustfiles._worker import RECEIVED_MESSAGE, STOP_MESSAGE
@@ -100,6 +99,9 @@ class Workers:
             if worker is not None:
                 worker.is_closed = True
             return
+        if told["state"] == "idle":
+            self._unheard.discard(message.node_id)
+            return
         if worker is None:
             worker = self._open(message.node_id, told)
         if worker.copy is not None:
@@ -132,11 +134,11 @@ class Workers:
     # --- who is there ---
 
     def _await_ends(self) -> None:
-        self._runner.send_message(STOP_MESSAGE)
+        self._runner.send_message(STOP_MESSAGE, {"run_id": self._run.run_id})
         since = time.monotonic()
         limit_s = self._runner.environment.stop_timeout + _LATE_S
-        while late := self._awaited():
-            last = max(since, *(each.last_progress_at for each in late))
+        while (late := self._awaited()) or self._unanswered():
+            last = max([since, *(each.last_progress_at for each in late)])
             if time.monotonic() - last > limit_s:
                 break
             gevent.sleep(_WAIT_EVERY_S)
@@ -148,21 +150,29 @@ class Workers:
 
     def _awaited(self) -> list[_Worker]:
         """Return the workers whose ledger is still to be closed, the dead ones excepted."""
-        for node_id in tuple(self._unheard):
-            node = self._runner.clients.get(node_id)
-            if node is not None and node.state == STATE_INIT:
-                self._unheard.discard(node_id)  # it lives, and never had a user
         return [
             each for each in self._workers.values() if not each.has_ended and not each.is_missing
         ]
 
+    def _unanswered(self) -> list[str]:
+        """Return the living who have still to say what they have, or that they have nothing."""
+        clients = self._runner.clients
+        return [
+            each
+            for each in self._unheard
+            if each in clients and clients[each].state != STATE_MISSING
+        ]
+
     def _watch(self) -> None:
-        while True:
-            gevent.sleep(_LOOK_EVERY_S)
-            for worker in self._workers.values():
-                if not worker.has_ended:
-                    self._look_at(worker)
-            self._write_incomplete()
+        try:
+            while True:
+                gevent.sleep(_LOOK_EVERY_S)
+                for worker in tuple(self._workers.values()):
+                    if not worker.has_ended:
+                        self._look_at(worker)
+                self._write_incomplete()
+        except OSError as error:
+            self._on_failure(f"the run's directory cannot be written: {error.strerror}")
 
     def _look_at(self, worker: _Worker) -> None:
         node = self._runner.clients.get(worker.node_id)
@@ -212,8 +222,7 @@ class Workers:
         try:
             self._journal.note_run(event, what)
         except OSError as error:
-            message = f"events.csv cannot be written: {error}"
-            raise LoadError(message) from error
+            sys.stderr.write(f"chaos-shop: events.csv cannot be written: {error}\n")
 
 
 def _held(worker: _Worker) -> str:

@@ -1,6 +1,7 @@
 """A master and workers that are processes of their own, as on several machines."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,18 +18,18 @@ pytestmark = pytest.mark.slow
 UNDECIDED = 2  # what a run without a database comes to
 
 
-def _master(load: Load, shop: Shop, *arguments: str, workers: int) -> tuple[Locust, int]:
+def start_master(load: Load, shop: Shop, *arguments: str, workers: int) -> tuple[Locust, int]:
     port = free_port()
     address = ("--master-bind-host", "127.0.0.1", "--master-bind-port", str(port))
     expected = ("--expect-workers", str(workers))
     return load.start(shop.url, "--master", *address, *expected, *arguments), port
 
 
-def _copies(master: Locust) -> dict[str, bytes]:
+def copies(master: Locust) -> dict[str, bytes]:
     return {each.stem: each.read_bytes() for each in (master.run / "ledger").glob("*.jsonl")}
 
 
-def _originals(*workers: Locust) -> dict[str, bytes]:
+def originals(*workers: Locust) -> dict[str, bytes]:
     """What workers have kept in folders of their own."""
     files = [file for each in workers for file in each.run.glob("runs/*/ledger/*.jsonl")]
     return {each.stem: each.read_bytes() for each in files}
@@ -58,14 +59,14 @@ def _elsewhere(master: Locust) -> list[str]:
 def test_a_worker_that_streams_and_one_that_shares_the_disk_lose_nothing(
     load: Load, shop: Shop
 ) -> None:
-    master, port = _master(load, shop, "-t", "2s", workers=2)
+    master, port = start_master(load, shop, "-t", "2s", workers=2)
     near, far = load.start_worker(port), load.start_worker(port, inside=_elsewhere(master))
     assert master.wait() == UNDECIDED
     assert near.wait() == far.wait() == 0
-    assert len(_copies(master)) == 2
-    assert not _originals(near)
-    ((name, original),) = _originals(far).items()
-    assert _copies(master)[name] == original
+    assert len(copies(master)) == 2
+    assert not originals(near)
+    ((name, original),) = originals(far).items()
+    assert copies(master)[name] == original
     assert sum(isinstance(line, LedgerClosed) for line in master.ledger()) == 2
     assert set(master.sent()) == set(shop.attempt_ids())
     assert master.run_json()["incomplete_ledgers"] == []
@@ -73,18 +74,19 @@ def test_a_worker_that_streams_and_one_that_shares_the_disk_lose_nothing(
 
 
 def test_a_cut_wire_leaves_a_copy_that_is_equal_in_the_end(load: Load, shop: Shop) -> None:
-    master, port = _master(load, shop, "-t", "13s", "--stream-ledger", "always", workers=2)
+    master, port = start_master(load, shop, "-t", "60s", "--stream-ledger", "always", workers=2)
     with wire_to(port) as wire:
         steady, cut_off = load.start_worker(port), load.start_worker(wire.port)
-        wait_until(lambda: len(_copies(master)) == 2)
+        wait_until(lambda: len(copies(master)) == 2)
         wire.cut()
         wait_until(lambda: "worker_died" in master.event_names())
-        ((name, written),) = _originals(cut_off).items()
-        assert len(_copies(master)[name]) < len(written)  # it orders on
+        ((name, written),) = originals(cut_off).items()
+        assert len(copies(master)[name]) < len(written)  # it orders on
         wire.restore()
+        wait_until(lambda: "worker_returned" in master.event_names())
+        master.tell(signal.SIGINT)
         assert master.wait() == UNDECIDED
-    assert _copies(master) == {**_originals(steady), **_originals(cut_off)}
-    assert "worker_returned" in master.event_names()
+    assert copies(master) == {**originals(steady), **originals(cut_off)}
     assert set(master.sent()) == set(shop.attempt_ids())
     assert master.run_json()["incomplete_ledgers"] == []
 
@@ -92,19 +94,20 @@ def test_a_cut_wire_leaves_a_copy_that_is_equal_in_the_end(load: Load, shop: Sho
 def test_killed_workers_are_named_and_the_load_goes_on_with_the_others(
     load: Load, shop: Shop
 ) -> None:
-    master, port = _master(load, shop, "-t", "10s", "-u", "30", workers=3)
+    master, port = start_master(load, shop, "-t", "60s", "-u", "30", workers=3)
     sharing, lasting = load.start_worker(port), load.start_worker(port)
     streaming = load.start_worker(port, inside=_elsewhere(master))
-    wait_until(lambda: len(_copies(master)) == 3 and len(shop.attempt_ids()) > 30)
+    wait_until(lambda: len(copies(master)) == 3 and len(shop.attempt_ids()) > 30)
     sharing.kill_all()
     streaming.kill_all()
     wait_until(lambda: master.event_names().count("worker_died") == 2)
     before = len(shop.attempt_ids())
+    wait_until(lambda: len(shop.attempt_ids()) > before + 5)
+    master.tell(signal.SIGINT)
     assert master.wait() == UNDECIDED
     assert lasting.wait() == 0
-    assert len(shop.attempt_ids()) > before
-    ((name, original),) = _originals(streaming).items()
-    copy = _copies(master)[name]
+    ((name, original),) = originals(streaming).items()
+    copy = copies(master)[name]
     assert original.startswith(copy)
     said = [row["detail"] for row in master.events() if row["event"] == "worker_died"]
     assert f"{name} sends no heartbeat; {len(copy)} bytes of its ledger are here" in " ".join(said)
@@ -113,3 +116,31 @@ def test_killed_workers_are_named_and_the_load_goes_on_with_the_others(
     # What the shop saw and the master lacks is the tail of that one ledger.
     missing = set(shop.attempt_ids()) - set(master.sent())
     assert all(each.encode() in original for each in missing)
+
+
+def test_the_last_workers_ledger_arrives_whole_when_it_is_told_to_end(
+    load: Load, shop: Shop
+) -> None:
+    master, port = _master_of_one(load, shop)
+    worker = load.start_worker(port)
+    wait_until(lambda: len(shop.attempt_ids()) > 10)
+    worker.tell(signal.SIGTERM)
+    assert master.wait() == UNDECIDED
+    worker.wait()
+    assert copies(master) == originals(worker)
+    assert master.run_json()["incomplete_ledgers"] == []
+    assert "worker_late" not in master.event_names()
+
+
+def test_a_run_whose_last_worker_died_ends_and_is_judged(load: Load, shop: Shop) -> None:
+    master, port = _master_of_one(load, shop)
+    worker = load.start_worker(port)
+    wait_until(lambda: len(shop.attempt_ids()) > 10)
+    worker.kill_all()
+    assert master.wait(within_s=25) == UNDECIDED
+    assert master.run_json()["incomplete_ledgers"] == list(originals(worker))
+    assert "worker_died" in master.event_names()
+
+
+def _master_of_one(load: Load, shop: Shop) -> tuple[Locust, int]:
+    return start_master(load, shop, "-t", "60s", "--stream-ledger", "always", workers=1)

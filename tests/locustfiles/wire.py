@@ -25,7 +25,6 @@ class Wire:
         self._near: list[socket.socket] = []
         self._far: list[socket.socket] = []
         self._is_cut = False
-        self.carried = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
@@ -48,20 +47,26 @@ class Wire:
         with suppress(OSError):
             while True:
                 near, _ = self._door.accept()
-                if self._is_cut:
+                far = self._reach()
+                if far is None:
                     near.close()
                     continue
-                far = socket.create_connection(("127.0.0.1", self._to))
                 self._near.append(near)
                 self._far.append(far)
                 for ends in ((near, far), (far, near)):
                     threading.Thread(target=self._pump, args=ends, daemon=True).start()
 
+    def _reach(self) -> socket.socket | None:
+        if self._is_cut:
+            return None
+        with suppress(OSError):
+            return socket.create_connection(("127.0.0.1", self._to))
+        return None
+
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
                 sink.sendall(data)
-                self.carried += len(data)
 
 
 @contextmanager
