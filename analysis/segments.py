@@ -77,6 +77,8 @@ class SegmentStore:
         try:
             for each in self._objects():
                 name, _, piece = each["Key"].removeprefix(self._folder).rpartition("/")
+                if "/" in name:
+                    continue
                 if piece == _CLOSED:
                     found[name].is_closed = True
                 elif piece.endswith(_ENDING) and piece.removesuffix(_ENDING).isdecimal():
