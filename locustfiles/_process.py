@@ -367,7 +367,9 @@ class LoadProcess:
         if self._closing is None:
             runner = self._environment.runner if self._environment else None
             # Locust may call from its own greenlet for messages, which then hears no worker.
-            is_deaf = runner is not None and gevent.getcurrent() in set(runner.greenlet)
+            is_deaf = isinstance(runner, MasterRunner) and gevent.getcurrent() in set(
+                runner.greenlet
+            )
             self._closing = gevent.spawn(self._close, self._run, is_deaf=is_deaf)
         self._closing.join()
 
