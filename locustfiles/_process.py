@@ -32,13 +32,14 @@ from locust.web import WebUI
 
 from analysis.run_directory import RunDirectory
 from locustfiles._arguments import Settings, add_arguments
+from locustfiles._ending import await_end_of, end_web_ui, stop_users
 from locustfiles._errors import EXIT_OUR_FAULT, EXIT_USAGE, BadArgument, LedgerFailed, LoadError
 from locustfiles._journal import now
 from locustfiles._ledger import FLUSH_EVERY_S, Ledger, process_id
 from locustfiles._place import Offer
 from locustfiles._run import Run
 from locustfiles._upload import EvidenceStore
-from locustfiles._worker import LEDGER_MESSAGE, RECEIVED_MESSAGE, STOP_MESSAGE, WorkerPart
+from locustfiles._worker import LEDGER_MESSAGE, RECEIVED_MESSAGE, STOP_MESSAGE, WorkerPart, answer
 from locustfiles._workers import Workers
 
 __all__ = ["process"]
@@ -46,7 +47,6 @@ __all__ = ["process"]
 logger = logging.getLogger(__name__)
 # It tells of every endpoint and credential that it finds.
 logging.getLogger("botocore").setLevel(logging.WARNING)
-_LOOK_AT_MASTER_EVERY_S = 0.2
 
 
 def _guarded(listener: Callable[..., None]) -> Callable[..., None]:
@@ -156,7 +156,7 @@ class LoadProcess:
         """Locust is about to end, whether or not the test has: see that the run is closed."""
         if self._run is not None:
             self._run.interrupt("SIGTERM")
-            self._stop_runner()
+            self._stop_users()
             self._close_run()
         elif self._closing is not None:
             self._closing.join()
@@ -191,7 +191,7 @@ class LoadProcess:
         if runner is None:
             return
         if self._part is None or self._part.run_id != run_id:
-            runner.send_message(LEDGER_MESSAGE, {"run_id": run_id, "state": "idle"})
+            answer(runner, run_id, state="idle")
         elif runner.state in (STATE_RUNNING, STATE_SPAWNING):
             runner.stop()
 
@@ -239,7 +239,7 @@ class LoadProcess:
         if self._environment is not None and self._environment.web_ui is None:
             gevent.spawn(self._end_locust)
         else:
-            gevent.spawn(self._stop_runner)
+            gevent.spawn(self._stop_users)
 
     def _tell(self, event: str, why: str) -> None:
         """Tell people, and the run if its disk still takes it."""
@@ -302,29 +302,24 @@ class LoadProcess:
 
     def _begin_workers(self, runner: MasterRunner, run: Run) -> None:
         """Master: get ready for the workers, and tell them of the run when they are started."""
-        uri = run.settings.evidence_uri
-        if uri:
-            EvidenceStore.connect(uri).check(run.directory.run_id)
-        self._workers = Workers(
-            runner,
-            run.directory,
-            run.journal,
-            on_failure=lambda why: self.fail(why, EXIT_OUR_FAULT),
-        )
+        if run.settings.evidence_uri:
+            EvidenceStore.connect(run.settings.evidence_uri).check(run.directory.run_id)
+        self._workers = Workers(runner, run.directory, run.journal, on_failure=self._workers_failed)
         self._options.chaos_run = self._workers.begin().as_message()
+
+    def _workers_failed(self, why: str) -> None:
+        self.fail(why, EXIT_OUR_FAULT)
 
     def _begin_part(self, runner: WorkerRunner) -> None:
         """Worker: open a ledger, in the master's run directory or in a place of its own."""
         if self._part is not None:
             self._part.abandon()
-        settings = Settings.from_options(self._options)
         offer = Offer.read(self._options.chaos_run)
         try:
-            self._part = WorkerPart(runner, offer, settings)
+            self._part = WorkerPart(runner, offer, Settings.from_options(self._options))
             self._open_ledger(self._part.run, self._part.name)
         except LoadError as failure:
-            about = {"run_id": offer.run_id, "state": "failed", "why": str(failure)}
-            runner.send_message(LEDGER_MESSAGE, about)
+            answer(runner, offer.run_id, state="failed", why=str(failure))
             raise
         self._part.start()
 
@@ -393,13 +388,8 @@ class LoadProcess:
             if is_deaf:  # the last worker is gone, and Locust would go on without any
                 self.stop_load()
 
-    def _stop_runner(self) -> None:
-        runner = self._environment.runner if self._environment else None
-        if isinstance(runner, MasterRunner) and self._environment is not None:
-            # Without its own stop message, which makes workers deaf for the stop timeout.
-            runner.stop(send_stop_to_client=False)
-        elif runner is not None:
-            runner.stop()
+    def _stop_users(self) -> None:
+        stop_users(self._environment)
 
     def _end_locust(self) -> None:
         environment = self._environment
@@ -408,13 +398,11 @@ class LoadProcess:
         environment.runner.quit()
         if self._run is not None:
             self._close_run()
-        if environment.web_ui is not None:
-            environment.web_ui.stop()  # type: ignore[no-untyped-call]
+        end_web_ui(environment)
 
     def _end_with(self, master: int) -> None:
         """Worker of --processes: end when the master does; Locust would order on for a minute."""
-        while os.getppid() == master:
-            gevent.sleep(_LOOK_AT_MASTER_EVERY_S)
+        await_end_of(master)
         self._end_locust()
 
     def _remember(self, exit_code: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import gevent
 from locust.exception import RPCError
-from locust.runners import WorkerRunner
+from locust.runners import Runner, WorkerRunner
 
 from analysis.run_directory import RunDirectory
 from locustfiles._arguments import Settings
@@ -16,7 +16,7 @@ from locustfiles._place import Offer, own_directory, own_name
 from locustfiles._stream import LedgerStream
 from locustfiles._upload import EvidenceStore, LedgerUpload
 
-__all__ = ["LEDGER_MESSAGE", "RECEIVED_MESSAGE", "STOP_MESSAGE", "WorkerPart"]
+__all__ = ["LEDGER_MESSAGE", "RECEIVED_MESSAGE", "STOP_MESSAGE", "WorkerPart", "answer"]
 
 STOP_MESSAGE = "chaos_stop"  # master: end the users and close the ledger
 LEDGER_MESSAGE = "chaos_ledger"  # worker: what became of the ledger, or a piece of it
@@ -35,6 +35,15 @@ class _Delivery(Protocol):
     def finish(self) -> None: ...
     def wait(self, *, limit_s: float) -> bool: ...
     def abandon(self) -> None: ...
+
+
+def answer(runner: Runner, run_id: str, **message: object) -> bool:
+    """Tell a worker's master something about one run; False if there is no connection."""
+    try:
+        runner.send_message(LEDGER_MESSAGE, {"run_id": run_id, **message})
+    except RPCError:
+        return False
+    return True
 
 
 class WorkerPart:
@@ -86,12 +95,8 @@ class WorkerPart:
 
     def tell(self, **message: object) -> bool:
         """Send the master a message about the ledger; False if there is no connection."""
-        about = {"run_id": self._offer.run_id, "name": self.name, "how": self._delivery.how}
-        try:
-            self._runner.send_message(LEDGER_MESSAGE, {**about, **message})
-        except RPCError:
-            return False
-        return True
+        about = {"name": self.name, "how": self._delivery.how}
+        return answer(self._runner, self.run_id, **about, **message)
 
     def _make_delivery(self, ledger: Path) -> _Delivery:
         if self._is_shared:

@@ -21,6 +21,7 @@ __all__ = ["Workers"]
 
 _LOOK_EVERY_S = 0.2
 _WAIT_EVERY_S = 0.05
+_TELL_AGAIN_S = 1.0
 _LATE_S = 10.0
 
 
@@ -134,19 +135,28 @@ class Workers:
     # --- who is there ---
 
     def _await_ends(self) -> None:
+        since = told_at = time.monotonic()
         self._runner.send_message(STOP_MESSAGE, {"run_id": self._run.run_id})
-        since = time.monotonic()
         limit_s = self._runner.environment.stop_timeout + _LATE_S
         while (late := self._awaited()) or self._unanswered():
             last = max([since, *(each.last_progress_at for each in late)])
             if time.monotonic() - last > limit_s:
                 break
+            if time.monotonic() - told_at > _TELL_AGAIN_S:
+                told_at = time.monotonic()
+                self._tell_again(late)
             gevent.sleep(_WAIT_EVERY_S)
         if self._watcher is not None:
             self._watcher.kill()
             self._watcher = None
         for worker in late:
             self._say("worker_late", f"{worker.name} did not close its ledger; {_held(worker)}")
+
+    def _tell_again(self, late: list[_Worker]) -> None:
+        """Tell those to stop whom a cut wire may have kept from hearing it."""
+        for node_id in (*(each.node_id for each in late), *self._unanswered()):
+            about = {"run_id": self._run.run_id}
+            self._runner.send_message(STOP_MESSAGE, about, client_id=node_id)
 
     def _awaited(self) -> list[_Worker]:
         """Return the workers whose ledger is still to be closed, the dead ones excepted."""

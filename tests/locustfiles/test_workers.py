@@ -1,16 +1,14 @@
 """A master and workers that are processes of their own, as on several machines."""
 
-import os
 import signal
 import subprocess
-import sys
-from pathlib import Path
+import time
 
 import psutil
 import pytest
 
 from analysis.records import LedgerClosed
-from tests.locustfiles.load import ROOT, Load, Locust, wait_until
+from tests.locustfiles.load import Load, Locust, wait_until
 from tests.locustfiles.shop_server import Shop
 from tests.locustfiles.wire import free_port, wire_to
 
@@ -34,17 +32,6 @@ def originals(*workers: Locust) -> dict[str, bytes]:
     """What workers have kept in folders of their own."""
     files = [file for each in workers for file in each.run.glob("runs/*/ledger/*.jsonl")]
     return {each.stem: each.read_bytes() for each in files}
-
-
-def _finish(run: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "analysis", "finish", str(run), "--settle-limit", "5"],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def _elsewhere(master: Locust) -> list[str]:
@@ -85,8 +72,13 @@ def test_a_cut_wire_leaves_a_copy_that_is_equal_in_the_end(load: Load, shop: Sho
         assert len(copies(master)[name]) < len(written)  # it orders on
         wire.restore()
         wait_until(lambda: "worker_returned" in master.event_names())
+        wire.cut()  # so that it does not hear of the end at once
         master.tell(signal.SIGINT)
+        wait_until(lambda: "run_stopping" in master.event_names())
+        time.sleep(0.5)
+        wire.restore()
         assert master.wait() == UNDECIDED
+        assert "worker_late" not in master.event_names()
     assert copies(master) == {**originals(steady), **originals(cut_off)}
     assert set(master.sent()) == set(shop.attempt_ids())
     assert master.run_json()["incomplete_ledgers"] == []
@@ -101,7 +93,7 @@ def test_killed_workers_are_named_and_the_load_goes_on_until_the_last_of_them(
     wait_until(lambda: len(copies(master)) == 2)
     first, last = psutil.Process(master.process.pid).children()
     streaming = load.start_worker(port, inside=_elsewhere(master))  # it comes in mid-run
-    wait_until(lambda: any(copies(master)[name] for name in originals(streaming)))
+    wait_until(lambda: any(copies(master).get(name) for name in originals(streaming)))
     first.kill()
     streaming.kill_all()
     wait_until(lambda: master.event_names().count("worker_died") == 2)
