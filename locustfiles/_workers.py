@@ -75,12 +75,11 @@ class Workers:
     def begin(self) -> Offer:
         """Get ready for their messages; returns what they need to know of the run."""
         offer = Offer.of(self._run)
-        self._journal.update(nonce=offer.nonce)
-        runner = self._runner
-        active = (*runner.clients.ready, *runner.clients.running, *runner.clients.spawning)
-        self._unheard = {each.id for each in active}
+        self._watcher = gevent.spawn(self._watch)  # from here on `on_connect` notes who comes in
+        clients = self._runner.clients
+        self._unheard = {each.id for each in (*clients.ready, *clients.running, *clients.spawning)}
         self._write_incomplete()
-        self._watcher = gevent.spawn(self._watch)
+        self._journal.update(nonce=offer.nonce)
         return offer
 
     def on_connect(self, node_id: str) -> None:
