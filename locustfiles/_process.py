@@ -22,8 +22,6 @@ from locust.env import Environment
 from locust.event import EventHook
 from locust.rpc import Message
 from locust.runners import (
-    STATE_RUNNING,
-    STATE_SPAWNING,
     MasterRunner,
     Runner,
     WorkerRunner,
@@ -36,10 +34,9 @@ from locustfiles._ending import await_end_of, end_web_ui, stop_users
 from locustfiles._errors import EXIT_OUR_FAULT, EXIT_USAGE, BadArgument, LedgerFailed, LoadError
 from locustfiles._journal import now
 from locustfiles._ledger import FLUSH_EVERY_S, Ledger, process_id
-from locustfiles._place import Offer
 from locustfiles._run import Run
 from locustfiles._upload import EvidenceStore
-from locustfiles._worker import LEDGER_MESSAGE, RECEIVED_MESSAGE, STOP_MESSAGE, WorkerPart, answer
+from locustfiles._worker import LEDGER_MESSAGE, WorkerSide
 from locustfiles._workers import Workers
 
 __all__ = ["process"]
@@ -76,7 +73,7 @@ class LoadProcess:
         self._flusher: gevent.Greenlet[..., None] | None = None
         self._run: Run | None = None
         self._closing: gevent.Greenlet[..., None] | None = None
-        self._part: WorkerPart | None = None
+        self._worker: WorkerSide | None = None
         self._workers: Workers | None = None
         self._database_url = ""
         self._failed_with: int | None = None
@@ -104,8 +101,7 @@ class LoadProcess:
         self._environment = environment
         gevent.signal_handler(signal.SIGINT, self.on_interrupt)
         if isinstance(runner, WorkerRunner):
-            runner.register_message(STOP_MESSAGE, self.on_stop_message, concurrent=True)
-            runner.register_message(RECEIVED_MESSAGE, self.on_received_message)
+            self._worker = WorkerSide(runner)
             if self._options.processes:
                 gevent.spawn(self._end_with, os.getppid())
             return
@@ -122,8 +118,8 @@ class LoadProcess:
     def on_test_start(self, environment: Environment, **_: object) -> None:
         """Get ready; no user starts before this returns."""
         self.is_stopping = False
-        if isinstance(environment.runner, WorkerRunner):
-            self._begin_part(environment.runner)
+        if self._worker is not None:
+            self._worker.begin(self._options, self._open_ledger)
             return
         if self._closing is not None:
             self._closing.join()
@@ -144,10 +140,11 @@ class LoadProcess:
             self._run.stopping()
 
     @_guarded
-    def on_test_stop(self, environment: Environment, **_: object) -> None:
+    def on_test_stop(self, **_: object) -> None:
         """Users have stopped (a master's have not yet): close what they wrote, and judge it."""
-        if isinstance(environment.runner, WorkerRunner):
-            self._close_worker(environment.runner)
+        if self._worker is not None:
+            self._close_ledger()
+            self._worker.finish()
         else:
             self._close_run()
 
@@ -185,16 +182,6 @@ class LoadProcess:
             run.interrupt("SIGINT")
         self._end_locust()
 
-    def on_stop_message(self, environment: Environment, msg: Message, **_: object) -> None:
-        """Worker: the master wants users to stop and the ledger closed."""
-        runner, run_id = environment.runner, msg.data["run_id"]
-        if runner is None:
-            return
-        if self._part is None or self._part.run_id != run_id:
-            answer(runner, run_id, state="idle")
-        elif runner.state in (STATE_RUNNING, STATE_SPAWNING):
-            runner.stop()
-
     @_guarded
     def on_ledger_message(self, msg: Message, **_: object) -> None:
         """Master: a worker tells of its ledger, or sends a piece of it."""
@@ -206,11 +193,6 @@ class LoadProcess:
         """Master: a worker is there, perhaps in mid-run."""
         if self._workers is not None:
             self._workers.on_connect(client_id)
-
-    def on_received_message(self, msg: Message, **_: object) -> None:
-        """Worker: the master says what it has of the ledger."""
-        if self._part is not None:
-            self._part.received(msg.data)
 
     # --- what goes wrong ---
 
@@ -229,8 +211,8 @@ class LoadProcess:
 
     def on_ledger_failed(self, failure: LedgerFailed) -> None:
         """Stop the load: no attempt is sent that cannot be recorded."""
-        if self._part is not None:
-            self._part.failed(str(failure))
+        if self._worker is not None:
+            self._worker.failed(str(failure))
         else:
             self.fail(str(failure), failure.exit_code)
 
@@ -310,19 +292,6 @@ class LoadProcess:
     def _workers_failed(self, why: str) -> None:
         self.fail(why, EXIT_OUR_FAULT)
 
-    def _begin_part(self, runner: WorkerRunner) -> None:
-        """Worker: open a ledger, in the master's run directory or in a place of its own."""
-        if self._part is not None:
-            self._part.abandon()
-        offer = Offer.read(self._options.chaos_run)
-        try:
-            self._part = WorkerPart(runner, offer, Settings.from_options(self._options))
-            self._open_ledger(self._part.run, self._part.name)
-        except LoadError as failure:
-            answer(runner, offer.run_id, state="failed", why=str(failure))
-            raise
-        self._part.start()
-
     def _open_ledger(self, run: RunDirectory, name: str) -> None:
         self.settings = Settings.from_options(self._options)
         path = run.ledger_file(name)
@@ -343,17 +312,6 @@ class LoadProcess:
         ledger, self._ledger = self._ledger, None
         if ledger is not None:
             ledger.close(at=now())
-
-    def _close_worker(self, runner: WorkerRunner) -> None:
-        """Close the ledger and tell the master, after the last statistics."""
-        self._close_ledger()
-        report: dict[str, Any] = {}
-        runner.environment.events.report_to_master.fire(  # type: ignore[no-untyped-call]
-            client_id=runner.client_id, data=report
-        )
-        runner.send_message("stats", report)
-        if self._part is not None:
-            self._part.finish()
 
     def _close_run(self) -> None:
         """Close the run in a greenlet of its own: whoever waits here may be killed."""

@@ -1,22 +1,26 @@
 """A worker's side of the evidence: where its ledger is, and how the master comes to have it."""
 
 import sys
-from collections.abc import Mapping
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import gevent
 from locust.exception import RPCError
-from locust.runners import Runner, WorkerRunner
+from locust.rpc import Message
+from locust.runners import STATE_RUNNING, STATE_SPAWNING, WorkerRunner
 
 from analysis.run_directory import RunDirectory
 from locustfiles._arguments import Settings
+from locustfiles._errors import LoadError
 from locustfiles._ledger import process_id
 from locustfiles._place import Offer, own_directory, own_name
 from locustfiles._stream import LedgerStream
 from locustfiles._upload import EvidenceStore, LedgerUpload
 
-__all__ = ["LEDGER_MESSAGE", "RECEIVED_MESSAGE", "STOP_MESSAGE", "WorkerPart", "answer"]
+__all__ = ["LEDGER_MESSAGE", "RECEIVED_MESSAGE", "STOP_MESSAGE", "WorkerSide"]
 
 STOP_MESSAGE = "chaos_stop"  # master: end the users and close the ledger
 LEDGER_MESSAGE = "chaos_ledger"  # worker: what became of the ledger, or a piece of it
@@ -37,13 +41,55 @@ class _Delivery(Protocol):
     def abandon(self) -> None: ...
 
 
-def answer(runner: Runner, run_id: str, **message: object) -> bool:
-    """Tell a worker's master something about one run; False if there is no connection."""
-    try:
-        runner.send_message(LEDGER_MESSAGE, {"run_id": run_id, **message})
-    except RPCError:
-        return False
-    return True
+class WorkerSide:
+    """A worker's part in its master's runs, one after the other."""
+
+    def __init__(self, runner: WorkerRunner) -> None:
+        self._runner = runner
+        self._part: WorkerPart | None = None
+        runner.register_message(STOP_MESSAGE, self._on_stop, concurrent=True)
+        runner.register_message(RECEIVED_MESSAGE, self._on_received)
+
+    def begin(self, options: Namespace, open_ledger: Callable[[RunDirectory, str], object]) -> None:
+        """Open a ledger in the master's run directory, or in a place of its own; LoadError."""
+        if self._part is not None:
+            self._part.abandon()
+        offer = Offer.read(options.chaos_run)
+        try:
+            self._part = WorkerPart(self._runner, offer, Settings.from_options(options))
+            open_ledger(self._part.run, self._part.name)
+        except LoadError as failure:
+            _answer(self._runner, offer.run_id, state="failed", why=str(failure))
+            raise
+        self._part.start()
+
+    def failed(self, why: str) -> None:
+        """Tell the master that the ledger cannot be written."""
+        if self._part is not None:
+            self._part.tell(state="failed", why=why)
+
+    def finish(self) -> None:
+        """Send the last statistics, and deliver what is left of the ledger, which is closed."""
+        report: dict[str, Any] = {}
+        self._runner.environment.events.report_to_master.fire(  # type: ignore[no-untyped-call]
+            client_id=self._runner.client_id, data=report
+        )
+        with suppress(RPCError):  # without a connection the ledger is what counts
+            self._runner.send_message("stats", report)
+        if self._part is not None:
+            self._part.finish()
+
+    def _on_stop(self, msg: Message, **_: object) -> None:
+        """Do as the master wants: end the users, upon which the ledger is closed."""
+        run_id = msg.data["run_id"]
+        if self._part is None or self._part.run_id != run_id:
+            _answer(self._runner, run_id, state="idle")
+        elif self._runner.state in (STATE_RUNNING, STATE_SPAWNING):
+            self._runner.stop()
+
+    def _on_received(self, msg: Message, **_: object) -> None:
+        if self._part is not None:
+            self._part.received(msg.data)
 
 
 class WorkerPart:
@@ -72,10 +118,6 @@ class WorkerPart:
         if answer["run_id"] == self._offer.run_id:
             self._delivery.received(answer)
 
-    def failed(self, why: str) -> None:
-        """Tell the master that the ledger cannot be written."""
-        self.tell(state="failed", why=why)
-
     def finish(self) -> None:
         """Deliver what is left of the ledger, which is closed now."""
         self._delivery.finish()
@@ -96,7 +138,7 @@ class WorkerPart:
     def tell(self, **message: object) -> bool:
         """Send the master a message about the ledger; False if there is no connection."""
         about = {"name": self.name, "how": self._delivery.how}
-        return answer(self._runner, self.run_id, **about, **message)
+        return _answer(self._runner, self.run_id, **about, **message)
 
     def _make_delivery(self, ledger: Path) -> _Delivery:
         if self._is_shared:
@@ -130,3 +172,12 @@ class _Shared:
 
     def abandon(self) -> None:
         """Do nothing: nothing is under way."""
+
+
+def _answer(runner: WorkerRunner, run_id: str, **message: object) -> bool:
+    """Tell a worker's master something about one run; False if there is no connection."""
+    try:
+        runner.send_message(LEDGER_MESSAGE, {"run_id": run_id, **message})
+    except RPCError:
+        return False
+    return True
