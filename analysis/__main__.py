@@ -25,6 +25,7 @@ from analysis.errors import (
     UsageError,
 )
 from analysis.findings import Method
+from analysis.gathering import gather_ledgers
 from analysis.judgement import judge, judge_run, load_evidence
 from analysis.run_directory import RunDirectory
 from analysis.snapshot import SETTLE_LIMIT_S, take_after, take_before
@@ -116,6 +117,7 @@ def _finish(
     directory: RunDirectory, options: argparse.Namespace, surroundings: Surroundings
 ) -> int:
     with directory.closing():
+        gather_ledgers(directory, limit_s=options.settle_limit)
         close_evidence(directory, limit_s=options.settle_limit)
         if surroundings.database_url and not directory.has_table(ORDERS):
             try:

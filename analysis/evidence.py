@@ -9,6 +9,8 @@ from analysis.access_log import BalancerLog
 from analysis.records import Attempt, Event, OrderRow, Product, Request
 from analysis.run import Before, Run
 
+_NAMED = 3
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
@@ -47,10 +49,19 @@ class Evidence:
     @property
     def gaps(self) -> list[str]:
         """Say where the record of the attempts has holes."""
-        found = self.run.ledger
+        found, incomplete = self.run.ledger, self.run.incomplete_ledgers
         gaps = []
         if found.torn_lines:
             gaps.append(f"{found.torn_lines} lines inside a ledger are torn")
         if found.unmatched_ends:
             gaps.append(f"{found.unmatched_ends} attempts ended that no ledger saw sent")
+        gaps += [f"the ledger of worker {name} is not whole" for name in incomplete[:_NAMED]]
+        if len(incomplete) > _NAMED:
+            gaps.append(f"nor are {len(incomplete) - _NAMED} more")
         return gaps
+
+    def may_lack_attempts_of(self, process_id: str) -> bool:
+        """Whether that process may have made attempts that are not in the evidence."""
+        found = self.run.ledger
+        is_torn = found.torn_lines > 0 or found.unmatched_ends > 0
+        return is_torn or process_id in self.run.incomplete_ledgers

@@ -67,6 +67,7 @@ def judge(
         is_whole=evidence.is_whole,
         method=method,
         late_window_s=late_window_s,
+        may_lack_attempts_of=evidence.may_lack_attempts_of,
     )
     invariants = judge_invariants(evidence, findings)
     windows = find_windows(evidence)

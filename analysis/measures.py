@@ -60,6 +60,11 @@ class Subject:
         seen = self.windows.autoscaling or self.windows.load_balancer
         return seen.ends_at if seen else None
 
+    @property
+    def gap(self) -> str:
+        """Say where requests may be missing; empty if nowhere."""
+        return "; ".join(self.evidence.gaps)
+
     def requests(self, table: HypothesisTable) -> list[Request] | None:
         """Return the named requests that ended in the table's phase; None if none can be told."""
         found = self.evidence.requests
@@ -142,15 +147,17 @@ _NO_REQUESTS = Measured(note="there were no such requests")
 def failed_requests(subject: Subject, table: HypothesisTable) -> Measured:
     """How many of the named requests failed."""
     requests = subject.requests(table)
-    return Measured(value=sum(map(is_failed, requests))) if requests else _NO_REQUESTS
+    if not requests:
+        return _NO_REQUESTS
+    return _no_less(sum(map(is_failed, requests)), subject)
 
 
 @_measure()
 def failure_share(subject: Subject, table: HypothesisTable) -> Measured:
     """Which part of them failed, from 0 to 1."""
     requests = subject.requests(table)
-    if not requests:
-        return _NO_REQUESTS
+    if not requests or subject.gap:
+        return Measured(note=subject.gap) if requests else _NO_REQUESTS
     return Measured(value=round(sum(map(is_failed, requests)) / len(requests), 6))
 
 
@@ -166,8 +173,8 @@ def latency_ms(subject: Subject, table: HypothesisTable) -> Measured:
         if each.ended_at is not None
         and (begun_at := each.due_at if each.due_at is not None else each.sent_at) is not None
     )
-    if not took:
-        return _NO_REQUESTS
+    if not took or subject.gap:
+        return Measured(note=subject.gap) if took else _NO_REQUESTS
     percentile = 95 if table.percentile is None else table.percentile
     return Measured(value=took[math.ceil(len(took) * percentile / 100) - 1] / 1000)
 
@@ -182,8 +189,8 @@ def longest_gap_s(subject: Subject, table: HypothesisTable) -> Measured:
         return Measured(note="there were no such requests, or the run's times are unknown")
     begins_at = subject.evidence.run.started_at if phase[0] is None else phase[0]
     ends_at = load_ends_at if phase[1] is None else min(phase[1], load_ends_at)
-    if begins_at is None:
-        return Measured(note="it is not known when the run began")
+    if begins_at is None or subject.gap:
+        return Measured(note=subject.gap or "it is not known when the run began")
     successes = sorted(
         each.ended_at for each in requests if each.ended_at is not None and not is_failed(each)
     )
@@ -220,10 +227,10 @@ def window_s(subject: Subject, table: HypothesisTable) -> Measured:
     if subject.fault_began_at is None:
         return Measured(note="there was no fault")
     window = getattr(subject.windows, table.of)
+    if table.of == "client" and subject.evidence.requests:
+        return _no_less(window.seconds if window else 0, subject)
     if window is not None:
         return Measured(value=window.seconds)
-    if table.of == "client" and subject.evidence.requests:
-        return Measured(value=0)
     return Measured(note=f"the {table.of} window was not seen to end")
 
 
@@ -255,7 +262,14 @@ def verdict_count(subject: Subject, table: HypothesisTable) -> Measured:
     open_ones = subject.findings.count(Verdict.POSSIBLE)
     if open_ones and table.of in (Verdict.COMMITTED, Verdict.ABSENT):
         return Measured(at_least=count, note=f"{open_ones} attempts are in doubt")
-    return Measured(value=count)
+    return _no_less(count, subject)
+
+
+def _no_less(value: float, subject: Subject) -> Measured:
+    """Measure what can only be more where requests are missing."""
+    if subject.gap:
+        return Measured(at_least=value, note=subject.gap)
+    return Measured(value=value)
 
 
 def _load_ended_at(evidence: Evidence) -> int | None:

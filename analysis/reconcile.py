@@ -8,7 +8,7 @@ Nor is `absent` where the database had not come to rest.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -47,11 +47,13 @@ def reconcile(
     is_whole: bool = True,
     method: Method = Method.AUTO,
     late_window_s: float | None = None,
+    may_lack_attempts_of: Callable[[str], bool] = lambda _process_id: False,
 ) -> Reconciliation:
     """Judge every attempt and row. `rows` is None where the orders table was not read.
 
     `is_whole` is false where attempts that are not recorded, or transactions from before the run,
-    may have made rows. UsageError if the method asks for keys that no row bears.
+    may have made rows; `may_lack_attempts_of` says of a process whether its ledger may have gaps.
+    UsageError if the method asks for keys that no row bears.
     """
     index = Attempts.of(attempts)
     if rows is None:
@@ -65,6 +67,7 @@ def reconcile(
         settled=settled,
         is_whole=is_whole,
         late_window_s=late_window_s,
+        may_lack_attempts_of=may_lack_attempts_of,
     )
     return judge.run()
 
@@ -107,6 +110,7 @@ class _Judge:
     settled: bool
     is_whole: bool
     late_window_s: float | None
+    may_lack_attempts_of: Callable[[str], bool]
     ownerless: Ownerless = field(default_factory=Ownerless)
     spans: Spans = field(default_factory=Spans)
     claimed: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
@@ -249,7 +253,7 @@ class _Judge:
         order = order_of(attempt)
         made = self._made_by(attempt)
         shared = self._rows_of_unknown_maker(order)
-        if not made and self.attempts.was_refused(order):
+        if not made and self._is_known_whole(attempt) and self.attempts.was_refused(order):
             made = shared
         if made:
             return _found(attempt, Verdict.CONTRADICTED, Basis.KEY, made)
@@ -284,9 +288,13 @@ class _Judge:
 
     def _rows_only_it_can_have_made(self, attempt: Attempt) -> list[Row]:
         order = order_of(attempt)
-        if len(self.attempts.by_order[order]) > 1:
+        if len(self.attempts.by_order[order]) > 1 or not self._is_known_whole(attempt):
             return []
         return [row for row in self._rows_of_unknown_maker(order) if not row.attempt_id]
+
+    def _is_known_whole(self, attempt: Attempt) -> bool:
+        """Whether all attempts at its order are known: a retry may be what a ledger lacks."""
+        return not self.may_lack_attempts_of(attempt.process_id)
 
     # --- rows ---
 

@@ -88,7 +88,10 @@ class LedgerFindings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """run.json. Times in microseconds."""
+    """run.json. Times in microseconds.
+
+    `incomplete_ledgers` names the processes whose ledger may lack what they did last.
+    """
 
     run_id: str
     started_at: int | None
@@ -102,6 +105,7 @@ class Run:
     fault: Fault | None
     health_check: HealthCheck | None
     ledger: LedgerFindings
+    incomplete_ledgers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +156,7 @@ def _parse_run(content: Mapping[str, Any]) -> Run:
         fault=_parse_fault(content.get("fault")),
         health_check=_parse_health_check(content.get("health_check")),
         ledger=_parse_findings(content.get("ledger") or {}),
+        incomplete_ledgers=tuple(str(each) for each in content.get("incomplete_ledgers") or ()),
     )
 
 

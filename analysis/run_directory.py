@@ -8,17 +8,18 @@ import os
 import re
 import shutil
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 from analysis.errors import EvidenceError
-from analysis.records import Event, format_time
+from analysis.records import Event, LedgerClosed, TornLine, format_time, parse_line
 from analysis.tables import EVENTS, Table
 
 __all__ = [
     "BEFORE_FILE",
+    "LEDGER_FOLDER",
     "RECONCILIATION_FILE",
     "SUMMARY_FILE",
     "EvidenceError",  # what the methods raise, for those who may import nothing else of ours
@@ -32,6 +33,8 @@ ACCESS_LOG = "elb_access"
 RECONCILIATION_FILE = "reconciliation.csv"
 SUMMARY_FILE = "summary.json"
 LATEST = "latest"
+# The line that ends a ledger holds a time and no more.
+_LONGEST_END = 256
 
 RecordT = TypeVar("RecordT")
 
@@ -99,6 +102,28 @@ class RunDirectory:
                 yield line
                 while len(line) == _LONGEST_LINE and line[-1:] != b"\n":
                     line = file.readline(_LONGEST_LINE)
+
+    def is_closed(self, process_id: str) -> bool:
+        """Whether a ledger is there up to the line that its process ended it with."""
+        try:
+            with (self.path / LEDGER_FOLDER / f"{process_id}.jsonl").open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _LONGEST_END))
+                return isinstance(parse_line(_last_line(file.read())), LedgerClosed)
+        except (FileNotFoundError, TornLine):
+            return False
+
+    def write_ledger(self, process_id: str, parts: Iterable[bytes]) -> None:
+        """Write a ledger that was gathered from elsewhere; it appears, whole, in the end."""
+        path = self.ledger_file(process_id)
+        beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            with beside.open("wb") as file:
+                file.writelines(parts)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
 
     def is_being_written(self, ledger: Path) -> bool:
         """Whether the process that writes a ledger lives: it holds a lock on it until it ends."""
@@ -298,6 +323,10 @@ class RunDirectory:
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
+
+
+def _last_line(content: bytes) -> bytes:
+    return content[content.rfind(b"\n", 0, -1) + 1 :]
 
 
 def _records(table: Table[RecordT], file: TextIO) -> Iterator[RecordT]:

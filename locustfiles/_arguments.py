@@ -32,6 +32,7 @@ _URL = re.compile(
     rf"(?P<place>{_HOST}(?:,{_HOST})*(?:/[^@?#]*)?)(?:[?#][^@]*)?",
     re.IGNORECASE,
 )
+_EVIDENCE_URI = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9!_.*'()=-]+)*/?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -79,6 +80,8 @@ class Settings:
     orders: OrderSettings
     fail_on: str
     evidence_format: str
+    stream_ledger: str
+    evidence_uri: str
 
     @property
     def watches_aws(self) -> bool:
@@ -103,6 +106,8 @@ class Settings:
                 orders=OrderSettings.from_options(options),
                 fail_on=options.fail_on,
                 evidence_format=options.evidence_format,
+                stream_ledger=options.stream_ledger,
+                evidence_uri=_evidence_uri(options.evidence_uri),
             )
         except ValueError as error:
             raise BadArgument(str(error)) from error
@@ -116,6 +121,7 @@ def add_arguments(parser: "LocustArgumentParser") -> None:
     """Add our arguments to Locust's parser, and let every wrong argument exit with 64."""
     parser.error = partial(_refuse, parser)  # type: ignore[method-assign]
     _add_run_arguments(parser)
+    _add_fleet_arguments(parser)
     _add_fault_arguments(parser)
     _add_customer_arguments(parser)
     add_order_arguments(parser)
@@ -175,6 +181,29 @@ def _add_run_arguments(parser: "LocustArgumentParser") -> None:
         env_var="CHAOS_EVIDENCE_FORMAT",
         include_in_web_ui=False,
         help="With `parquet` the large tables are stored as Parquet too, beside CSV",
+    )
+
+
+def _add_fleet_arguments(parser: "LocustArgumentParser") -> None:
+    group = parser.add_argument_group("Workers on other machines")
+    _add(
+        group,
+        "--stream-ledger",
+        choices=["auto", "always"],
+        default="auto",
+        env_var="CHAOS_STREAM_LEDGER",
+        include_in_web_ui=False,
+        help="Stream ledgers to the master unless a worker proves to share its disk, or always",
+    )
+    _add(
+        group,
+        "--evidence-uri",
+        type=_checked(_evidence_uri),
+        default="",
+        env_var="CHAOS_EVIDENCE_URI",
+        metavar="<s3://bucket/prefix>",
+        include_in_web_ui=False,
+        help="Upload ledgers there instead of streaming them; for large fleets",
     )
 
 
@@ -275,6 +304,13 @@ def _name(text: str) -> str:
         message = f"{text!r} cannot be an experiment's name: letters, digits, dots, dashes only"
         raise ValueError(message)
     return text
+
+
+def _evidence_uri(text: str) -> str:
+    if text and not _EVIDENCE_URI.fullmatch(text):
+        message = "it is not of the form s3://bucket/prefix"  # what it is may hold a secret
+        raise ValueError(message)
+    return text.rstrip("/")
 
 
 def _refuse(parser: "LocustArgumentParser", message: str) -> NoReturn:

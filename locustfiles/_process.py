@@ -8,24 +8,20 @@ import logging
 import os
 import signal
 import sys
-import time
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
-from pathlib import Path
 from typing import Any, NoReturn
 
 import gevent
+import zmq
 from locust import events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.event import EventHook
 from locust.rpc import Message
 from locust.runners import (
-    STATE_MISSING,
-    STATE_RUNNING,
-    STATE_SPAWNING,
     MasterRunner,
     Runner,
     WorkerRunner,
@@ -36,19 +32,21 @@ from analysis.run_directory import RunDirectory
 from locustfiles._arguments import Settings, add_arguments
 from locustfiles._arrivals import Arriving
 from locustfiles._desk import Desk
+from locustfiles._ending import await_end_of, end_web_ui, stop_users
 from locustfiles._errors import EXIT_OUR_FAULT, EXIT_USAGE, BadArgument, LedgerFailed, LoadError
 from locustfiles._journal import now
 from locustfiles._ledger import FLUSH_EVERY_S, Ledger, process_id
 from locustfiles._plan import Plan
 from locustfiles._run import Run
+from locustfiles._upload import EvidenceStore
+from locustfiles._worker import LEDGER_MESSAGE, WorkerSide
+from locustfiles._workers import Workers
 
 __all__ = ["process"]
 
 logger = logging.getLogger(__name__)
 # It tells of every endpoint and credential that it finds.
 logging.getLogger("botocore").setLevel(logging.WARNING)
-_LATE_WORKERS_S = 10.0
-_LOOK_AT_MASTER_EVERY_S = 0.2
 
 
 def _guarded(listener: Callable[..., None]) -> Callable[..., None]:
@@ -80,7 +78,8 @@ class LoadProcess:
         self._flusher: gevent.Greenlet[..., None] | None = None
         self._run: Run | None = None
         self._closing: gevent.Greenlet[..., None] | None = None
-        self._open_ledgers: set[str] = set()
+        self._worker: WorkerSide | None = None
+        self._workers: Workers | None = None
         self._database_url = ""
         self._failed_with: int | None = None
         self._interrupts = 0
@@ -115,25 +114,26 @@ class LoadProcess:
         self._environment = environment
         gevent.signal_handler(signal.SIGINT, self.on_interrupt)
         if isinstance(runner, WorkerRunner):
-            runner.register_message("chaos_stop", self.on_stop_message, concurrent=True)
+            self._worker = WorkerSide(runner)
             if self._options.processes:
                 gevent.spawn(self._end_with, os.getppid())
             return
         if isinstance(runner, MasterRunner):
-            runner.register_message("chaos_ledger", self.on_ledger_message)
+            runner.register_message(LEDGER_MESSAGE, self.on_ledger_message)
+            runner.register_message("chaos_note", self.on_note_message)
+            _listen(environment.events.worker_connect, self.on_worker_connect)
+            # A worker that comes back would be ignored until its old connection is seen to be dead.
+            runner.server.socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
         self._check_arguments(self._options, is_headless=web_ui is None)
         # Registered last and fired in reverse: before the master's own listener ends the test.
         _listen(environment.events.quitting, self.on_quitting)
-        if isinstance(runner, MasterRunner):
-            runner.register_message("chaos_note", self.on_note_message)
 
     @_guarded
     def on_test_start(self, environment: Environment, **_: object) -> None:
         """Get ready; no user starts before this returns."""
         self.is_stopping = False
-        if isinstance(environment.runner, WorkerRunner):
-            self._open_ledger(Path(self._options.chaos_run_path))
-            environment.runner.send_message("chaos_ledger", {"state": "open"})
+        if self._worker is not None:
+            self._worker.begin(self._options, self._open_ledger)
             return
         if self._closing is not None:
             self._closing.join()
@@ -156,10 +156,12 @@ class LoadProcess:
             self._run.stopping()
 
     @_guarded
-    def on_test_stop(self, environment: Environment, **_: object) -> None:
+    def on_test_stop(self, **_: object) -> None:
         """Users have stopped (a master's have not yet): close what they wrote, and judge it."""
-        if isinstance(environment.runner, WorkerRunner):
-            self._close_worker(environment.runner)
+        if self._worker is not None:
+            self._close_desk()
+            self._close_ledger()
+            self._worker.finish()
         else:
             self._close_run()
 
@@ -168,7 +170,7 @@ class LoadProcess:
         """Locust is about to end, whether or not the test has: see that the run is closed."""
         if self._run is not None:
             self._run.interrupt("SIGTERM")
-            self._stop_runner()
+            self._stop_users()
             self._close_run()
         elif self._closing is not None:
             self._closing.join()
@@ -197,20 +199,17 @@ class LoadProcess:
             run.interrupt("SIGINT")
         self._end_locust()
 
-    def on_stop_message(self, environment: Environment, **_: object) -> None:
-        """Worker: the master wants users to stop and the ledger closed."""
-        runner = environment.runner
-        if runner is not None and runner.state in (STATE_RUNNING, STATE_SPAWNING):
-            runner.stop()
-
+    @_guarded
     def on_ledger_message(self, msg: Message, **_: object) -> None:
-        """Master: a worker has opened or closed its ledger, or cannot write it."""
-        if msg.data["state"] == "open":
-            self._open_ledgers.add(msg.node_id)
-        else:
-            self._open_ledgers.discard(msg.node_id)
-        if msg.data["state"] == "failed":
-            self.fail(msg.data["why"], EXIT_OUR_FAULT)
+        """Master: a worker tells of its ledger, or sends a piece of it."""
+        if self._workers is not None:
+            self._workers.on_message(msg)
+
+    @_guarded
+    def on_worker_connect(self, client_id: str, **_: object) -> None:
+        """Master: a worker is there, perhaps in mid-run."""
+        if self._workers is not None:
+            self._workers.on_connect(client_id)
 
     def on_note_message(self, msg: Message, **_: object) -> None:
         """Master: a worker has something for the run's events and for people."""
@@ -233,9 +232,8 @@ class LoadProcess:
 
     def on_ledger_failed(self, failure: LedgerFailed) -> None:
         """Stop the load: no attempt is sent that cannot be recorded."""
-        runner = self._environment.runner if self._environment else None
-        if isinstance(runner, WorkerRunner):
-            runner.send_message("chaos_ledger", {"state": "failed", "why": str(failure)})
+        if self._worker is not None:
+            self._worker.failed(str(failure))
         else:
             self.fail(str(failure), failure.exit_code)
 
@@ -244,7 +242,7 @@ class LoadProcess:
         if self._environment is not None and self._environment.web_ui is None:
             gevent.spawn(self._end_locust)
         else:
-            gevent.spawn(self._stop_runner)
+            gevent.spawn(self._stop_users)
 
     def note(self, event: str, detail: str) -> None:
         """Tell people and the run's events, by way of the master where there is one."""
@@ -293,10 +291,11 @@ class LoadProcess:
             self._failed_with = None
             self._run = run = Run.create(environment, self.settings, self.on_our_fault)
             run.prepare()
-            self._options.chaos_run_path = str(run.directory.path)
             self._share_out(environment)
-            if not isinstance(environment.runner, MasterRunner):
-                self._open_ledger(run.directory.path)
+            if isinstance(environment.runner, MasterRunner):
+                self._begin_workers(environment.runner, run)
+            else:
+                self._open_ledger(run.directory, process_id())
             run.release()
         except LoadError as error:
             self.fail(str(error), error.exit_code)
@@ -309,14 +308,24 @@ class LoadProcess:
     def _call_off(self) -> NoReturn:
         """Give up a run that has had no user; Locust lets no other error keep users away."""
         run, self._run = self._run, None
+        self._workers = None
         if run is not None:
             run.call_off()
         raise gevent.GreenletExit
 
-    def _open_ledger(self, run: Path) -> None:
-        name = process_id()
+    def _begin_workers(self, runner: MasterRunner, run: Run) -> None:
+        """Master: get ready for the workers, and tell them of the run when they are started."""
+        if run.settings.evidence_uri:
+            EvidenceStore.connect(run.settings.evidence_uri).check(run.directory.run_id)
+        self._workers = Workers(runner, run.directory, run.journal, on_failure=self._workers_failed)
+        self._options.chaos_run = self._workers.begin().as_message()
+
+    def _workers_failed(self, why: str) -> None:
+        self.fail(why, EXIT_OUR_FAULT)
+
+    def _open_ledger(self, run: RunDirectory, name: str) -> None:
         self.settings = Settings.from_options(self._options)
-        path = RunDirectory(run).ledger_file(name)
+        path = run.ledger_file(name)
         self._ledger = Ledger(path, process_id=name, at=now(), on_failure=self.on_ledger_failed)
         self._flusher = gevent.spawn(self._flush, self._ledger)
         self._start_desk()
@@ -371,28 +380,23 @@ class LoadProcess:
         if ledger is not None:
             ledger.close(at=now())
 
-    def _close_worker(self, runner: WorkerRunner) -> None:
-        """Close the ledger and tell the master, after the last statistics."""
-        self._close_desk()
-        self._close_ledger()
-        report: dict[str, Any] = {}
-        runner.environment.events.report_to_master.fire(  # type: ignore[no-untyped-call]
-            client_id=runner.client_id, data=report
-        )
-        runner.send_message("stats", report)
-        runner.send_message("chaos_ledger", {"state": "closed"})
-
     def _close_run(self) -> None:
         """Close the run in a greenlet of its own: whoever waits here may be killed."""
         if self._run is None:
             return
         if self._closing is None:
-            self._closing = gevent.spawn(self._close, self._run)
+            runner = self._environment.runner if self._environment else None
+            # Locust may call from its own greenlet for messages, which then hears no worker.
+            is_deaf = isinstance(runner, MasterRunner) and gevent.getcurrent() in set(
+                runner.greenlet
+            )
+            self._closing = gevent.spawn(self._close, self._run, is_deaf=is_deaf)
         self._closing.join()
 
-    def _close(self, run: Run) -> None:
+    def _close(self, run: Run, *, is_deaf: bool) -> None:
         try:
-            self._stop_workers()
+            if self._workers is not None:
+                self._workers.close(is_deaf=is_deaf)
             self._close_desk()
             ended_at = now()
             self._close_ledger()
@@ -406,29 +410,12 @@ class LoadProcess:
             self.on_our_fault(error)
         finally:
             self._run = None
+            self._workers = None
+            if is_deaf:  # the last worker is gone, and Locust would go on without any
+                self.stop_load()
 
-    def _stop_workers(self) -> None:
-        """Master: have every worker stop its users and close its ledger, the dead ones excepted."""
-        runner = self._environment.runner if self._environment else None
-        if not isinstance(runner, MasterRunner):
-            return
-        runner.send_message("chaos_stop")
-        give_up_at = time.monotonic() + runner.environment.stop_timeout + _LATE_WORKERS_S
-        while self._open_ledgers and time.monotonic() < give_up_at:
-            gevent.sleep(0.05)
-            self._open_ledgers = {each for each in self._open_ledgers if _is_alive(runner, each)}
-        for late in sorted(self._open_ledgers):
-            if self._run is not None:
-                self._run.journal.note_run("worker_late", f"{late} did not close its ledger")
-        self._open_ledgers = set()
-
-    def _stop_runner(self) -> None:
-        runner = self._environment.runner if self._environment else None
-        if isinstance(runner, MasterRunner) and self._environment is not None:
-            # Without its own stop message, which makes workers deaf for the stop timeout.
-            runner.stop(send_stop_to_client=False)
-        elif runner is not None:
-            runner.stop()
+    def _stop_users(self) -> None:
+        stop_users(self._environment)
 
     def _end_locust(self) -> None:
         environment = self._environment
@@ -437,13 +424,11 @@ class LoadProcess:
         environment.runner.quit()
         if self._run is not None:
             self._close_run()
-        if environment.web_ui is not None:
-            environment.web_ui.stop()  # type: ignore[no-untyped-call]
+        end_web_ui(environment)
 
     def _end_with(self, master: int) -> None:
         """Worker of --processes: end when the master does; Locust would order on for a minute."""
-        while os.getppid() == master:
-            gevent.sleep(_LOOK_AT_MASTER_EVERY_S)
+        await_end_of(master)
         self._end_locust()
 
     def _remember(self, exit_code: int) -> None:
@@ -460,11 +445,6 @@ def _check_headless(settings: Settings, options: Namespace) -> None:
     settings.orders.check(run_time_s=options.run_time or None, parts=max(1, options.processes or 1))
     if settings.fis_template:
         settings.fis_at.after_s(options.run_time or None)
-
-
-def _is_alive(runner: MasterRunner, worker: str) -> bool:
-    node = runner.clients.get(worker)
-    return node is not None and node.state != STATE_MISSING
 
 
 def _listen(hook: EventHook, listener: Callable[..., None]) -> None:

@@ -282,6 +282,8 @@ def _settings_to_keep(environment: Environment, settings: Settings) -> dict[str,
         "target_group": settings.target_group,
         "fail_on": settings.fail_on,
         "evidence_format": settings.evidence_format,
+        "stream_ledger": settings.stream_ledger,
+        "evidence_uri": settings.evidence_uri,
     }
 
 

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,33 @@ class Load:
     def start(self, host: str, *arguments: str, run_dir: bool = True) -> Locust:
         """`locust -f locustfiles` headless; later arguments win over these."""
         run = self._folder / f"run{len(self._started)}"
+        command = [
+            *(("-H", host) if host else ()),
+            *("--headless", "--only-summary", "-u", "10", "-r", "100", "-t", "3s", "-s", "8"),
+            *(("--run-dir", str(run)) if run_dir else ()),
+            *arguments,
+        ]
+        return self._start(command, run=run, folder=self._folder)
+
+    def start_worker(self, port: int, *, inside: Sequence[str] = (), **environment: str) -> Locust:
+        """`locust --worker` of a master on `port`, in a folder of its own.
+
+        `inside` is a command that runs the rest of its line; `environment` is added to.
+        """
+        folder = self._folder / f"worker{len(self._started)}"
+        folder.mkdir()
+        command = ["--worker", "--master-host", "127.0.0.1", "--master-port", str(port)]
+        return self._start(command, run=folder, folder=folder, inside=inside, **environment)
+
+    def _start(
+        self,
+        command: Sequence[str],
+        *,
+        run: Path,
+        folder: Path,
+        inside: Sequence[str] = (),
+        **more: str,
+    ) -> Locust:
         environment = {
             key: value
             for key, value in os.environ.items()
@@ -115,14 +142,12 @@ class Load:
         }
         process = subprocess.Popen(
             [
+                *inside,
                 *(sys.executable, "-m", "locust", "-f", str(ROOT / "locustfiles")),
-                *(("-H", host) if host else ()),
-                *("--headless", "--only-summary", "-u", "10", "-r", "100", "-t", "3s", "-s", "8"),
-                *(("--run-dir", str(run)) if run_dir else ()),
-                *arguments,
+                *command,
             ],
-            cwd=self._folder,
-            env={**environment, "PYTHONPATH": str(ROOT), **self.environment},
+            cwd=folder,
+            env={**environment, "PYTHONPATH": str(ROOT), **self.environment, **more},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
