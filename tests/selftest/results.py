@@ -1,0 +1,128 @@
+"""What the judge said of each shop against what it had to say, and how that is shown and kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.selftest.cases import Case
+
+# With fewer orders than this, that nothing was found says nothing.
+LEAST_ORDERS = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """A row of the table. `expected` and `found` are the invariants that are broken."""
+
+    shop: str
+    mistake: str
+    fault: str
+    expected: tuple[str, ...]
+    found: tuple[str, ...]
+    holds: bool
+    verdict: str
+    may_also: tuple[str, ...]
+    why: str
+    details: Mapping[str, str]
+    orders: Mapping[str, Any]
+
+
+def compare(case: Case, summary: Mapping[str, Any], *, fault: str) -> Result:
+    """Hold a run's verdict against what the case expects."""
+    broken = {
+        each["id"]: each["detail"] for each in summary["invariants"] if each["verdict"] == "broken"
+    }
+    why = _complaint(case, summary, set(broken), needs_fault=bool(fault))
+    return Result(
+        shop=case.name,
+        mistake=case.mistake,
+        fault=fault,
+        expected=case.expected,
+        found=tuple(broken),
+        holds=not why,
+        verdict=summary["verdict"],
+        may_also=case.may_also,
+        why=why,
+        details=broken,
+        orders=summary["orders"],
+    )
+
+
+def failure(case: Case, problem: str, *, fault: str) -> Result:
+    """A row for an experiment that came to no verdict."""
+    return Result(
+        shop=case.name,
+        mistake=case.mistake,
+        fault=fault,
+        expected=case.expected,
+        found=(),
+        holds=False,
+        verdict="",
+        may_also=case.may_also,
+        why=problem,
+        details={},
+        orders={},
+    )
+
+
+def _complaint(
+    case: Case, summary: Mapping[str, Any], broken: set[str], *, needs_fault: bool
+) -> str:
+    """Say what is wrong with the verdict, or with the run it is of; empty if nothing is."""
+    wrong = []
+    if missed := set(case.expected) - broken:
+        wrong.append(f"missed {', '.join(sorted(missed))}")
+    if accused := broken - {*case.expected, *case.may_also}:
+        wrong.append(f"accused of {', '.join(sorted(accused))}")
+    wanted = _wanted_verdicts(case)
+    if summary["verdict"] not in wanted:
+        wrong.append(f"verdict {summary['verdict']}, not {' or '.join(wanted)}")
+    rows = summary["orders"]["rows"] or 0
+    if rows < LEAST_ORDERS:
+        wrong.append(f"only {rows} orders")
+    if needs_fault and not (summary["fault"] or {}).get("targets"):
+        wrong.append("there was no fault")
+    if case.shop == "unpleasant" and not summary["orders"]["committed"]:
+        wrong.append("no order was committed unknown to its customer")
+    return "; ".join(wrong)
+
+
+def _wanted_verdicts(case: Case) -> tuple[str, ...]:
+    if case.expected:
+        return ("broken",)
+    return ("held", "undecided") if case.may_be_undecided else ("held",)
+
+
+def show_results(results: Sequence[Result]) -> None:
+    """Print them as a table."""
+    table = Table("shop", "mistake", "expected", "found", "verdict", "holds", show_lines=True)
+    for each in results:
+        table.add_row(
+            each.shop,
+            each.mistake,
+            ", ".join(each.expected) or "none",
+            _found(each),
+            each.verdict,
+            "yes" if each.holds else f"no: {each.why}",
+        )
+    Console().print(table)
+
+
+def _found(result: Result) -> str:
+    if not result.found:
+        return "none"
+    return "\n".join(f"{name}: {result.details[name]}" for name in result.found)
+
+
+def write_results(results: Sequence[Result], file: Path) -> None:
+    """Write them as a JSON list."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    rows = [asdict(each) for each in results]
+    file.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
