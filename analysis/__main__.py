@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import TextIOWrapper
+from math import inf
 from pathlib import Path
 from typing import NoReturn
 
@@ -123,10 +124,12 @@ def _finish(
 
 
 def _reconcile(directory: RunDirectory, options: argparse.Namespace) -> int:
-    if options.late_window is not None:
-        message = "--late-window is not there yet: rows without keys are judged without their times"
-        raise UsageError(message)
-    judgement = judge_run(directory, method=Method(options.method), fail_on=FailOn(options.fail_on))
+    judgement = judge_run(
+        directory,
+        method=Method(options.method),
+        late_window_s=options.late_window,
+        fail_on=FailOn(options.fail_on),
+    )
     render(judgement, Console(markup=False, emoji=False, highlight=False), directory=directory.path)
     return judgement.exit_code
 
@@ -168,10 +171,20 @@ def _add_judging(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--late-window",
-        type=float,
+        type=_seconds,
         metavar="S",
-        help="how long after its attempt ended a row may have been made",
+        help="assume that no transaction began later than S seconds after its client saw the "
+        "attempt end: rows without keys can then be told apart better (unless given, a row may "
+        "have been made at any time after its attempt was sent)",
     )
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < inf:
+        message = f"{text!r} is no number of seconds"
+        raise argparse.ArgumentTypeError(message)
+    return seconds
 
 
 def _add_settling(parser: argparse.ArgumentParser) -> None:

@@ -121,7 +121,7 @@ def fidelity(case: Case) -> Finding:
         )
     if wrong:
         parts.append(f"{wrong} rows of unacknowledged orders differ from what was sent")
-    doubts = list(_unknown_prices(case))
+    doubts = [*_unknown_prices(case), *_ownerless(case)]
     if not case.acknowledged:
         doubts.append("no order was acknowledged")
     return Finding(
@@ -150,12 +150,13 @@ def definite_no(case: Case) -> Finding:
         )
     refused = case.count(Verdict.CLEAN)
     doubtful = case.findings.doubtful_refusals
-    doubts = (
-        (f"{doubtful} refused attempts may have made a row that others may have made too",)
-        if doubtful
-        else ()
-    )
-    return Finding(doubts=doubts, held=f"{refused} attempts were refused, and made no row")
+    nobodys = case.findings.nobodys_rows
+    doubts = []
+    if doubtful:
+        doubts.append(f"{doubtful} refused attempts may have made a row that others may have too")
+    if refused and nobodys:
+        doubts.append(f"{nobodys} rows without keys may be of refused attempts, and altered")
+    return Finding(doubts=tuple(doubts), held=f"{refused} attempts were refused, and made no row")
 
 
 @_invariant("conservation", "what left the stock is what was ordered")
@@ -231,18 +232,30 @@ def arithmetic(case: Case) -> Finding:
 def nothing_unexpected(case: Case) -> Finding:
     """Check that an attempt of the run explains each row."""
     unexpected = [each.row.id for each in case.findings.rows if each.verdict is Verdict.UNEXPECTED]
-    surplus = case.findings.surplus_rows
-    doubts = []
+    late = case.findings.late_rows
+    doubts = (
+        [*_ownerless(case)] if case.findings.ownerless_rows > case.findings.nobodys_rows else []
+    )
     if unexpected:
         said = f"{len(unexpected)} rows that nobody ordered: {_some('order', unexpected)}"
-        if not (case.evidence.gaps or not case.evidence.was_settled_before):
+        said += _without_keys(case)
+        if case.evidence.is_whole and len(unexpected) > late:
             return Finding(broken=said)
         doubts.append(said)  # a lost ledger line or an older transaction may explain them
+    if late:
+        doubts.append(f"{late} of them are only too late, by the late window that was assumed")
     if not case.evidence.was_settled_before:
         doubts.append("the database was at work during the first snapshot")
-    if surplus:
-        doubts.append(f"{surplus} rows without keys are more than the open attempts explain")
     return Finding(doubts=tuple(doubts), held=f"{len(case.rows)} rows")
+
+
+def _without_keys(case: Case) -> str:
+    """Say what is not known of rows that no attempt explains."""
+    nobodys = case.findings.nobodys_rows
+    if not nobodys:
+        return ""
+    rows = "one bears" if nobodys == 1 else f"{nobodys} bear"
+    return f" ({rows} no key: strangers', altered, or the second of an order)"
 
 
 def _some(noun: str, things: Iterable[object]) -> str:

@@ -37,6 +37,11 @@ class Evidence:
         return before is None or before.settled
 
     @property
+    def is_whole(self) -> bool:
+        """Whether no attempt without a record, and nobody from before, may have made a row."""
+        return not self.gaps and self.was_settled_before
+
+    @property
     def gaps(self) -> list[str]:
         """Say where the record of the attempts has holes."""
         found = self.run.ledger

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from analysis.ledger import IN_FLIGHT, ORDER_METHOD, ORDER_NAME
 from analysis.records import Request
 
+# Of an order that was due when the run stopped, and was not sent any more.
+RUN_STOPPING = "run_stopping"
 _SOLD_OUT = 409
 _FIRST_SUCCESS, _FIRST_ERROR = 200, 400
 
@@ -14,11 +16,12 @@ def ended_requests(
 ) -> Iterator[Request]:
     """Yield the requests that ended, `since` a time and of `names` (`GET /products`) if given.
 
-    One that the run itself cut off by stopping says nothing about the shop, and is left out.
+    One that the run itself cut off or kept from being sent by stopping says nothing about the
+    shop, and is left out.
     """
     wanted = frozenset(names)
     for request in requests:
-        if request.ended_at is None or request.error == IN_FLIGHT:
+        if request.ended_at is None or request.error in {IN_FLIGHT, RUN_STOPPING}:
             continue
         if since is not None and request.ended_at < since:
             continue

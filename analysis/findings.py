@@ -60,8 +60,10 @@ class Reconciliation:
     """All findings of a run, and how many questions the evidence leaves open.
 
     `wrong_rows` made by unacknowledged attempts differ from what was asked; `doubtful_refusals`
-    may have made a row that another attempt may have made as well; `ownerless_rows` may be one
-    of several attempts'; `surplus_rows` of those are more than the attempts there are.
+    may have made a row that another attempt may have made as well; of `ownerless_rows` neither a
+    key nor a reply says whose they are, and no attempt can have made `nobodys_rows` of them
+    (`late_rows` of those only because of the late window). `committed_total` of them are what
+    indeterminate attempts account for: None where that is not certain, or not inferred.
     """
 
     method: Method
@@ -72,7 +74,9 @@ class Reconciliation:
     wrong_rows: int = 0
     doubtful_refusals: int = 0
     ownerless_rows: int = 0
-    surplus_rows: int = 0
+    nobodys_rows: int = 0
+    late_rows: int = 0
+    committed_total: int | None = None
     unacknowledged: Unacknowledged | None = None
 
     def count(self, verdict: Verdict) -> int:

@@ -26,7 +26,11 @@ ValueT = TypeVar("ValueT")
 
 
 def judge_run(
-    directory: RunDirectory, *, method: Method = Method.AUTO, fail_on: FailOn = FailOn.DATA
+    directory: RunDirectory,
+    *,
+    method: Method = Method.AUTO,
+    late_window_s: float | None = None,
+    fail_on: FailOn = FailOn.DATA,
 ) -> Judgement:
     """Judge a run and write reconciliation.csv and summary.json.
 
@@ -34,7 +38,9 @@ def judge_run(
     """
     # If this one fails, no older verdict may be taken for it.
     directory.discard_results()
-    judgement = judge(load_evidence(directory), method=method, fail_on=fail_on)
+    judgement = judge(
+        load_evidence(directory), method=method, late_window_s=late_window_s, fail_on=fail_on
+    )
     with directory.new_csv(RECONCILIATION_FILE, RECONCILIATION_COLUMNS) as put:
         for row in reconciliation_rows(judgement.findings):
             put(row)
@@ -43,7 +49,11 @@ def judge_run(
 
 
 def judge(
-    evidence: Evidence, *, method: Method = Method.AUTO, fail_on: FailOn = FailOn.DATA
+    evidence: Evidence,
+    *,
+    method: Method = Method.AUTO,
+    late_window_s: float | None = None,
+    fail_on: FailOn = FailOn.DATA,
 ) -> Judgement:
     """Bring attempts and rows together, and draw everything from that."""
     findings = reconcile(
@@ -51,7 +61,9 @@ def judge(
         evidence.orders,
         products=evidence.products,
         settled=evidence.is_settled,
+        is_whole=evidence.is_whole,
         method=method,
+        late_window_s=late_window_s,
     )
     invariants = judge_invariants(evidence, findings)
     return Judgement(
@@ -62,6 +74,7 @@ def judge(
         windows=find_windows(evidence),
         exposure=find_exposure(evidence),
         clock=measure_clock(findings),
+        late_window_s=late_window_s,
         fail_on=fail_on,
     )
 

@@ -33,6 +33,14 @@ class Prices:
         return None if price is None or quantity is None else price * quantity
 
 
+Cell = tuple[int | None, int | None]
+
+
+def cell_of(record: Attempt | OrderRow) -> Cell:
+    """Return product and quantity: all by which a row without keys can be told from others."""
+    return (record.product_id, record.quantity)
+
+
 def order_of(attempt: Attempt) -> str:
     """Return what tells an attempt's order from others; one without a key is its own order."""
     return attempt.order_key or f"attempt {attempt.attempt_id}"

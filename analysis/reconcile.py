@@ -1,15 +1,18 @@
 """What the orders table says about every attempt, and of rows that no order explains. Pure.
 
-By key: a row belongs to the attempt whose id it bears. By order id: what a reply named. A row
-without any key may be that of every open attempt of its product and quantity, and then neither
-`committed` nor `absent` is claimed. Nor is `absent` where the database had not come to rest.
+By key: a row belongs to the attempt whose id it bears. By order id: what a reply named. What is
+left over is inferred from product, quantity and time (see `ownerless`): in a shop that stores no
+keys an attempt is `committed` where no other explanation is left. A shop that stores keys would
+have stored ours, so a row of it without any may be a stranger's, and that is not claimed there.
+Nor is `absent` where the database had not come to rest.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from analysis.clock import bounds
 from analysis.errors import UsageError
 from analysis.findings import (
     AttemptFinding,
@@ -19,16 +22,20 @@ from analysis.findings import (
     RowFinding,
     Unacknowledged,
 )
+from analysis.inference import Span, Use
 from analysis.matching import (
     Attempts,
     Prices,
     Row,
     Rows,
     carries_keys,
+    cell_of,
     is_same_money,
     order_of,
 )
+from analysis.ownerless import NO_CANDIDATE, Ownerless, Seeker
 from analysis.records import Attempt, OrderRow, Outcome, Product, Verdict
+from analysis.spans import Spans
 
 
 def reconcile(
@@ -37,11 +44,14 @@ def reconcile(
     *,
     products: Iterable[Product] | None,
     settled: bool,
+    is_whole: bool = True,
     method: Method = Method.AUTO,
+    late_window_s: float | None = None,
 ) -> Reconciliation:
     """Judge every attempt and row. `rows` is None where the orders table was not read.
 
-    UsageError if the method asks for keys that no row bears.
+    `is_whole` is false where attempts that are not recorded, or transactions from before the run,
+    may have made rows. UsageError if the method asks for keys that no row bears.
     """
     index = Attempts.of(attempts)
     if rows is None:
@@ -53,6 +63,8 @@ def reconcile(
         prices=Prices.of(products),
         use_keys=use_keys,
         settled=settled,
+        is_whole=is_whole,
+        late_window_s=late_window_s,
     )
     return judge.run()
 
@@ -86,13 +98,6 @@ def _without_table(index: Attempts) -> Reconciliation:
     )
 
 
-_Cell = tuple[int | None, int | None]
-
-
-def _cell(record: Attempt | OrderRow) -> _Cell:
-    return (record.product_id, record.quantity)
-
-
 @dataclass(slots=True, kw_only=True)
 class _Judge:
     attempts: Attempts
@@ -100,18 +105,28 @@ class _Judge:
     prices: Prices
     use_keys: bool
     settled: bool
-    ownerless: dict[_Cell, list[Row]] = field(default_factory=lambda: defaultdict(list))
-    seekers: Counter[_Cell] = field(default_factory=Counter)
+    is_whole: bool
+    late_window_s: float | None
+    ownerless: Ownerless = field(default_factory=Ownerless)
+    spans: Spans = field(default_factory=Spans)
     claimed: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     doubtful_refusals: int = 0
     wrong_rows: int = 0
 
     def run(self) -> Reconciliation:
         self._settle_claims()
-        for row in self.rows.all:
-            if not row.is_keyed and row.claimed_by is None:
-                self.ownerless[_cell(row.record)].append(row)
-        findings = [self._judge(each) for each in self.attempts.all]
+        self.ownerless = Ownerless.of(self.rows.all)
+        told = {
+            number: self._judge_acknowledged(each)
+            for number, each in enumerate(self.attempts.all)
+            if each.outcome is Outcome.ACKNOWLEDGED
+        }
+        if self.ownerless.places:
+            self._infer(told)
+        findings = [
+            told.get(number) or self._judge(number, each)
+            for number, each in enumerate(self.attempts.all)
+        ]
         row_findings = self._judge_rows()
         return Reconciliation(
             method=Method.KEY if self.use_keys else Method.INFERRED,
@@ -121,10 +136,10 @@ class _Judge:
             repeated_ids=len(self.attempts.repeated_ids),
             wrong_rows=self.wrong_rows,
             doubtful_refusals=self.doubtful_refusals,
-            ownerless_rows=sum(len(self._explicable(cell)) for cell in self.ownerless),
-            surplus_rows=sum(
-                max(0, len(self._explicable(cell)) - self.seekers[cell]) for cell in self.ownerless
-            ),
+            ownerless_rows=sum(1 for _ in self.ownerless.rows),
+            nobodys_rows=sum(not self._is_explained(row) for row in self.ownerless.rows),
+            late_rows=self.ownerless.late,
+            committed_total=None if self.use_keys or not self.is_whole else self.ownerless.total,
             unacknowledged=self._unacknowledged(),
         )
 
@@ -148,7 +163,7 @@ class _Judge:
                     self.claimed[row.claimed_by].append(row)
 
     def _differs(self, row: Row, attempt: Attempt) -> bool:
-        if _cell(row.record) != _cell(attempt):
+        if cell_of(row.record) != cell_of(attempt):
             return True
         expected = self.prices.total(attempt.product_id, attempt.quantity)
         return expected is not None and not is_same_money(row.record.total, expected)
@@ -156,16 +171,39 @@ class _Judge:
     def _is_of(self, row: Row, order: str) -> bool:
         return not row.bears_key_of_another(order) and (row.is_keyed or row.claimed_by == order)
 
+    # --- whose can it be, where nothing tells ---
+
+    def _infer(self, told: Mapping[int, AttemptFinding]) -> None:
+        known = bounds(told.values(), self.attempts.by_order, use_keys=self.use_keys)
+        self.spans = Spans.of(
+            known,
+            self.attempts.all,
+            (row.record for row in self.rows.all),
+            late_window_s=self.late_window_s,
+        )
+        seekers = [
+            Seeker(number, each, not self.attempts.is_acknowledged(order_of(each)))
+            for number, each in enumerate(self.attempts.all)
+            if self.ownerless.may_be(each) and self._is_seeker(each, told.get(number))
+        ]
+        self.ownerless.explain(seekers, self.spans.of_attempt)
+
+    def _is_seeker(self, attempt: Attempt, told: AttemptFinding | None) -> bool:
+        """Whether it may have made a row, and no row is known to be its."""
+        # Where a reply names no row, or a wrong one, its order may be there under another id.
+        is_open = (
+            attempt.outcome is Outcome.INDETERMINATE
+            if told is None
+            else told.verdict is not Verdict.CONFIRMED
+        )
+        return is_open and not self._made_by(attempt)
+
     # --- attempts ---
 
-    def _judge(self, attempt: Attempt) -> AttemptFinding:
-        match attempt.outcome:
-            case Outcome.ACKNOWLEDGED:
-                return self._judge_acknowledged(attempt)
-            case Outcome.INDETERMINATE:
-                return self._judge_open(attempt)
-            case Outcome.REJECTED | Outcome.UNSENT:
-                return self._judge_refused(attempt)
+    def _judge(self, number: int, attempt: Attempt) -> AttemptFinding:
+        if attempt.outcome is Outcome.INDETERMINATE:
+            return self._judge_open(number, attempt)
+        return self._judge_refused(attempt)
 
     def _judge_acknowledged(self, attempt: Attempt) -> AttemptFinding:
         order = order_of(attempt)
@@ -181,60 +219,64 @@ class _Judge:
             return _found(attempt, Verdict.ALTERED, evidence, named)
         if own:  # it exists, but under another id than the customer was given
             return _found(attempt, Verdict.ALTERED, Basis.KEY, own)
-        if attempt.order_id is None and self.ownerless.get(_cell(attempt)):
-            return self._judge_keyless(attempt)
+        if attempt.order_id is None and self.ownerless.may_be(attempt):
+            count = self.ownerless.count_for(attempt, Span())
+            return _inferred(attempt, Verdict.POSSIBLE, count)
         return _found(attempt, Verdict.LOST, evidence, [])
 
-    def _judge_open(self, attempt: Attempt) -> AttemptFinding:
+    def _judge_open(self, number: int, attempt: Attempt) -> AttemptFinding:
         order = order_of(attempt)
-        made = self.rows.by_attempt.get(attempt.attempt_id, [])
-        made = made or self._rows_only_it_can_have_made(attempt)
+        made = self._made_by(attempt)
         if made:
             is_wrong = any(
                 row.bears_key_of_another(order) or self._differs(row, attempt) for row in made
             )
             self.wrong_rows += is_wrong
             return _found(attempt, Verdict.COMMITTED, Basis.KEY, made)
-        shared = self._rows_of_unknown_maker(order)
-        if shared:
-            evidence = Basis.KEY if shared[0].is_keyed else Basis.INFERRED
-            return _found(attempt, Verdict.POSSIBLE, evidence, shared)
-        return self._judge_keyless(attempt)
-
-    def _judge_keyless(self, attempt: Attempt) -> AttemptFinding:
-        """Judge an attempt that no key and no reply brings together with a row."""
-        evidence = Basis.KEY if self.use_keys else Basis.INFERRED
-        candidates = self.ownerless.get(_cell(attempt), [])
-        self.seekers[_cell(attempt)] += 1
-        if candidates:
-            count = len(candidates)
-            return AttemptFinding(
-                attempt=attempt,
-                verdict=Verdict.POSSIBLE,
-                evidence=Basis.INFERRED,
-                candidates=count,
-            )
+        found = self.ownerless.candidacies.get(number, NO_CANDIDATE)
+        if found.use is Use.ALWAYS and not self.use_keys and self.is_whole:
+            return _inferred(attempt, Verdict.COMMITTED, found.candidates, found.row)
+        shared = self._rows_it_may_share(attempt)
+        if shared and shared[0].is_keyed:
+            return _found(attempt, Verdict.POSSIBLE, Basis.KEY, shared)
+        if shared or found.use is not Use.NEVER:
+            return _inferred(attempt, Verdict.POSSIBLE, found.candidates + len(shared))
         if not self.settled:  # it may still be on its way
             return _found(attempt, Verdict.POSSIBLE, Basis.NONE, [])
+        evidence = Basis.KEY if self.use_keys else Basis.INFERRED
         return _found(attempt, Verdict.ABSENT, evidence, [])
 
     def _judge_refused(self, attempt: Attempt) -> AttemptFinding:
         order = order_of(attempt)
-        made = self.rows.by_attempt.get(attempt.attempt_id, [])
-        made = made or self._rows_only_it_can_have_made(attempt)
+        made = self._made_by(attempt)
         shared = self._rows_of_unknown_maker(order)
         if not made and self.attempts.was_refused(order):
             made = shared
         if made:
             return _found(attempt, Verdict.CONTRADICTED, Basis.KEY, made)
-        doubtful = shared or self.ownerless.get(_cell(attempt), [])
+        doubtful = len(shared)
+        if not doubtful and not attempt.was_never_sent:
+            doubtful = self.ownerless.count_for(attempt, self.spans.of_attempt(attempt))
         self.doubtful_refusals += bool(doubtful)
         return AttemptFinding(
             attempt=attempt,
             verdict=Verdict.CLEAN,
             evidence=Basis.KEY if self.use_keys else Basis.NONE,
-            candidates=len(doubtful),
+            candidates=doubtful,
         )
+
+    def _made_by(self, attempt: Attempt) -> list[Row]:
+        """Return the rows whose keys say that this attempt made them."""
+        bearing = self.rows.by_attempt.get(attempt.attempt_id, [])
+        return bearing or self._rows_only_it_can_have_made(attempt)
+
+    def _rows_it_may_share(self, attempt: Attempt) -> list[Row]:
+        span = self.spans.of_attempt(attempt)
+        return [
+            row
+            for row in self._rows_of_unknown_maker(order_of(attempt))
+            if row.is_keyed or span.holds(row.record.created_at)
+        ]
 
     def _rows_of_unknown_maker(self, order: str) -> list[Row]:
         """Return rows that are this order's, but do not say which of its attempts made them."""
@@ -268,15 +310,12 @@ class _Judge:
         if row.has_known_maker:
             return True
         if not row.is_keyed:
-            return row.is_named or self.seekers[_cell(row.record)] > 0
+            return row.is_named or row in self.ownerless.explained
         order = row.record.order_key
         if order not in self.attempts.by_order:
             return False
         # An attempt id that nobody sent: only a reply that names the row can speak for it.
         return not row.attempt_id or (row.is_named and self.attempts.is_acknowledged(order))
-
-    def _explicable(self, cell: _Cell) -> list[Row]:
-        return [row for row in self.ownerless[cell] if self._is_explained(row)]
 
     def _unacknowledged(self) -> Unacknowledged:
         orders = 0
@@ -285,10 +324,8 @@ class _Judge:
             if order in self.attempts.by_order and not self.attempts.is_acknowledged(order):
                 orders += 1
                 rows.update((id(row), row.record) for row in made)
-        for cell in self.ownerless:
-            unnamed = [row for row in self._explicable(cell) if not row.is_named]
-            orders += len(unnamed)
-            rows.update((id(row), row.record) for row in unnamed)
+        orders += len(self.ownerless.hidden)
+        rows.update((id(row), row.record) for row in self.ownerless.hidden)
         return Unacknowledged(
             count=orders,
             pieces=sum(row.quantity or 0 for row in rows.values()),
@@ -309,6 +346,18 @@ def _tokens(row: Row) -> set[tuple[str, str | int]]:
     if row.claimed_by is not None:
         tokens.add(("order", row.claimed_by))
     return tokens
+
+
+def _inferred(
+    attempt: Attempt, verdict: Verdict, candidates: int, row: OrderRow | None = None
+) -> AttemptFinding:
+    return AttemptFinding(
+        attempt=attempt,
+        verdict=verdict,
+        evidence=Basis.INFERRED,
+        row=row,
+        candidates=candidates,
+    )
 
 
 def _found(

@@ -114,6 +114,11 @@ class Attempt:
     trace_id: str
     retry_of: str = ""
 
+    @property
+    def was_never_sent(self) -> bool:
+        """Whether it was due, and not even tried."""
+        return self.outcome is Outcome.UNSENT and self.sent_at is None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:

@@ -7,9 +7,10 @@ from enum import StrEnum
 
 from analysis.clock import Clock
 from analysis.evidence import Evidence
-from analysis.findings import AttemptFinding, Reconciliation, RowFinding
+from analysis.findings import AttemptFinding, Method, Reconciliation, RowFinding
 from analysis.hypotheses import Hypothesis
 from analysis.invariants import Invariant, worst
+from analysis.latency import Latency, measure_latency
 from analysis.records import Attempt, Outcome, RunVerdict, Verdict, format_time
 from analysis.windows import Exposure, Window, Windows
 
@@ -39,6 +40,7 @@ class Judgement:
     windows: Windows
     exposure: Exposure
     clock: Clock
+    late_window_s: float | None = None
     fail_on: FailOn = FailOn.DATA
 
     @property
@@ -55,6 +57,12 @@ class Judgement:
         if self.fail_on is FailOn.HYPOTHESIS:
             verdicts += [each.verdict for each in self.hypotheses]
         return {RunVerdict.HELD: 0, RunVerdict.BROKEN: 1, RunVerdict.UNDECIDED: 2}[worst(verdicts)]
+
+    @property
+    def latency(self) -> Latency:
+        """How long attempts took, from when they were due and from when they were sent."""
+        attempts = (each.attempt for each in self.findings.attempts)
+        return measure_latency(attempts, ended_at=self.evidence.run.ended_at)
 
     @property
     def indeterminate_by_cause(self) -> dict[str, int]:
@@ -103,6 +111,7 @@ def summarise(judgement: Judgement) -> dict[str, object]:
         "committed_by_cause": judgement.committed_by_cause,
         "unacknowledged_orders": _unacknowledged(judgement.findings),
         "method": judgement.findings.method.value,
+        **_assumed(judgement),
         "invariants": [
             {
                 "id": each.id,
@@ -134,6 +143,7 @@ def summarise(judgement: Judgement) -> dict[str, object]:
         },
         "clock": {"offset_s": judgement.clock.offset_s, "error_s": judgement.clock.error_s},
         "settle": settle.as_json() if settle else None,
+        "latency": judgement.latency.as_json(),
     }
 
 
@@ -152,7 +162,15 @@ def _orders(findings: Reconciliation) -> dict[str, int | None]:
     for verdict in Verdict:
         is_known = findings.row_count is not None or verdict is Verdict.POSSIBLE
         counts[verdict.value] = findings.count(verdict) if is_known else None
+    if findings.method is Method.INFERRED:
+        counts["committed_total"] = findings.committed_total
     return counts
+
+
+def _assumed(judgement: Judgement) -> dict[str, float]:
+    """Return what the verdict rests on besides the evidence, where something does."""
+    late_window_s = judgement.late_window_s
+    return {} if late_window_s is None else {"late_window_s": late_window_s}
 
 
 def _unacknowledged(findings: Reconciliation) -> dict[str, object] | None:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.hypotheses import Hypothesis
+from analysis.latency import Latency, Spread
 from analysis.records import Outcome, RunVerdict, Verdict, format_time
 from analysis.run import HealthCheck
 from analysis.summary import Judgement, cause_of
@@ -61,6 +62,9 @@ def _parts(judgement: Judgement) -> Iterable[tuple[str, RenderableType]]:
     yield "What customers were told, and what the orders table holds", _outcomes(judgement)
     if judgement.indeterminate_by_cause:
         yield "Attempts without a definite answer, by cause", _causes(judgement)
+    latency = judgement.latency
+    if latency.from_due is not None:
+        yield "How long orders took, in seconds", _latency(latency, latency.from_due)
     yield "How long it was felt", _windows(judgement)
     if judgement.hypotheses:
         yield "What we believed", _hypotheses(judgement.hypotheses)
@@ -171,6 +175,23 @@ def _causes(judgement: Judgement) -> Table:
             Text(safe(cause)), str(count), *(str(same.count(verdict)) for verdict in verdicts)
         )
     return table
+
+
+def _latency(latency: Latency, from_due: Spread) -> Table:
+    columns = ["orders", "p50", "p95", "p99", "max"]
+    table = _grid("from when they were", *columns, right=columns)
+    for name, spread in (("due", from_due), ("sent", latency.from_sent)):
+        shown = spread.as_json()
+        times = (_time(shown, spread, each) for each in ("p50_s", "p95_s", "p99_s", "max_s"))
+        table.add_row(name, str(spread.count), *times)
+    return table
+
+
+def _time(shown: dict[str, object], spread: Spread, name: str) -> str:
+    time_s = shown[name]
+    if not isinstance(time_s, float):
+        return "–"
+    return f"{'≥ ' if name in spread.at_least else ''}{time_s:.3f}"
 
 
 def _windows(judgement: Judgement) -> RenderableType:

@@ -5,22 +5,23 @@ Every one may come from a flag, its environment variable, or an experiment's `[t
 
 import re
 import sys
-from argparse import ArgumentTypeError, Namespace, _ArgumentGroup
-from collections.abc import Callable
+from argparse import Namespace
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn
 
+from locustfiles._argument_values import add as _add
+from locustfiles._argument_values import checked as _checked
+from locustfiles._argument_values import seconds as _seconds
 from locustfiles._errors import EXIT_USAGE, BadArgument
+from locustfiles._order_settings import OrderSettings, add_order_arguments
 
 if TYPE_CHECKING:
     from locust.argument_parser import LocustArgumentParser
 
 __all__ = ["FireAt", "Settings", "Target", "add_arguments", "parse_fire_at", "without_password"]
-
-Value = TypeVar("Value")
 
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)%")
@@ -75,7 +76,7 @@ class Settings:
     target_group: str
     connect_timeout_s: float
     total_timeout_s: float
-    order_quantity_max: int
+    orders: OrderSettings
     fail_on: str
 
     @property
@@ -98,7 +99,7 @@ class Settings:
                 target_group=options.target_group or "",
                 connect_timeout_s=_seconds(options.connect_timeout),
                 total_timeout_s=_seconds(options.total_timeout),
-                order_quantity_max=_count(options.order_quantity_max),
+                orders=OrderSettings.from_options(options),
                 fail_on=options.fail_on,
             )
         except ValueError as error:
@@ -115,14 +116,7 @@ def add_arguments(parser: "LocustArgumentParser") -> None:
     _add_run_arguments(parser)
     _add_fault_arguments(parser)
     _add_customer_arguments(parser)
-
-
-def _add(
-    group: _ArgumentGroup, flag: str, *, include_in_web_ui: bool = True, **argument: Any
-) -> None:
-    """Add an argument to a group; Locust can tell only its parser what the web UI shows."""
-    action = group.add_argument(flag, **argument)
-    vars(action)["include_in_web_ui"] = include_in_web_ui
+    add_order_arguments(parser)
 
 
 def _add_run_arguments(parser: "LocustArgumentParser") -> None:
@@ -233,15 +227,6 @@ def _add_customer_arguments(parser: "LocustArgumentParser") -> None:
         metavar="<seconds>",
         help="How long a request may take in all; keep --stop-timeout above it. Default: 5",
     )
-    _add(
-        group,
-        "--order-quantity-max",
-        type=_checked(_count),
-        default=3,
-        env_var="CHAOS_ORDER_QUANTITY_MAX",
-        metavar="<pieces>",
-        help="Pieces in the largest order. Default: 3",
-    )
 
 
 def parse_fire_at(text: str) -> FireAt:
@@ -279,35 +264,6 @@ def _name(text: str) -> str:
         message = f"{text!r} cannot be an experiment's name: letters, digits, dots, dashes only"
         raise ValueError(message)
     return text
-
-
-def _seconds(value: str | float) -> float:
-    seconds = float(value)
-    if not 0 < seconds <= 3600:  # noqa: PLR2004
-        message = f"{value!r} is not a time in seconds above 0 and up to 3600"
-        raise ValueError(message)
-    return seconds
-
-
-def _count(value: str | int) -> int:
-    count = int(value)
-    if not 0 < count <= 1_000_000:  # noqa: PLR2004
-        message = f"{value!r} is not a number from 1 to 1000000"
-        raise ValueError(message)
-    return count
-
-
-def _checked(parse: Callable[[str], Value], *, keep: bool = False) -> Callable[[str], Value | str]:
-    """Make an argparse type of `parse`; `keep` leaves the text for the web UI to show."""
-
-    def check(text: str) -> Value | str:
-        try:
-            value = parse(text)
-        except ValueError as error:
-            raise ArgumentTypeError(str(error)) from error
-        return text if keep else value
-
-    return check
 
 
 def _refuse(parser: "LocustArgumentParser", message: str) -> NoReturn:

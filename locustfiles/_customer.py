@@ -3,60 +3,47 @@
 import itertools
 import json
 import os
+import random
 import time
-import uuid
-from dataclasses import dataclass
-from http import HTTPStatus
+from collections.abc import Sequence
+from dataclasses import replace
 
-import gevent
-from locust import FastHttpUser
-from locust.contrib.fasthttp import ResponseContextManager
+from locust import FastHttpUser, HttpUser, User
 from locust.env import Environment
 from locust.exception import StopUser
 
 from analysis.records import AttemptEnded, AttemptSent, Outcome, RequestDone
-from locustfiles._connections import connect_once, drop_connections
-from locustfiles._errors import LedgerFailed, RequestFailed
+from locustfiles._attempts import first_attempt, headers_of, next_attempt
+from locustfiles._errors import LedgerFailed, NothingMore, RequestFailed
+from locustfiles._exchange import Client, Reply, Request, exchange
+from locustfiles._fast_client import FastClient
 from locustfiles._journal import now
 from locustfiles._outcome import (
     Conclusion,
     cause_of,
     conclude,
     failure_name,
-    json_object,
     status_name,
 )
 from locustfiles._process import process
+from locustfiles._requests_client import RequestsClient
+from locustfiles._retries import Answer
+from locustfiles._watermarks import Cell
 
-__all__ = ["Customer", "Reply"]
+__all__ = ["Customer", "Reply", "RequestsCustomer"]
 
 _numbers = itertools.count(1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """What came back: `body` if it is whole, and the JSON object `found` in it if it is one.
-
-    `status` is None when no status line came; `failure` is what cut the exchange short.
-    """
-
-    status: int | None
-    body: bytes
-    failure: BaseException | None
-    found: dict[str, object]
-
-    @property
-    def is_ok(self) -> bool:
-        """Whether it is a whole 200."""
-        return self.failure is None and self.status == HTTPStatus.OK
+class _Over(NothingMore, StopUser):
+    """The end of a user, in Locust's words and in ours."""
 
 
-class Customer(FastHttpUser):
-    """Reads and orders through Locust's client: no resends, no redirects, no endless waits."""
+class AnyCustomer(User):
+    """Reads and orders through a client: no resends, no redirects, no endless waits."""
 
     abstract = True
-    max_redirects = 0
-    max_retries = 0
+    http: Client
 
     def __init__(self, environment: Environment) -> None:
         settings = process.settings
@@ -64,44 +51,110 @@ class Customer(FastHttpUser):
             message = "no run is on"
             raise LedgerFailed(message)
         self.settings = settings
-        self.connection_timeout = settings.connect_timeout_s
-        self.network_timeout = settings.total_timeout_s
+        # Locust tells it only to the classes that it starts itself.
+        self.host = self.host or environment.host
         super().__init__(environment)
-        connect_once(self)
         self.user_id = f"{os.getpid()}-{next(_numbers)}"
+
+    @property
+    def timeouts(self) -> dict[str, float]:
+        """What a client must keep to."""
+        return {
+            "connect_timeout_s": self.settings.connect_timeout_s,
+            "total_timeout_s": self.settings.total_timeout_s,
+        }
+
+    def drop_connections(self) -> None:
+        """Have the next request make a new connection."""
+        self.http.drop()
 
     def read(self, path: str, name: str, *, named: int | None = None) -> Reply:
         """GET `path`, recorded and counted under `name`; the reply must name the id `named`."""
         _stop_if_over()
         sent_at = now()
-        reply, response = self._exchange("GET", path, name=name)
+        reply = self._exchange("GET", path, name=name)
         error = _reading_error(reply, named)
         self._record_read(reply, name, sent_at=sent_at, error=error)
         failure = error or ("" if reply.is_ok else status_name(reply.status))
-        self._count(response, "GET", name, failure)
+        self._count(reply, failure)
         return reply
 
-    def place_order(self, product_id: int, quantity: int) -> Conclusion:
-        """Try once to order, and return what is known about it afterwards."""
+    @property
+    def only_browses(self) -> bool:
+        """Whether orders come from a schedule, and so not from this customer."""
+        return not process.desk.shoppers_order
+
+    def look_for_products(self) -> list[int]:
+        """List the products, and return the ids of what can be ordered."""
+        products = self.read("/products", "/products").found.get("products")
+        return _ids(products)
+
+    def order_one_of(self, product_ids: Sequence[int], *, due_at: int | None = None) -> Conclusion:
+        """Order some pieces of one of these products; with --watermark, what no other can be."""
         _stop_if_over()
-        attempt = self._new_attempt(product_id, quantity)
+        desk = process.desk
+        cell = desk.choose(product_ids)
+        is_open = True
         try:
-            process.ledger.sent(attempt)
-        except LedgerFailed as failure:
-            raise StopUser from failure
+            conclusions = self._order(cell, due_at)
+            is_open = any(each.outcome is Outcome.INDETERMINATE for each in conclusions)
+        finally:
+            desk.release(cell, is_open=is_open)
+        return conclusions[-1]
+
+    def place_order(self, product_id: int, quantity: int) -> Conclusion:
+        """Order just that, again if need be and wanted, and return what is known of the last."""
+        return self._order(Cell(product_id=product_id, quantity=quantity), None)[-1]
+
+    def turn_away(self, product_ids: Sequence[int], *, due_at: int, error: str) -> None:
+        """Record an order that was due and will not be sent."""
+        quantity = random.randint(1, self.settings.orders.quantity_max)
+        cell = Cell(product_id=random.choice(product_ids), quantity=quantity)
+        attempt = first_attempt(cell, user_id=self.user_id, due_at=due_at)
+        self._record_sent(replace(attempt, sent_at=None))
+        self._record_end(attempt, Conclusion(outcome=Outcome.UNSENT, error=error), size=None)
+        # Of no time at all: it must not make the shop look fast.
+        self.environment.events.request.fire(
+            request_type="POST",
+            name="/orders",
+            response_time=None,
+            response_length=0,
+            context=self.context(),
+            exception=RequestFailed(error),
+        )
+
+    def _order(self, cell: Cell, due_at: int | None) -> list[Conclusion]:
+        """Try to order until there is an answer, or no sense in asking again."""
+        _stop_if_over()
+        retries = self.settings.orders.retries
+        attempt = first_attempt(cell, user_id=self.user_id, due_at=due_at)
+        conclusions = []
+        while True:
+            conclusion, answer = self._try(attempt)
+            conclusions.append(conclusion)
+            pause_s = retries.pause_s(
+                conclusion,
+                answer,
+                attempt_no=attempt.attempt_no,
+                jitter=random.random(),
+                now_s=time.time(),
+            )
+            if pause_s is None or not process.desk.pause(pause_s):
+                return conclusions
+            attempt = next_attempt(attempt, retries.kind)
+
+    def _try(self, attempt: AttemptSent) -> tuple[Conclusion, Answer]:
+        """Send one attempt, and return what is known about it afterwards."""
+        self._record_sent(attempt)
         conclusion = Conclusion(outcome=Outcome.INDETERMINATE)
         size = 0
         try:
-            reply, response = self._exchange(
+            reply = self._exchange(
                 "POST",
                 "/orders",
                 name="/orders",
-                body={"product_id": product_id, "quantity": quantity},
-                headers={
-                    "Idempotency-Key": attempt.order_key,
-                    "X-Request-Id": attempt.attempt_id,
-                    "X-Amzn-Trace-Id": attempt.trace_id,
-                },
+                body={"product_id": attempt.product_id, "quantity": attempt.quantity},
+                headers=headers_of(attempt),
             )
             size = len(reply.body)
             conclusion = _conclude(reply, attempt)
@@ -110,24 +163,8 @@ class Customer(FastHttpUser):
             raise
         finally:
             self._record_end(attempt, conclusion, size)
-        self._count(response, "POST", "/orders", failure_name(conclusion))
-        return conclusion
-
-    def _new_attempt(self, product_id: int, quantity: int) -> AttemptSent:
-        # The time in front makes the id fit the load balancer's trace id, and sorts.
-        attempt_id = uuid.UUID(bytes=int(time.time()).to_bytes(4) + os.urandom(12), version=4)
-        digits = attempt_id.hex
-        return AttemptSent(
-            attempt_id=str(attempt_id),
-            order_key=str(uuid.uuid4()),
-            attempt_no=1,
-            user_id=self.user_id,
-            product_id=product_id,
-            quantity=quantity,
-            due_at=None,
-            sent_at=now(),
-            trace_id=f"Root=1-{digits[:8]}-{digits[8:]}",
-        )
+        self._count(reply, failure_name(conclusion))
+        return conclusion, _answer(reply)
 
     def _exchange(
         self,
@@ -137,58 +174,31 @@ class Customer(FastHttpUser):
         name: str,
         body: dict[str, int] | None = None,
         headers: dict[str, str] | None = None,
-    ) -> tuple[Reply, ResponseContextManager | None]:
-        """Send one request and read its reply, all within the total timeout."""
-        limit = gevent.Timeout(self.settings.total_timeout_s)
-        limit.start()
-        response = None
-        try:
-            response = self.client.request(
-                method,
-                path,
-                name=name,
-                data=None if body is None else json.dumps(body),
-                headers={**(headers or {}), **_JSON_HEADERS},
-                catch_response=True,
-            )
-            failure = response.request_meta["exception"]
-        except gevent.Timeout as timeout:
-            if timeout is not limit:
-                raise
-            failure = timeout
-        except Exception as error:  # noqa: BLE001 -- what a reply can make a client raise is open
-            failure = error
-        finally:
-            limit.close()
-        if failure is not None:
-            drop_connections(self)
-        status = (response.status_code or None) if response is not None else None
-        is_whole = failure is None and response is not None
-        content = (response.content or b"") if is_whole and response is not None else b""
-        reply = Reply(status=status, body=content, failure=failure, found=json_object(content))
-        return reply, response
+    ) -> Reply:
+        request = Request(
+            method=method,
+            path=path,
+            name=name,
+            headers={**(headers or {}), **_JSON_HEADERS},
+            body=None if body is None else json.dumps(body),
+        )
+        return exchange(self.http, request, total_timeout_s=self.settings.total_timeout_s)
 
-    def _count(
-        self, response: ResponseContextManager | None, method: str, name: str, failure: str
-    ) -> None:
+    def _count(self, reply: Reply, failure: str) -> None:
         """Count a request in Locust's statistics; `failure` is empty for a success."""
-        if response is None:
-            self.environment.events.request.fire(
-                request_type=method,
-                name=name,
-                response_time=self.settings.total_timeout_s * 1000,
-                response_length=0,
-                exception=RequestFailed(failure),
-                context=self.context(),
-            )
-            return
-        with response:
-            if failure:
-                response.failure(RequestFailed(failure))  # type: ignore[no-untyped-call]
-            else:
-                response.success()  # type: ignore[no-untyped-call]
+        self.environment.events.request.fire(
+            **reply.counted,
+            context=self.context(),
+            exception=RequestFailed(failure) if failure else None,
+        )
 
-    def _record_end(self, attempt: AttemptSent, conclusion: Conclusion, size: int) -> None:
+    def _record_sent(self, attempt: AttemptSent) -> None:
+        try:
+            process.ledger.sent(attempt)
+        except LedgerFailed as failure:
+            raise _Over from failure
+
+    def _record_end(self, attempt: AttemptSent, conclusion: Conclusion, size: int | None) -> None:
         try:
             process.ledger.ended(
                 AttemptEnded(
@@ -203,7 +213,7 @@ class Customer(FastHttpUser):
                 )
             )
         except LedgerFailed as failure:
-            raise StopUser from failure
+            raise _Over from failure
 
     def _record_read(self, reply: Reply, name: str, *, sent_at: int, error: str) -> None:
         served_by = reply.found.get("served_by")
@@ -223,7 +233,29 @@ class Customer(FastHttpUser):
                 )
             )
         except LedgerFailed as failure:
-            raise StopUser from failure
+            raise _Over from failure
+
+
+class Customer(AnyCustomer, FastHttpUser):
+    """A customer with Locust's fast client."""
+
+    abstract = True
+    max_redirects = 0
+    max_retries = 0
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self.http = FastClient(self, **self.timeouts)
+
+
+class RequestsCustomer(AnyCustomer, HttpUser):
+    """A customer with the client that is python-requests, about half as fast."""
+
+    abstract = True
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self.http = RequestsClient(self, **self.timeouts)
 
 
 _JSON_HEADERS = {
@@ -240,7 +272,24 @@ def _stop_if_over() -> None:
     moment would be killed with its request just sent.
     """
     if process.is_stopping:
-        raise StopUser
+        raise _Over
+
+
+def _ids(products: object) -> list[int]:
+    if not isinstance(products, list):
+        return []
+    ids = [product.get("id") for product in products if isinstance(product, dict)]
+    return [each for each in ids if type(each) is int]
+
+
+def _answer(reply: Reply) -> Answer:
+    """Return what a reply says of asking again."""
+    problem = reply.found.get("type")
+    return Answer(
+        problem=problem if isinstance(problem, str) else "",
+        retry_after=reply.header("Retry-After"),
+        date=reply.header("Date"),
+    )
 
 
 def _conclude(reply: Reply, attempt: AttemptSent) -> Conclusion:
@@ -260,3 +309,7 @@ def _reading_error(reply: Reply, named: int | None) -> str:
     ids = (reply.found.get("order_id"), reply.found.get("id"))
     is_wrong = not reply.found or (named is not None and named not in ids)
     return "bad_reply" if reply.is_ok and is_wrong else ""
+
+
+# Those who come when an order is due; the process cannot import what imports it.
+process.new_customer = Customer

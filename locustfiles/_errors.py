@@ -3,7 +3,7 @@
 LoadError              70   a fault of ours; its text is the one line people see
  |- BadArgument        64   an argument, or something it names, that cannot be used
  `- LedgerFailed       70   an attempt could not be recorded, so none may be sent
-NotConnected                an OSError: proof that no byte of a request left this machine
+NotConnected                proof that no byte of a request left this machine
 RequestFailed               what Locust's statistics are told of a failed request
 """
 
@@ -29,8 +29,14 @@ class LedgerFailed(LoadError):
     """The ledger cannot be written: the disk is full, or the file is closed."""
 
 
-class NotConnected(OSError):
+class NothingMore(Exception):
+    """Nothing may begin any more; what was to be sent was not."""
+
+
+class NotConnected(Exception):
     """No connection to the shop was made, so no byte of the request was sent.
+
+    Not an OSError: client libraries wrap those, or take them for other things.
 
     `token` is the ledger's word for the cause: connect_refused, connect_timeout, dns, or the
     class name of what went wrong.

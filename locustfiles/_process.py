@@ -34,9 +34,12 @@ from locust.web import WebUI
 
 from analysis.run_directory import RunDirectory
 from locustfiles._arguments import Settings, add_arguments
+from locustfiles._arrivals import Arriving
+from locustfiles._desk import Desk
 from locustfiles._errors import EXIT_OUR_FAULT, EXIT_USAGE, BadArgument, LedgerFailed, LoadError
 from locustfiles._journal import now
 from locustfiles._ledger import FLUSH_EVERY_S, Ledger, process_id
+from locustfiles._plan import Plan
 from locustfiles._run import Run
 
 __all__ = ["process"]
@@ -71,7 +74,9 @@ class LoadProcess:
         self.settings: Settings | None = None
         self.is_stopping = False
         self._environment: Environment | None = None
+        self.new_customer: Callable[[Environment], Arriving] | None = None
         self._ledger: Ledger | None = None
+        self._desk: Desk | None = None
         self._flusher: gevent.Greenlet[..., None] | None = None
         self._run: Run | None = None
         self._closing: gevent.Greenlet[..., None] | None = None
@@ -88,6 +93,14 @@ class LoadProcess:
             message = "no ledger is open, so nothing may be sent"
             raise LedgerFailed(message)
         return self._ledger
+
+    @property
+    def desk(self) -> Desk:
+        """Where the run that is on orders; LedgerFailed between runs."""
+        if self._desk is None:
+            message = "no run is on, so nothing may be ordered"
+            raise LedgerFailed(message)
+        return self._desk
 
     # --- Locust's events ---
 
@@ -108,6 +121,7 @@ class LoadProcess:
             return
         if isinstance(runner, MasterRunner):
             runner.register_message("chaos_ledger", self.on_ledger_message)
+            runner.register_message("chaos_note", self.on_note_message)
         self._check_arguments(self._options, is_headless=web_ui is None)
         # Registered last and fired in reverse: before the master's own listener ends the test.
         _listen(environment.events.quitting, self.on_quitting)
@@ -119,6 +133,7 @@ class LoadProcess:
         if isinstance(environment.runner, WorkerRunner):
             self._open_ledger(Path(self._options.chaos_run_path))
             environment.runner.send_message("chaos_ledger", {"state": "open"})
+            self._start_desk(environment)
             return
         if self._closing is not None:
             self._closing.join()
@@ -135,6 +150,8 @@ class LoadProcess:
     def on_test_stopping(self, **_: object) -> None:
         """Note that users are about to stop; from now on none begins anything."""
         self.is_stopping = True
+        if self._desk is not None:
+            self._desk.stop()
         if self._run is not None:
             self._run.stopping()
 
@@ -195,6 +212,10 @@ class LoadProcess:
         if msg.data["state"] == "failed":
             self.fail(msg.data["why"], EXIT_OUR_FAULT)
 
+    def on_note_message(self, msg: Message, **_: object) -> None:
+        """Master: a worker has something for the run's events and for people."""
+        self._tell(msg.data["event"], msg.data["detail"])
+
     # --- what goes wrong ---
 
     def fail(self, why: str, exit_code: int) -> None:
@@ -224,6 +245,15 @@ class LoadProcess:
             gevent.spawn(self._end_locust)
         else:
             gevent.spawn(self._stop_runner)
+
+    def note(self, event: str, detail: str) -> None:
+        """Tell people and the run's events, by way of the master where there is one."""
+        runner = self._environment.runner if self._environment else None
+        if isinstance(runner, WorkerRunner):
+            told = {"event": event, "detail": f"{process_id()}: {detail}"}
+            runner.send_message("chaos_note", told)
+        else:
+            self._tell(event, detail)
 
     def _tell(self, event: str, why: str) -> None:
         """Tell people, and the run if its disk still takes it."""
@@ -266,7 +296,10 @@ class LoadProcess:
             self._options.chaos_run_path = str(run.directory.path)
             if not isinstance(environment.runner, MasterRunner):
                 self._open_ledger(run.directory.path)
+            self._share_out(environment)
             run.release()
+            if not isinstance(environment.runner, MasterRunner):
+                self._start_desk(environment)
         except LoadError as error:
             self.fail(str(error), error.exit_code)
             self._call_off()
@@ -289,6 +322,39 @@ class LoadProcess:
         self._ledger = Ledger(path, process_id=name, at=now(), on_failure=self.on_ledger_failed)
         self._flusher = gevent.spawn(self._flush, self._ledger)
 
+    def _share_out(self, environment: Environment) -> None:
+        """Plan which process has which part of the orders."""
+        runner = environment.runner
+        workers = []
+        if isinstance(runner, MasterRunner):
+            # Those whom Locust will tell to start.
+            nodes = runner.clients.ready + runner.clients.running + runner.clients.spawning
+            workers = sorted((node.id for node in nodes), key=runner.get_worker_index)
+        plan = Plan.make(run_time_s=self._options.run_time or None, workers=workers)
+        if self.settings is not None:
+            self.settings.orders.check(run_time_s=plan.run_time_s, parts=plan.parts)
+        if self._run is not None:
+            self._run.journal.update(plan={"seed": plan.seed, "processes": plan.parts})
+        plan.put_into(self._options)
+
+    def _start_desk(self, environment: Environment) -> None:
+        settings, new_customer = self.settings, self.new_customer
+        if settings is None or new_customer is None:
+            message = "--arrival-rate needs a locustfile that imports our Customer"
+            raise LoadError(message)
+        runner = environment.runner
+        plan = Plan.from_options(self._options)
+        part = plan.part_of(runner.client_id if isinstance(runner, WorkerRunner) else None)
+        self._desk = Desk(settings.orders, plan, part, note=self.note)
+        self._desk.start(lambda: new_customer(environment), on_our_fault=self.on_our_fault)
+
+    def _close_desk(self) -> None:
+        """End what a schedule has begun, within the time that users have for it too."""
+        desk, environment = self._desk, self._environment
+        if desk is not None and environment is not None:
+            desk.close(environment.stop_timeout)
+            self._desk = None
+
     def _flush(self, ledger: Ledger) -> None:
         try:
             while True:
@@ -306,6 +372,7 @@ class LoadProcess:
 
     def _close_worker(self, runner: WorkerRunner) -> None:
         """Close the ledger and tell the master, after the last statistics."""
+        self._close_desk()
         self._close_ledger()
         report: dict[str, Any] = {}
         runner.environment.events.report_to_master.fire(  # type: ignore[no-untyped-call]
@@ -325,6 +392,7 @@ class LoadProcess:
     def _close(self, run: Run) -> None:
         try:
             self._stop_workers()
+            self._close_desk()
             ended_at = now()
             self._close_ledger()
             code = run.close(ended_at)
@@ -388,6 +456,7 @@ def _check_headless(settings: Settings, options: Namespace) -> None:
     if not options.host:
         message = "no host: name the shop's URL with --host"
         raise BadArgument(message)
+    settings.orders.rate_over(options.run_time or None)
     if settings.fis_template:
         settings.fis_at.after_s(options.run_time or None)
 

@@ -4,7 +4,6 @@ import time
 
 from locust import constant, task
 
-from locustfiles._connections import drop_connections
 from locustfiles._customer import Customer
 
 
@@ -18,6 +17,6 @@ class Prober(Customer):
     def probe(self) -> None:
         """GET /products on a connection of its own, and print the time and the status."""
         at = time.strftime("%H:%M:%S")
-        drop_connections(self)
+        self.drop_connections()
         reply = self.read("/products", "/products (probe)")
         print(f"{at} - {reply.status or 0:03d}", flush=True)

@@ -24,8 +24,7 @@ class Shopper(Customer):
     @task(3)
     def look_around(self) -> None:
         """List the products."""
-        products = self.read("/products", "/products").found.get("products")
-        found = _ids(products)
+        found = self.look_for_products()
         if found:
             self.product_ids = found
 
@@ -41,8 +40,10 @@ class Shopper(Customer):
         """Order a few pieces of something, and read the order back if it was acknowledged."""
         if not self.product_ids:
             return
-        quantity = random.randint(1, self.settings.order_quantity_max)
-        conclusion = self.place_order(random.choice(self.product_ids), quantity)
+        if self.only_browses:
+            self.look_at_one()
+            return
+        conclusion = self.order_one_of(self.product_ids)
         if conclusion.outcome is Outcome.ACKNOWLEDGED and conclusion.order_id is not None:
             self.order_ids = [*self.order_ids, conclusion.order_id][-_SOME_ORDERS:]
             self._read_order(conclusion.order_id)
@@ -55,10 +56,3 @@ class Shopper(Customer):
 
     def _read_order(self, order_id: int) -> None:
         self.read(f"/orders/{order_id}", "/orders/{id}", named=order_id)
-
-
-def _ids(products: object) -> list[int]:
-    if not isinstance(products, list):
-        return []
-    ids = [product.get("id") for product in products if isinstance(product, dict)]
-    return [each for each in ids if type(each) is int]

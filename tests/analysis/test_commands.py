@@ -171,7 +171,7 @@ def test_summary_is_as_the_contract_has_it(good: RunDirectory) -> None:
     assert list(summary) == [
         *("run_id", "verdict", "exit_code", "attempts", "indeterminate_by_cause", "orders"),
         *("committed_by_cause", "unacknowledged_orders", "method", "invariants", "hypotheses"),
-        *("fault", "exposure", "windows", "clock", "settle"),
+        *("fault", "exposure", "windows", "clock", "settle", "latency"),
     ]
 
 
@@ -214,7 +214,10 @@ def test_what_others_wrote_cannot_steer_the_terminal(
         ["reconcile", "/nowhere"],
         ["reconcile", "{run}", "--method", "guess"],
         ["reconcile", "{run}", "--fail-on", "mondays"],
-        ["reconcile", "{run}", "--late-window", "5"],
+        ["reconcile", "{run}", "--late-window", "soon"],
+        ["reconcile", "{run}", "--late-window", "-1"],
+        ["reconcile", "{run}", "--late-window", "nan"],
+        ["reconcile", "{run}", "--late-window", "inf"],
         ["reconcile", "{run}", "--bogus"],
         ["snapshot", "{run}"],
         ["snapshot", "{run}", "--before"],

@@ -12,9 +12,11 @@ from analysis.checks import CHECKS, Case, Finding
 from analysis.evidence import Evidence
 from analysis.invariants import worst
 from analysis.judgement import judge
-from analysis.records import Product, RunVerdict
+from analysis.records import Product, RunVerdict, Verdict
 from analysis.run import Before, LedgerFindings, Settle
 from tests.analysis.histories import (
+    NOON,
+    SECOND,
     SETTLED,
     acknowledged,
     evidence,
@@ -203,13 +205,44 @@ def test_a_run_without_an_acknowledged_order_proves_nothing() -> None:
 
 def test_without_keys_a_row_that_may_be_anyones_leaves_it_open() -> None:
     case = evidence([A, B, C], [row(1), row(2)])
-    assert undecided(case) == {"exactly-once", "definite-no"}
+    expected = {"exactly-once", "fidelity", "definite-no", "nothing-unexpected"}
+    assert undecided(case) == expected
     assert broken(case) == set()
 
 
-def test_without_keys_rows_beyond_the_open_attempts_are_undecided() -> None:
+def test_without_keys_all_is_held_where_replies_name_every_row() -> None:
+    case = evidence([A, B, C], [row(1)])
+    assert judge(case).verdict is HELD
+    assert judge(case).findings.count(Verdict.ABSENT) == 1
+
+
+def test_without_keys_rows_beyond_the_open_attempts_break_nothing_unexpected() -> None:
     case = evidence([A, B], [row(1), row(2), row(3)])
-    assert "nothing-unexpected" in undecided(case)
+    assert broken(case) == {"nothing-unexpected"}
+    assert {"exactly-once", "fidelity"} <= undecided(case)
+
+
+def test_without_keys_a_row_that_nobody_can_have_made_leaves_open_whose_it_is() -> None:
+    refused_too = evidence([A, C], [row(1), row(2, product_id=2, total=Decimal("5.00"))])
+    assert broken(refused_too) == {"nothing-unexpected"}
+    assert undecided(refused_too) == {"exactly-once", "fidelity", "definite-no"}
+
+
+def test_without_keys_a_row_too_many_is_no_proof_where_a_ledger_line_is_torn() -> None:
+    flawed = run(ledger=LedgerFindings(torn_lines=1))
+    case = evidence([A, B], [row(1), row(2), row(3)], run=flawed)
+    assert broken(case) == set()
+    found = judge(case).findings
+    assert (found.count(Verdict.COMMITTED), found.committed_total) == (0, None)
+
+
+def test_a_row_that_is_only_later_than_was_assumed_is_no_proof() -> None:
+    late = row(2, created_at=NOON + 600 * SECOND)
+    case = evidence([A, B], [row(1), late])
+    by_window = judge(case, late_window_s=5)
+    assert [each.row.id for each in by_window.findings.rows] == [2]
+    assert by_window.verdict is UNDECIDED
+    assert judge(case).findings.rows == []
 
 
 def test_a_product_that_came_or_went_is_undecided() -> None:

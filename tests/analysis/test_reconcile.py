@@ -283,13 +283,15 @@ def test_order_told_by_a_retry_is_not_counted_as_unacknowledged() -> None:
     assert hidden.count == 0
 
 
-def test_without_keys_acknowledged_orders_are_judged_by_id_and_the_rest_stays_open() -> None:
+def test_without_keys_acknowledged_orders_are_judged_by_id_and_the_rest_is_inferred() -> None:
     told, open_one = acknowledged("a", 5), indeterminate("b")
     found = findings([told, open_one], [row(5), row(6)])
     assert found.method is Method.INFERRED
-    assert [each.verdict for each in found.attempts] == ["confirmed", "possible"]
+    assert [each.verdict for each in found.attempts] == ["confirmed", "committed"]
+    assert [each.evidence for each in found.attempts] == [Basis.ORDER_ID, Basis.INFERRED]
     assert [each.candidates for each in found.attempts] == [1, 1]
-    assert found.ownerless_rows == 1
+    assert found.attempts[1].row == row(6)
+    assert (found.ownerless_rows, found.committed_total) == (1, 1)
 
 
 def test_without_keys_an_attempt_that_no_row_fits_is_absent() -> None:
@@ -297,8 +299,9 @@ def test_without_keys_an_attempt_that_no_row_fits_is_absent() -> None:
     assert verdicts([told, open_one], [row(5)]) == {"a": "confirmed", "b": "absent"}
 
 
-def test_without_keys_rows_beyond_the_open_attempts_are_counted() -> None:
-    assert findings([indeterminate("b")], [row(5), row(6)]).surplus_rows == 1
+def test_without_keys_rows_beyond_the_open_attempts_are_unexpected() -> None:
+    found = verdicts([indeterminate("b")], [row(6), row(5)])
+    assert found == {"b": "committed", "row 6": "unexpected"}
 
 
 def test_keyless_row_named_by_a_wrong_reply_may_still_be_an_open_attempts() -> None:
@@ -313,8 +316,9 @@ def test_asking_for_keys_where_no_row_bears_one_is_an_error() -> None:
 
 def test_keys_are_ignored_when_judging_without_them() -> None:
     a = indeterminate("a")
-    found = findings([a], [row(5, a)], method=Method.INFERRED)
-    assert [each.verdict for each in found.attempts] == ["possible"]
+    b = indeterminate("b")
+    found = findings([a, b], [row(5, a)], method=Method.INFERRED)
+    assert [each.verdict for each in found.attempts] == ["possible", "possible"]
 
 
 def test_ids_that_the_load_balancer_put_in_place_of_ours_are_no_keys() -> None:

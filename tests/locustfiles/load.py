@@ -39,6 +39,12 @@ class Locust:
         self.output, self.errors = self.process.communicate(timeout=within_s)
         return self.process.returncode
 
+    def stop_when(self, is_so: Callable[[], object]) -> int:
+        """Let it run until something has become true, and end it as Ctrl-C does."""
+        wait_until(is_so)
+        self.tell(signal.SIGINT)
+        return self.wait()
+
     def tell(self, what: signal.Signals) -> None:
         self.process.send_signal(what)
 

@@ -75,6 +75,7 @@ def test_password_is_never_kept(url: str, kept: str) -> None:
         (("--target", "moon"), "invalid choice"),
         (("--connect-timeout", "9"), "longer than --total-timeout"),
         (("--fis-template", "x", "--fis-at", "99s"), "the run ends after 3 s"),
+        (("--arrival-rate", "5..50", "-t", "0"), "needs a --run-time"),
         (("--no-such-thing",), "unrecognized arguments"),
     ],
 )

@@ -14,7 +14,7 @@ from tests.locustfiles.shop_server import serve
 
 _GET = """
 import sys, locust
-from locustfiles._connections import _SendOncePool
+from locustfiles._fast_client import _SendOncePool
 pool = _SendOncePool(connection_timeout=0.5, network_timeout=2, concurrency=10)
 try:
     pool.get_client(sys.argv[1]).get("/closes")
