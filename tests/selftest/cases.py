@@ -9,7 +9,6 @@ from pathlib import Path
 
 SHOPS = Path(__file__).resolve().parents[1] / "broken_shops"
 REAL = "shop"
-KEYED = "--retry keyed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +52,7 @@ class Case:
 # One process per server: more that happens in its memory happens twice.
 ONE_WORKER = {"LAB_SHOP_WORKERS": "1", "SHOP_WORKERS": "1"}
 SCARCE = {"LAB_STOCK_FACTOR": "1", "SHOP_STOCK_FACTOR": "1"}
+KEYED = "--retry keyed"
 LARGE_ORDERS = "--order-quantity-max 12"
 
 CASES = (
@@ -63,6 +63,8 @@ CASES = (
     Case(shop="writes_later", expected=("durability",)),
     Case(shop="puts_aside", expected=("durability",)),
     Case(shop="retries_inside", expected=("exactly-once",)),
+    Case(shop="stores_key_later", expected=("exactly-once",), arguments=KEYED),
+    Case(shop="keys_in_memory", expected=("exactly-once",), arguments=KEYED),
     Case(shop="plain"),
     Case(shop="counts_in_float", expected=("arithmetic",), may_also=("fidelity",)),
     Case(shop="old_prices", expected=("arithmetic",), may_also=("fidelity",)),
@@ -83,10 +85,13 @@ CASES = (
     ),
     Case(shop="upsells", expected=("nothing-unexpected",)),
     Case(shop="unpleasant"),
+    Case(shop="unpleasant", load="retries with the key", arguments=KEYED),
+    Case(shop=REAL, load="retries with the key", arguments=KEYED),
+    Case(shop=REAL, load="retries with new keys", arguments="--retry blind"),
     Case(shop=REAL, load="scarce", variables=SCARCE, arguments=LARGE_ORDERS),
     Case(
         shop=REAL,
-        load="rows without keys",
+        load="tables without keys",
         may_be_undecided=True,
         variables={"SHOP_SCHEMA": "article"},
     ),

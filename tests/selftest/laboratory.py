@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +24,25 @@ FAST = {
     "LAB_PROFILE": "fast",
     "USERS": "24",
     "SPAWN_RATE": "24",
-    "RUN_TIME": "18s",
+    "RUN_TIME": "16s",
 }
-ARGUMENTS = "--fis-at 6s --connect-timeout 1 --total-timeout 2 --stop-timeout 4s --poll-every 0.5"
+ARGUMENTS = "--fis-at 5s --connect-timeout 1 --total-timeout 2 --stop-timeout 4s --poll-every 0.5"
 RUN_LIMIT_S = 120.0
+JUDGE_LIMIT_S = 60.0
+# Of a run that was judged: held, broken, undecided.
+VERDICT_CODES = (0, 1, 2)
 
 
 class RunFailed(Exception):
     """The experiment did not come to a verdict."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summaries:
+    """One run's evidence, judged as it is and as if the table had no key columns."""
+
+    as_found: dict[str, Any]
+    without_keys: dict[str, Any]
 
 
 class Laboratory:
@@ -47,8 +61,8 @@ class Laboratory:
                 each.send_all(9)
         self._guard.close()
 
-    def experiment(self, case: Case) -> dict[str, Any]:
-        """Run one to its end and return its summary. Raises RunFailed and LabError."""
+    def experiment(self, case: Case) -> Summaries:
+        """Run one to its end, and judge it with and without keys. Raises RunFailed and LabError."""
         run = self._folder / _file_name(case)
         shutil.rmtree(run, ignore_errors=True)
         run.parent.mkdir(parents=True, exist_ok=True)
@@ -60,8 +74,7 @@ class Laboratory:
             self._complete(command, inside, log=run.with_suffix(".log"))
         finally:
             lab.close()
-        summary: dict[str, Any] = json.loads((run / "summary.json").read_text("utf-8"))
-        return summary
+        return Summaries(as_found=_summary(run), without_keys=_judged_without_keys(run))
 
     def _complete(self, command: list[str], environment: Mapping[str, str], *, log: Path) -> None:
         log.unlink(missing_ok=True)
@@ -84,6 +97,27 @@ def _wait(locust: ProcessGroup) -> None:
         if time.monotonic() > deadline:
             raise RunFailed(f"no end after {RUN_LIMIT_S:g} s; see {locust.log}")
         time.sleep(0.1)
+
+
+def _judged_without_keys(run: Path) -> dict[str, Any]:
+    copy = run.with_name(f"{run.name}-without-keys")
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("ledger"))
+    command = [sys.executable, "-m", "analysis", "reconcile", str(copy), "--method", "inferred"]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=JUDGE_LIMIT_S
+    )
+    if done.returncode not in VERDICT_CODES:
+        raise RunFailed(f"reconcile --method inferred: {done.stderr.strip()}")
+    return _summary(copy)
+
+
+def _summary(run: Path) -> dict[str, Any]:
+    try:
+        loaded: dict[str, Any] = json.loads((run / "summary.json").read_text("utf-8"))
+    except FileNotFoundError:
+        raise RunFailed(f"it was not judged; see {run.with_suffix('.log')}") from None
+    return loaded
 
 
 def _environment(case: Case) -> dict[str, str]:

@@ -19,7 +19,11 @@ LEAST_ORDERS = 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """A row of the table. `expected` and `found` are the invariants that are broken."""
+    """A row of the table. `expected` and `found` are the invariants that are broken.
+
+    `without_keys` are those that the same evidence breaks with the key columns hidden. What of
+    a mistake can still be seen then is told and not required; a correct shop must stay clear.
+    """
 
     shop: str
     mistake: str
@@ -28,18 +32,25 @@ class Result:
     found: tuple[str, ...]
     holds: bool
     verdict: str
+    without_keys: tuple[str, ...]
     may_also: tuple[str, ...]
     why: str
     details: Mapping[str, str]
     orders: Mapping[str, Any]
 
 
-def compare(case: Case, summary: Mapping[str, Any], *, fault: str) -> Result:
+def compare(
+    case: Case,
+    summary: Mapping[str, Any],
+    *,
+    without_keys: Mapping[str, Any] | None = None,
+    fault: str,
+) -> Result:
     """Hold a run's verdict against what the case expects."""
-    broken = {
-        each["id"]: each["detail"] for each in summary["invariants"] if each["verdict"] == "broken"
-    }
+    broken, broken_without_keys = _broken(summary), _broken(without_keys)
     why = _complaint(case, summary, set(broken), needs_fault=bool(fault))
+    if not case.expected and broken_without_keys:
+        why = f"{why}; " * bool(why) + f"accused without keys of {', '.join(broken_without_keys)}"
     return Result(
         shop=case.name,
         mistake=case.mistake,
@@ -48,11 +59,18 @@ def compare(case: Case, summary: Mapping[str, Any], *, fault: str) -> Result:
         found=tuple(broken),
         holds=not why,
         verdict=summary["verdict"],
+        without_keys=tuple(broken_without_keys),
         may_also=case.may_also,
         why=why,
         details=broken,
         orders=summary["orders"],
     )
+
+
+def _broken(summary: Mapping[str, Any] | None) -> dict[str, str]:
+    """Invariant -> what was found, of those that are broken."""
+    invariants = summary["invariants"] if summary else ()
+    return {each["id"]: each["detail"] for each in invariants if each["verdict"] == "broken"}
 
 
 def failure(case: Case, problem: str, *, fault: str) -> Result:
@@ -65,6 +83,7 @@ def failure(case: Case, problem: str, *, fault: str) -> Result:
         found=(),
         holds=False,
         verdict="",
+        without_keys=(),
         may_also=case.may_also,
         why=problem,
         details={},
@@ -102,23 +121,25 @@ def _wanted_verdicts(case: Case) -> tuple[str, ...]:
 
 def show_results(results: Sequence[Result]) -> None:
     """Print them as a table."""
-    table = Table("shop", "mistake", "expected", "found", "verdict", "holds", show_lines=True)
+    table = Table("shop", "mistake", "expected", "found", "verdict", "without keys", "holds")
     for each in results:
         table.add_row(
             each.shop,
             each.mistake,
-            ", ".join(each.expected) or "none",
-            _found(each),
+            _names(each.expected),
+            _names(each.found),
             each.verdict,
+            _names(each.without_keys),
             "yes" if each.holds else f"no: {each.why}",
         )
-    Console().print(table)
+    console = Console()
+    # A file has no width of its own.
+    console.width = console.width if console.is_terminal else 160
+    console.print(table)
 
 
-def _found(result: Result) -> str:
-    if not result.found:
-        return "none"
-    return "\n".join(f"{name}: {result.details[name]}" for name in result.found)
+def _names(invariants: Sequence[str]) -> str:
+    return ", ".join(invariants) or "none"
 
 
 def write_results(results: Sequence[Result], file: Path) -> None:
