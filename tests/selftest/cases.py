@@ -51,6 +51,9 @@ class Case:
 
 # One process per server: more that happens in its memory happens twice.
 ONE_WORKER = {"LAB_SHOP_WORKERS": "1", "SHOP_WORKERS": "1"}
+# The server that is stopped has no time to finish what it is doing.
+SUDDEN = {"LAB_STOPPING_S": "0.1"}
+STEADY = "--arrival-rate 20"
 SCARCE = {"LAB_STOCK_FACTOR": "1", "SHOP_STOCK_FACTOR": "1"}
 KEYED = "--retry keyed"
 LARGE_ORDERS = "--order-quantity-max 12"
@@ -76,6 +79,12 @@ CASES = (
     Case(shop="refuses_after_insert", expected=("definite-no",)),
     Case(shop="gives_up_too_early", expected=("definite-no",)),
     Case(shop="two_transactions", expected=("conservation",)),
+    Case(
+        shop="dies_between",
+        expected=("conservation",),
+        variables=SUDDEN,
+        arguments=STEADY,
+    ),
     Case(shop="reads_then_writes", expected=("conservation",), variables=ONE_WORKER),
     Case(
         shop="sells_from_a_cache",
@@ -88,6 +97,7 @@ CASES = (
     Case(shop="unpleasant", load="retries with the key", arguments=KEYED),
     Case(shop=REAL, load="retries with the key", arguments=KEYED),
     Case(shop=REAL, load="retries with new keys", arguments="--retry blind"),
+    Case(shop=REAL, load="killed in mid-order", variables=SUDDEN, arguments=STEADY),
     Case(shop=REAL, load="scarce", variables=SCARCE, arguments=LARGE_ORDERS),
     Case(
         shop=REAL,

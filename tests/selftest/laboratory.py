@@ -27,6 +27,9 @@ FAST = {
     "RUN_TIME": "16s",
 }
 ARGUMENTS = "--fis-at 5s --connect-timeout 1 --total-timeout 2 --stop-timeout 4s --poll-every 0.5"
+# What of the environment would make it another experiment; the latter are of the Makefile.
+OURS = ("AWS_", "CHAOS_", "DATABASE_", "LAB_", "LOCUST_", "SHOP_")
+MAKES = {"EXPERIMENT", "TARGET", "WORKERS", "HOST"}
 RUN_LIMIT_S = 120.0
 JUDGE_LIMIT_S = 60.0
 # Of a run that was judged: held, broken, undecided.
@@ -124,7 +127,7 @@ def _environment(case: Case) -> dict[str, str]:
     outside = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("AWS_", "CHAOS_", "DATABASE_", "LAB_", "LOCUST_", "SHOP_"))
+        if not name.startswith(OURS) and name not in MAKES
     }
     return {
         **outside,
