@@ -29,6 +29,7 @@ class Bound(NamedTuple):
 
     process_id: str
     sent_at: int
+    created_at: int
     low: int
     high: int
 
@@ -79,7 +80,7 @@ def _bound(finding: AttemptFinding, of_order: Sequence[Attempt], *, use_keys: bo
     if attempt.ended_at < attempt.sent_at:
         return None
     low, high = row.created_at - attempt.ended_at, row.created_at - min(sent)
-    return Bound(attempt.process_id, attempt.sent_at, low, high)
+    return Bound(attempt.process_id, attempt.sent_at, row.created_at, low, high)
 
 
 def _agreed(every: Iterable[tuple[int, int]]) -> tuple[int, int] | None:

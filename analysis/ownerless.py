@@ -124,11 +124,11 @@ class Ownerless:
         self.explained.update(_covered(place.rows, found.is_covered))
         for seeker, span, use in zip(seekers, spans, found.uses, strict=True):
             self.candidacies[seeker.number] = self._candidacy(place, span, use)
-        if any(
+        if place.named or any(
             seeker.attempt.outcome is Outcome.ACKNOWLEDGED and use is not Use.NEVER
             for seeker, use in zip(seekers, found.uses, strict=True)
         ):
-            self.total = None  # some may be of orders whose replies named no row, or a wrong one
+            self.total = None  # replies that named no row, or a wrong one, leave it open
         elif self.total is not None:
             self.total += found.size
         self.late += _too_late(spans, points, found.size)

@@ -178,7 +178,6 @@ class _Judge:
         self.spans = Spans.of(
             known,
             self.attempts.all,
-            (row.record for row in self.rows.all),
             late_window_s=self.late_window_s,
         )
         seekers = [

@@ -22,7 +22,7 @@ from math import ceil, gcd, inf
 
 from analysis.clock import Bound
 from analysis.inference import Span
-from analysis.records import Attempt, OrderRow, Outcome
+from analysis.records import Attempt, Outcome
 
 STRETCH_US = 10_000_000
 SLEWED_AT_MOST = 500e-6  # adjtime's and NTP's limit; free quartz is ten times better
@@ -41,7 +41,6 @@ class Spans:
         cls,
         bounds: Iterable[Bound],
         attempts: Iterable[Attempt],
-        rows: Iterable[OrderRow],
         *,
         late_window_s: float | None,
     ) -> "Spans":
@@ -53,7 +52,7 @@ class Spans:
         for attempt in attempts:
             if attempt.process_id in known and attempt.sent_at is not None:
                 sent[attempt.process_id].append(attempt.sent_at)
-        grain = _grain(rows)
+        grain = _grain(each.created_at for found in known.values() for each in found)
         return cls(
             offsets={name: _offsets(found, sent[name], grain) for name, found in known.items()},
             late_window_us=None
@@ -111,9 +110,9 @@ def _longest_silence(acknowledged: Iterable[int], sent: Iterable[int]) -> int:
     return max(later - earlier for earlier, later in pairwise(edges))
 
 
-def _grain(rows: Iterable[OrderRow]) -> int:
-    """Return to how many microseconds `created_at` is kept, as powers of ten go; at most 1 s."""
-    common = gcd(*(each.created_at for each in rows if each.created_at is not None))
+def _grain(times: Iterable[int]) -> int:
+    """Return to how many microseconds times are kept, as powers of ten go; at most a second."""
+    common = gcd(*times)
     grain = 1
     while grain < _COARSEST_US and common % (grain * 10) == 0:
         grain *= 10
