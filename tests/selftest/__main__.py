@@ -5,6 +5,7 @@ Each shop is run in the lab under real load with the fault. Exit code 1 if any r
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -12,7 +13,8 @@ from pathlib import Path
 
 from infra.lab.errors import LabError
 from tests.selftest.cases import CASES, Case
-from tests.selftest.laboratory import FAULT, Laboratory, RunFailed
+from tests.selftest.judgements import RunFailed
+from tests.selftest.laboratory import FAULT, Laboratory
 from tests.selftest.results import Result, compare, failure, show_results, write_results
 
 KEPT_IN = Path("build/selftest.json")
@@ -27,7 +29,11 @@ def main(names: list[str]) -> int:
         sys.exit(f"selftest: no shop {', '.join(sorted(wrong))}: choose from {', '.join(known)}")
     cases = [each for each in CASES if not names or each.shop in names]
     began = time.monotonic()
-    results = _run(cases)
+    try:
+        results = _run(cases)
+    except KeyboardInterrupt:
+        print("selftest: interrupted; its labs are being taken down", flush=True)
+        return 128 + signal.SIGINT
     show_results(results)
     write_results(results, KEPT_IN)
     failed = sum(not each.holds for each in results)
@@ -56,8 +62,7 @@ def _run(cases: list[Case]) -> list[Result]:
 
 def _try(laboratory: Laboratory, case: Case) -> Result:
     try:
-        summaries = laboratory.experiment(case)
-        return compare(case, summaries.as_found, without_keys=summaries.without_keys, fault=FAULT)
+        return compare(case, laboratory.experiment(case), fault=FAULT)
     except (LabError, RunFailed, OSError) as error:
         return failure(case, str(error), fault=FAULT)
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.selftest.cases import Case
+from tests.selftest.judgements import Judgements
 
 # With fewer orders than this, that nothing was found says nothing.
 LEAST_ORDERS = 30
@@ -21,8 +22,9 @@ LEAST_ORDERS = 30
 class Result:
     """A row of the table. `expected` and `found` are the invariants that are broken.
 
-    `without_keys` are those that the same evidence breaks with the key columns hidden. What of
-    a mistake can still be seen then is told and not required; a correct shop must stay clear.
+    `without_keys` are those that the same evidence breaks with the key columns hidden, and
+    `contradicted` counts attempts of which more is claimed then than the keys bear out. What of
+    a mistake can still be seen is told and not required; a correct shop must stay clear.
     """
 
     shop: str
@@ -33,6 +35,7 @@ class Result:
     holds: bool
     verdict: str
     without_keys: tuple[str, ...]
+    contradicted: int
     may_also: tuple[str, ...]
     why: str
     details: Mapping[str, str]
@@ -41,36 +44,40 @@ class Result:
 
 def compare(
     case: Case,
-    summary: Mapping[str, Any],
+    judged: Judgements,
     *,
-    without_keys: Mapping[str, Any] | None = None,
     fault: str,
 ) -> Result:
     """Hold a run's verdict against what the case expects."""
-    broken, broken_without_keys = _broken(summary), _broken(without_keys)
-    why = _complaint(case, summary, set(broken), needs_fault=bool(fault))
+    summary = judged.as_found
+    broken, broken_without_keys = _broken(summary), _broken(judged.without_keys)
+    wrong = _complaints(case, summary, set(broken), needs_fault=bool(fault))
     if not case.expected and broken_without_keys:
-        why = f"{why}; " * bool(why) + f"accused without keys of {', '.join(broken_without_keys)}"
+        wrong.append(f"accused without keys of {', '.join(broken_without_keys)}")
+    if not case.expected and judged.contradicted:
+        wrong.append(f"{judged.contradicted} attempts contradicted by their keys")
     return Result(
         shop=case.name,
         mistake=case.mistake,
         fault=fault,
         expected=case.expected,
         found=tuple(broken),
-        holds=not why,
+        holds=not wrong,
         verdict=summary["verdict"],
         without_keys=tuple(broken_without_keys),
+        contradicted=judged.contradicted,
         may_also=case.may_also,
-        why=why,
+        why="; ".join(wrong),
         details=broken,
         orders=summary["orders"],
     )
 
 
-def _broken(summary: Mapping[str, Any] | None) -> dict[str, str]:
+def _broken(summary: Mapping[str, Any]) -> dict[str, str]:
     """Invariant -> what was found, of those that are broken."""
-    invariants = summary["invariants"] if summary else ()
-    return {each["id"]: each["detail"] for each in invariants if each["verdict"] == "broken"}
+    return {
+        each["id"]: each["detail"] for each in summary["invariants"] if each["verdict"] == "broken"
+    }
 
 
 def failure(case: Case, problem: str, *, fault: str) -> Result:
@@ -84,6 +91,7 @@ def failure(case: Case, problem: str, *, fault: str) -> Result:
         holds=False,
         verdict="",
         without_keys=(),
+        contradicted=0,
         may_also=case.may_also,
         why=problem,
         details={},
@@ -91,10 +99,10 @@ def failure(case: Case, problem: str, *, fault: str) -> Result:
     )
 
 
-def _complaint(
+def _complaints(
     case: Case, summary: Mapping[str, Any], broken: set[str], *, needs_fault: bool
-) -> str:
-    """Say what is wrong with the verdict, or with the run it is of; empty if nothing is."""
+) -> list[str]:
+    """Say what is wrong with the verdict, or with the run it is of."""
     wrong = []
     if missed := set(case.expected) - broken:
         wrong.append(f"missed {', '.join(sorted(missed))}")
@@ -110,7 +118,7 @@ def _complaint(
         wrong.append("there was no fault")
     if case.shop == "unpleasant" and not summary["orders"]["committed"]:
         wrong.append("no order was committed unknown to its customer")
-    return "; ".join(wrong)
+    return wrong
 
 
 def _wanted_verdicts(case: Case) -> tuple[str, ...]:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -24,6 +23,7 @@ from infra.lab.postgres import Postgres
 from infra.lab.processes import Guard, ProcessGroup, free_port
 from tests.locustfiles.load import ROOT, Load
 from tests.selftest.cases import CASES, REAL, SHOPS, Case
+from tests.selftest.judgements import Judgements, judge_both_ways
 from tests.selftest.results import LEAST_ORDERS, compare
 
 INVARIANTS = {name for name, _, _ in CHECKS}
@@ -80,7 +80,8 @@ def summary_with(verdict: str, *broken: str, rows: int = 100, targets: int = 1) 
 
 
 def holds(shop: str, summary: dict[str, Any]) -> bool:
-    return compare(case_of(shop), summary, fault="a fault").holds
+    judged = Judgements(as_found=summary, without_keys=summary, contradicted=0)
+    return compare(case_of(shop), judged, fault="a fault").holds
 
 
 def test_a_broken_shop_has_to_be_found_by_the_right_invariant() -> None:
@@ -99,6 +100,15 @@ def test_a_correct_shop_has_to_be_held() -> None:
     assert holds(REAL, summary_with("held"))
     assert not holds(REAL, summary_with("undecided"))
     assert not holds(REAL, summary_with("broken", "durability"))
+
+
+def test_a_correct_shop_has_to_stay_clear_where_its_keys_are_hidden_too() -> None:
+    held, accused = summary_with("held"), summary_with("broken", "nothing-unexpected")
+    for judged in (
+        Judgements(as_found=held, without_keys=accused, contradicted=0),
+        Judgements(as_found=held, without_keys=held, contradicted=1),
+    ):
+        assert not compare(case_of(REAL), judged, fault="a fault").holds
 
 
 def test_a_run_without_orders_or_without_its_fault_proves_nothing() -> None:
@@ -163,10 +173,9 @@ class Counter:
     def end(self) -> None:
         self.locust.tell(signal.SIGTERM)
 
-    def summary(self) -> dict[str, Any]:
+    def judgements(self) -> Judgements:
         self.locust.wait()
-        loaded: dict[str, Any] = json.loads((self.locust.run / "summary.json").read_text("utf-8"))
-        return loaded
+        return judge_both_ways(self.locust.run)
 
     def close(self) -> None:
         self.load.end()
@@ -174,9 +183,9 @@ class Counter:
 
 
 @pytest.fixture(scope="module")
-def summaries(
+def judged(
     postgres_server: Postgres, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, dict[str, Any]]]:
+) -> Iterator[dict[str, Judgements]]:
     """What the judge says of a few shops, which are loaded at the same time."""
     folder = tmp_path_factory.mktemp("shops")
     counters: dict[str, Counter] = {}
@@ -191,7 +200,7 @@ def summaries(
                 each.wait_for_orders()
             for each in counters.values():
                 each.end()
-            yield {shop: each.summary() for shop, each in counters.items()}
+            yield {shop: each.judgements() for shop, each in counters.items()}
         finally:
             for each in counters.values():
                 each.close()
@@ -201,7 +210,7 @@ def summaries(
 @pytest.mark.slow
 @pytest.mark.parametrize("shop", IN_SHORT)
 def test_the_judge_finds_the_mistake_and_nothing_else(
-    summaries: dict[str, dict[str, Any]], shop: str
+    judged: dict[str, Judgements], shop: str
 ) -> None:
-    result = compare(case_of(shop), summaries[shop], fault="")
+    result = compare(case_of(shop), judged[shop], fault="")
     assert result.holds, result
