@@ -56,7 +56,7 @@ SUDDEN = {"LAB_STOPPING_S": "0.1"}
 STEADY = "--arrival-rate 20"
 SCARCE = {"LAB_STOCK_FACTOR": "1", "SHOP_STOCK_FACTOR": "1"}
 KEYED = "--retry keyed"
-LARGE_ORDERS = "--order-quantity-max 12"
+LARGE_ORDERS = f"{STEADY} --order-quantity-max 12"
 
 CASES = (
     Case(shop=REAL, load="first time"),
@@ -66,8 +66,8 @@ CASES = (
     Case(shop="writes_later", expected=("durability",)),
     Case(shop="puts_aside", expected=("durability",)),
     Case(shop="retries_inside", expected=("exactly-once",)),
-    Case(shop="stores_key_later", expected=("exactly-once",), arguments=KEYED),
-    Case(shop="keys_in_memory", expected=("exactly-once",), arguments=KEYED),
+    Case(shop="stores_key_later", expected=("exactly-once",), arguments=f"{KEYED} {STEADY}"),
+    Case(shop="keys_in_memory", expected=("exactly-once",), arguments=f"{KEYED} {STEADY}"),
     Case(shop="plain"),
     Case(shop="counts_in_float", expected=("arithmetic",), may_also=("fidelity",)),
     Case(shop="old_prices", expected=("arithmetic",), may_also=("fidelity",)),
