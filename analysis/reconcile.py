@@ -45,13 +45,15 @@ def reconcile(
     products: Iterable[Product] | None,
     settled: bool,
     is_whole: bool = True,
+    unseen_up_to: int | None = None,
     method: Method = Method.AUTO,
     late_window_s: float | None = None,
 ) -> Reconciliation:
     """Judge every attempt and row. `rows` is None where the orders table was not read.
 
     `is_whole` is false where attempts that are not recorded, or transactions from before the run,
-    may have made rows. UsageError if the method asks for keys that no row bears.
+    may have made rows. Rows with an id of `unseen_up_to` or less may be missing from `rows`.
+    UsageError if the method asks for keys that no row bears.
     """
     index = Attempts.of(attempts)
     if rows is None:
@@ -64,6 +66,7 @@ def reconcile(
         use_keys=use_keys,
         settled=settled,
         is_whole=is_whole,
+        unseen_up_to=unseen_up_to,
         late_window_s=late_window_s,
     )
     return judge.run()
@@ -106,6 +109,7 @@ class _Judge:
     use_keys: bool
     settled: bool
     is_whole: bool
+    unseen_up_to: int | None
     late_window_s: float | None
     ownerless: Ownerless = field(default_factory=Ownerless)
     spans: Spans = field(default_factory=Spans)
@@ -221,6 +225,8 @@ class _Judge:
         if attempt.order_id is None and self.ownerless.may_be(attempt):
             count = self.ownerless.count_for(attempt, Span())
             return _inferred(attempt, Verdict.POSSIBLE, count)
+        if self.unseen_up_to is not None and (attempt.order_id or 0) <= self.unseen_up_to:
+            return _found(attempt, Verdict.POSSIBLE, Basis.NONE, [])
         return _found(attempt, Verdict.LOST, evidence, [])
 
     def _judge_open(self, number: int, attempt: Attempt) -> AttemptFinding:
@@ -240,7 +246,7 @@ class _Judge:
             return _found(attempt, Verdict.POSSIBLE, Basis.KEY, shared)
         if shared or found.use is not Use.NEVER:
             return _inferred(attempt, Verdict.POSSIBLE, found.candidates + len(shared))
-        if not self.settled:  # it may still be on its way
+        if not self.settled or self.unseen_up_to is not None:  # on its way, or there unseen
             return _found(attempt, Verdict.POSSIBLE, Basis.NONE, [])
         evidence = Basis.KEY if self.use_keys else Basis.INFERRED
         return _found(attempt, Verdict.ABSENT, evidence, [])
