@@ -1,10 +1,12 @@
 """What the orders table says about every attempt, and of rows that no order explains. Pure.
 
 By key: a row belongs to the attempt whose id it bears. By order id: what a reply named. What is
-left over is inferred from product, quantity and time (see `ownerless`): in a shop that stores no
-keys an attempt is `committed` where no other explanation is left. A shop that stores keys would
-have stored ours, so a row of it without any may be a stranger's, and that is not claimed there.
-Nor is `absent` where the database had not come to rest.
+left over is inferred from product, quantity and time (see `ownerless`), and an attempt `committed`
+where no other explanation is left. That rests on assumptions, and is not claimed where the evidence
+speaks against them: a shop that stores keys would have stored ours, so a row of it without any may
+be a stranger's; so may others be where one is that no attempt can have made; and where rows differ
+from their orders, product and quantity do not tell whose they are. Nor is `absent` claimed there,
+or where the database had not come to rest.
 """
 
 from collections import defaultdict
@@ -116,6 +118,8 @@ class _Judge:
     claimed: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     doubtful_refusals: int = 0
     wrong_rows: int = 0
+    is_certain: bool = False
+    is_faithful: bool = True
 
     def run(self) -> Reconciliation:
         self._settle_claims()
@@ -125,7 +129,7 @@ class _Judge:
             for number, each in enumerate(self.attempts.all)
             if each.outcome is Outcome.ACKNOWLEDGED
         }
-        if self.ownerless.places or self.claimed:
+        if self.ownerless.places or not self.use_keys:
             self._infer(told)
         findings = [
             told.get(number) or self._judge(number, each)
@@ -141,9 +145,9 @@ class _Judge:
             wrong_rows=self.wrong_rows,
             doubtful_refusals=self.doubtful_refusals,
             ownerless_rows=sum(1 for _ in self.ownerless.rows),
-            nobodys_rows=sum(not self._is_explained(row) for row in self.ownerless.rows),
+            nobodys_rows=self.ownerless.unexplained,
             late_rows=self.ownerless.late,
-            committed_total=None if self.use_keys or not self.is_whole else self.ownerless.total,
+            committed_total=self.ownerless.total if self.is_certain else None,
             unacknowledged=self._unacknowledged(),
         )
 
@@ -190,6 +194,18 @@ class _Judge:
             if self.ownerless.may_be(each) and self._is_seeker(each, told.get(number))
         ]
         self.ownerless.explain(seekers, self.spans.of_attempt)
+        # A row that none can have made, or one that is other than was ordered, and there may be
+        # more of the kind: then rows no longer tell whose they must be.
+        self.is_faithful = not any(
+            each.verdict is Verdict.ALTERED
+            and each.row is not None
+            and cell_of(each.row) != cell_of(each.attempt)
+            for each in told.values()
+        )
+        has_strangers = self.ownerless.unexplained > self.ownerless.late
+        self.is_certain = (
+            self.is_whole and self.is_faithful and not self.use_keys and not has_strangers
+        )
 
     def _is_seeker(self, attempt: Attempt, told: AttemptFinding | None) -> bool:
         """Whether it may have made a row, and no row is known to be its."""
@@ -239,14 +255,17 @@ class _Judge:
             self.wrong_rows += is_wrong
             return _found(attempt, Verdict.COMMITTED, Basis.KEY, made)
         found = self.ownerless.candidacies.get(number, NO_CANDIDATE)
-        if found.use is Use.ALWAYS and not self.use_keys and self.is_whole:
+        if found.use is Use.ALWAYS and self.is_certain:
             return _inferred(attempt, Verdict.COMMITTED, found.candidates, found.row)
         shared = self._rows_it_may_share(attempt)
         if shared and shared[0].is_keyed:
             return _found(attempt, Verdict.POSSIBLE, Basis.KEY, shared)
         if shared or found.use is not Use.NEVER:
             return _inferred(attempt, Verdict.POSSIBLE, found.candidates + len(shared))
-        if not self.settled or self.unseen_up_to is not None:  # on its way, or there unseen
+        is_on_its_way = not self.settled
+        is_unseen = self.unseen_up_to is not None
+        is_altered = not self.is_faithful and self.ownerless.has_unnamed
+        if is_on_its_way or is_unseen or is_altered:  # or rather, may be
             return _found(attempt, Verdict.POSSIBLE, Basis.NONE, [])
         evidence = Basis.KEY if self.use_keys else Basis.INFERRED
         return _found(attempt, Verdict.ABSENT, evidence, [])
