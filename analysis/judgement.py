@@ -62,6 +62,7 @@ def judge(
         products=evidence.products,
         settled=evidence.is_settled,
         is_whole=evidence.is_whole,
+        unseen_up_to=evidence.unseen_up_to,
         method=method,
         late_window_s=late_window_s,
     )

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from analysis.clock import measure_clock
 from analysis.records import Attempt, OrderRow
 from tests.analysis.histories import (
     NOON,
@@ -12,6 +13,7 @@ from tests.analysis.histories import (
     acknowledged,
     findings,
     indeterminate,
+    rejected,
     row,
     verdicts,
 )
@@ -115,6 +117,26 @@ def test_an_attempt_of_unknown_time_may_have_made_any_row() -> None:
     assert verdicts_of(ones, [its], clocked()) == {"unknown": "committed", "late": "absent"}
 
 
+def test_an_attempt_that_followed_its_orders_row_has_not_made_it() -> None:
+    first = acknowledged("first", 1, sent_at=NOON + SECOND, ended_at=NOON + 2 * SECOND)
+    again = opened("again", 5 * SECOND, order_key=first.order_key)
+    its = row(1, created_at=NOON + SECOND + ODD)
+    found = verdicts_of([first, again], [its], clocked())
+    assert found == {"first": "confirmed", "again": "absent"}
+
+
+def test_an_order_told_by_a_retry_may_have_been_made_by_any_attempt_before() -> None:
+    first = opened("first", ODD)
+    sent_at = NOON + 10 * SECOND
+    again = acknowledged(
+        "again", 1, order_key=first.order_key, sent_at=sent_at, ended_at=sent_at + SECOND
+    )
+    clock = measure_clock(findings([first, again], [row(1, created_at=NOON + SECOND)]))
+    assert clock.offset_s is not None
+    assert clock.error_s is not None
+    assert abs(clock.offset_s) <= clock.error_s
+
+
 # --- clocks that do not keep still ---
 
 
@@ -186,8 +208,18 @@ def test_no_row_is_too_late_for_an_attempt_that_was_never_seen_to_end() -> None:
     assert found == {"first": "committed", "second": "absent"}
 
 
+def test_a_refusal_is_doubted_however_late_the_row_that_may_be_its() -> None:
+    refused = rejected("refused", sent_at=NOON + SECOND, ended_at=NOON + SECOND + MS)
+    orders, clock_rows = clocked()
+    late = row(1, created_at=NOON + 19 * SECOND)
+    found = findings([*orders, refused], [*clock_rows, late], late_window_s=1)
+    assert found.doubtful_refusals == 1
+    early = row(1, created_at=NOON - SECOND)
+    assert findings([*orders, refused], [*clock_rows, early]).doubtful_refusals == 0
+
+
 def test_rows_that_are_only_too_late_are_told_from_those_that_nobody_made() -> None:
     rows = [row(1, created_at=NOON + 19 * SECOND), row(2, created_at=NOON - 60 * SECOND)]
     orders, clock_rows = clocked()
     found = findings([*orders, FIRST], [*clock_rows, *rows], late_window_s=1)
-    assert (found.nobodys_rows, found.late_rows, found.committed_total) == (2, 1, 0)
+    assert (found.nobodys_rows, found.late_rows, found.committed_total) == (2, 1, None)
