@@ -2,25 +2,31 @@
 
 A load that waits for its replies sends less while the shop is slow, and so measures less of it
 (Gil Tene's "coordinated omission"): the time from when an order was due leaves nothing out.
+
+An attempt that the end of the run cut off took at least as long as it was open, and for the rest
+counts as those did that were open as long (Kaplan and Meier, 1958). One that was turned away while
+others were open was never answered: it counts as longer than all.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from analysis.failures import RUN_STOPPING
 from analysis.ledger import IN_FLIGHT
 from analysis.records import Attempt
 
 __all__ = ["Latency", "Spread", "measure_latency"]
 
 _PERCENTILES = (50, 95, 99)
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
     """Percentiles of `count` times in seconds, by nearest rank; None where there is nothing.
 
-    `open` of them had not ended when the run did. They count as at least the time until then, so
-    a percentile that is in `at_least` may be longer than it says.
+    `open` of them never ended. A percentile that lies among these is in `at_least`: it is longer
+    than any time that was seen, which is then its value.
     """
 
     count: int
@@ -49,7 +55,7 @@ class Latency:
     """Attempts from when they were due (None where none was due at a time) and from their sending.
 
     Where orders were due both are of the attempts that were, so that they can be compared; one
-    that was due and never sent is only in the first, as one that never ended.
+    that was due and never sent is only in the first.
     """
 
     from_due: Spread | None
@@ -65,53 +71,84 @@ class Latency:
 
 def measure_latency(attempts: Iterable[Attempt], *, ended_at: int | None) -> Latency:
     """Measure attempts at orders, however they ended; `ended_at` is when the run did."""
-    due: list[int] = []
-    sent_of_due: list[int] = []
-    sent_of_all: list[int] = []
+    due, sent_of_due, sent_of_all = _Times(), _Times(), _Times()
     for attempt in attempts:
         if attempt.due_at is not None:
-            due.append(_time(attempt, attempt.due_at, ended_at))
+            due.add(attempt, attempt.due_at, ended_at or 0)
         if attempt.sent_at is not None:
             of_kind = sent_of_all if attempt.due_at is None else sent_of_due
-            of_kind.append(_time(attempt, attempt.sent_at, ended_at))
+            of_kind.add(attempt, attempt.sent_at, ended_at or 0)
     return Latency(
-        from_due=_spread(due) if due else None,
-        from_sent=_spread(sent_of_due if due else sent_of_all),
+        from_due=due.spread() if due.count else None,
+        from_sent=(sent_of_due if due.count else sent_of_all).spread(),
     )
 
 
-def _time(attempt: Attempt, since: int, run_ended_at: int | None) -> int:
-    """Return twice the microseconds since then, and one more if that is only the least it can be.
+@dataclass(slots=True)
+class _Times:
+    """Each of `seen` is twice the microseconds, and one more for an attempt that was cut off.
 
-    So among equal times those that never ended sort as the longer.
+    So at the same time those that ended come first. `never` counts those that were turned away,
+    and `longest` is the longest time that any was waited for.
     """
-    if attempt.sent_at is None or attempt.ended_at is None:
-        until, is_open = max(run_ended_at or 0, attempt.ended_at or 0), True
-    else:
-        until, is_open = attempt.ended_at, attempt.error == IN_FLIGHT
-    return 2 * max(0, until - since) + is_open
 
+    seen: list[int] = field(default_factory=list)
+    never: int = 0
+    longest: int = 0
 
-def _spread(times: list[int]) -> Spread:
-    times.sort()
-    first_open = next((rank for rank, time in enumerate(times) if time % 2), len(times))
-    ranks = _ranks(len(times))
-    values = {name: times[rank] // 2 / 1e6 for name, rank in ranks.items()}
-    return Spread(
-        count=len(times),
-        open=sum(time % 2 for time in times),
-        p50_s=values.get("p50_s"),
-        p95_s=values.get("p95_s"),
-        p99_s=values.get("p99_s"),
-        max_s=values.get("max_s"),
-        # An open time that ranks below may in truth be above, and move this one up.
-        at_least=tuple(name for name, rank in ranks.items() if rank >= first_open),
-    )
+    @property
+    def count(self) -> int:
+        return len(self.seen) + self.never
 
+    def add(self, attempt: Attempt, since: int, run_ended_at: int) -> None:
+        was_cut = attempt.ended_at is None or attempt.error in {IN_FLIGHT, RUN_STOPPING}
+        was_turned_away = attempt.sent_at is None and not was_cut
+        until = attempt.ended_at
+        if until is None or was_turned_away:
+            until = max(until or 0, run_ended_at)
+        time = max(0, until - since)
+        self.longest = max(self.longest, time)
+        if was_turned_away:
+            self.never += 1
+        else:
+            self.seen.append(2 * time + was_cut)
 
-def _ranks(count: int) -> dict[str, int]:
-    """Return where each percentile is among so many sorted times."""
-    if not count:
-        return {}
-    ranks = {f"p{percent}_s": -(-percent * count // 100) - 1 for percent in _PERCENTILES}
-    return {**ranks, "max_s": count - 1}
+    def spread(self) -> Spread:
+        reached = self._reached()
+        cut = sum(time % 2 for time in self.seen)
+        values = {
+            f"p{percent}_s": reached.get(percent, self.longest) / 1e6 if self.count else None
+            for percent in _PERCENTILES
+        }
+        at_least = [f"p{percent}_s" for percent in _PERCENTILES if percent not in reached]
+        if cut or self.never:
+            at_least.append("max_s")
+        return Spread(
+            count=self.count,
+            open=cut + self.never,
+            p50_s=values["p50_s"],
+            p95_s=values["p95_s"],
+            p99_s=values["p99_s"],
+            max_s=self.longest / 1e6 if self.count else None,
+            at_least=tuple(at_least) if self.count else (),
+        )
+
+    def _reached(self) -> dict[int, int]:
+        """Return the percentiles that the times come to, in microseconds.
+
+        Each attempt has the same weight; that of one cut off is shared out among those that were
+        open for longer (B. Efron's redistribution to the right, 1967, which is Kaplan-Meier's).
+        """
+        reached: dict[int, int] = {}
+        wanted = list(_PERCENTILES)
+        left, done = self.count, 0.0
+        weight = 1 / max(1, left)
+        for time in sorted(self.seen):
+            left -= 1
+            if time % 2:
+                weight = (1 - done) / left if left else 0.0
+                continue
+            done += weight
+            while wanted and done >= wanted[0] / 100 - _ROUNDING:
+                reached[wanted.pop(0)] = time // 2
+        return reached

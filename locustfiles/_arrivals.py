@@ -23,6 +23,8 @@ RUN_STOPPING = "run_stopping"
 _LOOK_FOR_PRODUCTS_EVERY_S = 0.5
 # A dispatcher that comes later than this has not had the processor when it needed it.
 _LATE_S = 0.1
+# After the stop others wait for this process: so long it may write what it did not come to.
+_RECORD_FOR_S = 2.0
 
 Note = Callable[[str, str], None]
 
@@ -45,16 +47,21 @@ class _Counts:
     due: int = 0
     too_many_open: int = 0
     run_stopping: int = 0
+    unrecorded: int = 0
     most_open: int = 0
     largest_lag_s: float = 0.0
 
     def sentence(self) -> str:
-        not_sent = self.too_many_open + self.run_stopping
+        not_sent = self.too_many_open + self.run_stopping + self.unrecorded
         parts = [f"{self.due} orders were due", f"{self.due - not_sent} sent"]
         if self.too_many_open:
             parts.append(f"{self.too_many_open} not sent since too many were open")
         if self.run_stopping:
             parts.append(f"{self.run_stopping} not sent since the run was stopping")
+        if self.unrecorded:
+            parts.append(
+                f"at least {self.unrecorded} not sent, which nothing but this line records"
+            )
         return f"{', '.join(parts)}; at most {self.most_open} were open at once"
 
 
@@ -100,7 +107,11 @@ class Arrivals:
         """Give open orders `grace_s` from the stop on, end the rest, and note what there was."""
         self.stop()
         if self._dispatcher is not None:
-            self._dispatcher.join()
+            # Before it knows of products nothing is due. After that it may have millions to count.
+            self._dispatcher.join(timeout=_RECORD_FOR_S + 1 if self._products else 0)
+            self._dispatcher.kill()
+        # One that is killed before its first turn could not even say that it was due.
+        gevent.sleep(0)
         self._open.join(timeout=max(0.0, self._stopped + grace_s - time.monotonic()))
         self._open.kill()
         self._note("arrivals_ended", self._counts.sentence())
@@ -155,11 +166,14 @@ class Arrivals:
             self._stopping.wait(left_s)
 
     def _begin(self, scout: Arriving, due_at: int, *, lag_s: float) -> None:
-        self._counts.largest_lag_s = max(self._counts.largest_lag_s, lag_s)
         if self._stopping.is_set():
-            self._turn_away(scout, due_at, RUN_STOPPING)
+            if time.monotonic() < self._stopped + _RECORD_FOR_S:
+                self._turn_away(scout, due_at, RUN_STOPPING)
+            else:
+                self._counts.unrecorded += 1
         elif len(self._open) < self._open_max:
             self._open.add(self._spawn(self._order, scout, due_at))
+            self._counts.largest_lag_s = max(self._counts.largest_lag_s, lag_s)
             self._counts.most_open = max(self._counts.most_open, len(self._open))
         else:
             if not self._counts.too_many_open:

@@ -10,11 +10,10 @@ from dataclasses import replace
 
 from locust import FastHttpUser, HttpUser, User
 from locust.env import Environment
-from locust.exception import StopUser
 
-from analysis.records import AttemptEnded, AttemptSent, Outcome, RequestDone
+from analysis.records import AttemptSent, Outcome
 from locustfiles._attempts import first_attempt, headers_of, next_attempt
-from locustfiles._errors import LedgerFailed, NothingMore, RequestFailed
+from locustfiles._errors import LedgerFailed, RequestFailed
 from locustfiles._exchange import Client, Reply, Request, exchange
 from locustfiles._fast_client import FastClient
 from locustfiles._journal import now
@@ -26,17 +25,14 @@ from locustfiles._outcome import (
     status_name,
 )
 from locustfiles._process import process
+from locustfiles._recording import Over, record_end, record_read, record_sent
 from locustfiles._requests_client import RequestsClient
-from locustfiles._retries import Answer
+from locustfiles._retries import Answer, RetryKind
 from locustfiles._watermarks import Cell
 
 __all__ = ["Customer", "Reply", "RequestsCustomer"]
 
 _numbers = itertools.count(1)
-
-
-class _Over(NothingMore, StopUser):
-    """The end of a user, in Locust's words and in ours."""
 
 
 class AnyCustomer(User):
@@ -74,7 +70,7 @@ class AnyCustomer(User):
         sent_at = now()
         reply = self._exchange("GET", path, name=name)
         error = _reading_error(reply, named)
-        self._record_read(reply, name, sent_at=sent_at, error=error)
+        record_read(self.user_id, reply, name, sent_at=sent_at, error=error)
         failure = error or ("" if reply.is_ok else status_name(reply.status))
         self._count(reply, failure)
         return reply
@@ -111,8 +107,8 @@ class AnyCustomer(User):
         quantity = random.randint(1, self.settings.orders.quantity_max)
         cell = Cell(product_id=random.choice(product_ids), quantity=quantity)
         attempt = first_attempt(cell, user_id=self.user_id, due_at=due_at)
-        self._record_sent(replace(attempt, sent_at=None))
-        self._record_end(attempt, Conclusion(outcome=Outcome.UNSENT, error=error), size=None)
+        record_sent(replace(attempt, sent_at=None))
+        record_end(attempt, Conclusion(outcome=Outcome.UNSENT, error=error), size=None)
         # Of no time at all: it must not make the shop look fast.
         self.environment.events.request.fire(
             request_type="POST",
@@ -126,26 +122,33 @@ class AnyCustomer(User):
     def _order(self, cell: Cell, due_at: int | None) -> list[Conclusion]:
         """Try to order until there is an answer, or no sense in asking again."""
         _stop_if_over()
-        retries = self.settings.orders.retries
         attempt = first_attempt(cell, user_id=self.user_id, due_at=due_at)
         conclusions = []
         while True:
-            conclusion, answer = self._try(attempt)
+            conclusion, reply = self._try(attempt)
             conclusions.append(conclusion)
-            pause_s = retries.pause_s(
-                conclusion,
-                answer,
-                attempt_no=attempt.attempt_no,
-                jitter=random.random(),
-                now_s=time.time(),
-            )
+            pause_s = self._pause_before_retry(attempt, conclusion, reply)
             if pause_s is None or not process.desk.pause(pause_s):
                 return conclusions
-            attempt = next_attempt(attempt, retries.kind)
+            attempt = next_attempt(attempt, self.settings.orders.retries.kind)
 
-    def _try(self, attempt: AttemptSent) -> tuple[Conclusion, Answer]:
+    def _pause_before_retry(
+        self, attempt: AttemptSent, conclusion: Conclusion, reply: Reply
+    ) -> float | None:
+        retries = self.settings.orders.retries
+        if retries.kind is RetryKind.NONE:
+            return None
+        return retries.pause_s(
+            conclusion,
+            _answer(reply),
+            attempt_no=attempt.attempt_no,
+            jitter=random.random(),
+            now_s=time.time(),
+        )
+
+    def _try(self, attempt: AttemptSent) -> tuple[Conclusion, Reply]:
         """Send one attempt, and return what is known about it afterwards."""
-        self._record_sent(attempt)
+        record_sent(attempt)
         conclusion = Conclusion(outcome=Outcome.INDETERMINATE)
         size = 0
         try:
@@ -162,9 +165,9 @@ class AnyCustomer(User):
             conclusion = Conclusion(outcome=Outcome.INDETERMINATE, error=cause_of(failure))
             raise
         finally:
-            self._record_end(attempt, conclusion, size)
+            record_end(attempt, conclusion, size)
         self._count(reply, failure_name(conclusion))
-        return conclusion, _answer(reply)
+        return conclusion, reply
 
     def _exchange(
         self,
@@ -191,49 +194,6 @@ class AnyCustomer(User):
             context=self.context(),
             exception=RequestFailed(failure) if failure else None,
         )
-
-    def _record_sent(self, attempt: AttemptSent) -> None:
-        try:
-            process.ledger.sent(attempt)
-        except LedgerFailed as failure:
-            raise _Over from failure
-
-    def _record_end(self, attempt: AttemptSent, conclusion: Conclusion, size: int | None) -> None:
-        try:
-            process.ledger.ended(
-                AttemptEnded(
-                    attempt_id=attempt.attempt_id,
-                    ended_at=now(),
-                    outcome=conclusion.outcome,
-                    http_status=conclusion.http_status,
-                    error=conclusion.error,
-                    order_id=conclusion.order_id,
-                    served_by=conclusion.served_by,
-                    bytes=size,
-                )
-            )
-        except LedgerFailed as failure:
-            raise _Over from failure
-
-    def _record_read(self, reply: Reply, name: str, *, sent_at: int, error: str) -> None:
-        served_by = reply.found.get("served_by")
-        try:
-            process.ledger.request(
-                RequestDone(
-                    user_id=self.user_id,
-                    name=name,
-                    method="GET",
-                    due_at=None,
-                    sent_at=sent_at,
-                    ended_at=now(),
-                    http_status=reply.status,
-                    error=error,
-                    bytes=len(reply.body),
-                    served_by=served_by if isinstance(served_by, str) else "",
-                )
-            )
-        except LedgerFailed as failure:
-            raise _Over from failure
 
 
 class Customer(AnyCustomer, FastHttpUser):
@@ -272,7 +232,7 @@ def _stop_if_over() -> None:
     moment would be killed with its request just sent.
     """
     if process.is_stopping:
-        raise _Over
+        raise Over
 
 
 def _ids(products: object) -> list[int]:
@@ -299,6 +259,7 @@ def _conclude(reply: Reply, attempt: AttemptSent) -> Conclusion:
         failure=reply.failure,
         product_id=attempt.product_id,
         quantity=attempt.quantity,
+        order_key=attempt.order_key,
     )
 
 

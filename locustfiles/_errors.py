@@ -4,6 +4,7 @@ LoadError              70   a fault of ours; its text is the one line people see
  |- BadArgument        64   an argument, or something it names, that cannot be used
  `- LedgerFailed       70   an attempt could not be recorded, so none may be sent
 NotConnected                proof that no byte of a request left this machine
+ReplyTooLong                an OSError: a reply was given up because it would not end
 RequestFailed               what Locust's statistics are told of a failed request
 """
 
@@ -45,6 +46,10 @@ class NotConnected(Exception):
     def __init__(self, token: str, text: str) -> None:
         super().__init__(text)
         self.token = token
+
+
+class ReplyTooLong(OSError):
+    """A reply brought more bytes than any reply of a shop would."""
 
 
 class RequestFailed(Exception):

@@ -12,11 +12,22 @@ from typing import Protocol, TypeVar
 
 import gevent
 
-from locustfiles._errors import NotConnected
+from locustfiles._errors import NotConnected, ReplyTooLong
 from locustfiles._outcome import connect_token, json_object
 
-__all__ = ["Client", "Received", "Reply", "Request", "connect_within", "exchange"]
+__all__ = [
+    "Client",
+    "Intake",
+    "Received",
+    "Reply",
+    "Request",
+    "connect_within",
+    "exchange",
+]
 
+_LARGEST_HEAD_BYTES = 256 * 2**10
+_LARGEST_REPLY_BYTES = 16 * 2**20
+_BREATHE_EVERY_BYTES = 64 * 2**10
 Socket = TypeVar("Socket")
 
 
@@ -72,6 +83,28 @@ class Reply:
         return str(value[0] if isinstance(value, list) else value)
 
 
+class Intake:
+    """Bounds what one reply may bring, and lets timers run meanwhile.
+
+    Reading bytes that are always there already never waits, and gevent only looks at its timers
+    while somebody waits: a flood would outlast every timeout and stop all users.
+    """
+
+    def __init__(self) -> None:
+        self._bytes = 0
+        self._breathed_at = 0
+
+    def take(self, size: int, *, is_head: bool) -> None:
+        """Count `size` bytes more; ReplyTooLong."""
+        self._bytes += size
+        if self._bytes > (_LARGEST_HEAD_BYTES if is_head else _LARGEST_REPLY_BYTES):
+            message = f"the reply is longer than {self._bytes} bytes"
+            raise ReplyTooLong(message)
+        if self._bytes - self._breathed_at > _BREATHE_EVERY_BYTES:
+            self._breathed_at = self._bytes
+            gevent.sleep(0)
+
+
 class Client(Protocol):
     """A client library that sends a request once, follows nothing, and proves its connecting."""
 
@@ -86,6 +119,7 @@ def exchange(client: Client, request: Request, *, total_timeout_s: float) -> Rep
     """Send one request and read its reply, all within the total timeout."""
     began_at, began = time.time(), time.perf_counter()
     received = _receive(client, request, total_timeout_s)
+    took_ms = (time.perf_counter() - began) * 1000
     is_whole = received.failure is None
     body = received.body if is_whole else b""
     return Reply(
@@ -96,7 +130,7 @@ def exchange(client: Client, request: Request, *, total_timeout_s: float) -> Rep
         counted={
             "request_type": request.method,
             "name": request.name,
-            "response_time": (time.perf_counter() - began) * 1000,
+            "response_time": took_ms,
             "response_length": len(body),
             "response": received.response,
             "start_time": began_at,

@@ -4,6 +4,7 @@ By itself it sends a GET again, up to eleven times, when the server closes witho
 connect and read timeouts look the same, and of two replies it makes one.
 """
 
+from functools import partial
 from typing import Any
 
 from locust import FastHttpUser
@@ -11,11 +12,13 @@ from geventhttpclient.client import HTTPClient, HTTPClientPool
 from geventhttpclient.response import HTTPProtocolViolationError, HTTPSocketPoolResponse
 from geventhttpclient.url import URL
 
-from locustfiles._exchange import Received, Request, connect_within
+from locustfiles._exchange import Intake, Received, Request, connect_within
 
 __all__ = ["FastClient"]
 
 _FINAL = 200
+# Reading less leaves the rest where asking the socket whether more has come does not find it.
+_TLS_RECORD_BYTES = 16 * 1024
 
 
 class FastClient:
@@ -71,7 +74,13 @@ class _SendOncePool(HTTPClientPool):
 
 
 class _SendOnceClient(HTTPClient):
-    """Writes a request to one socket, once."""
+    """Writes a request to one socket, once; a new one is there in time or NotConnected says why."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        pool: Any = self._connection_pool
+        connect = partial(connect_within, pool.connection_timeout, pool._create_socket)  # noqa: SLF001
+        pool._create_socket = connect  # noqa: SLF001 -- made to be overridden
 
     def request(
         self, method: str, request_uri: str, body: Any = b"", headers: Any = None
@@ -79,7 +88,7 @@ class _SendOnceClient(HTTPClient):
         payload = body.encode() if isinstance(body, str) else body or b""
         head = self._build_request(method.upper(), request_uri, body=payload, headers=headers)
         pool = self._connection_pool
-        connection = connect_within(pool.connection_timeout, pool.get_socket)
+        connection = pool.get_socket()
         try:
             connection.sendall(head.encode("latin-1") + payload)
         except BaseException:
@@ -88,7 +97,7 @@ class _SendOnceClient(HTTPClient):
         response = _OneReply(
             connection,
             pool,
-            block_size=self.block_size,
+            block_size=_TLS_RECORD_BYTES,
             method=method.upper(),
             headers_type=self.headers_type,
         )
@@ -97,9 +106,17 @@ class _SendOnceClient(HTTPClient):
 
 
 class _OneReply(HTTPSocketPoolResponse):
-    """A reply after which nothing may follow but the reply to a later request."""
+    """A reply of a bounded length, with which nothing else may come."""
 
-    _is_final = False
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        self._intake = Intake()
+        self._is_final = False
+        super().__init__(*arguments, **settings)  # reads the head
+
+    def feed(self, data: str | bytes) -> None:
+        is_head = not self.headers_complete or self.get_code() < _FINAL
+        self._intake.take(len(data), is_head=is_head)
+        super().feed(data)
 
     def _on_message_begin(self) -> None:
         if self._is_final:

@@ -1,7 +1,7 @@
 """What a client knows when an attempt has ended: pure judgement of a reply or an error.
 
-Whatever is not proved is indeterminate. `unsent` is claimed only for an error that says of itself
-that no connection was made, never for one found further down a chain of exceptions: those may
+Whatever is not proved is indeterminate. `unsent` is claimed only for NotConnected, which comes from
+our own making of connections, and never for one found further down a chain of exceptions: that may
 belong to something else that went wrong earlier.
 """
 
@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
+from http.client import HTTPException
 from socket import gaierror
 
 import requests.exceptions
@@ -19,7 +20,7 @@ from gevent import GreenletExit, Timeout
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 
 from analysis.records import Outcome
-from locustfiles._errors import NotConnected
+from locustfiles._errors import NotConnected, ReplyTooLong
 
 __all__ = ["Conclusion", "cause_of", "conclude", "connect_token", "failure_name", "json_object"]
 
@@ -47,25 +48,27 @@ def conclude(
     failure: BaseException | None,
     product_id: int,
     quantity: int,
+    order_key: str,
 ) -> Conclusion:
-    """Judge one attempt to order `quantity` of `product_id`.
+    """Judge one attempt to order `quantity` of `product_id` under `order_key`.
 
     `status` is None when no status line came, `body` is the whole body, and `failure` is what cut
     the exchange short, or None when the reply was read to its end.
     """
     if failure is not None:
-        unsent = _why_unsent(failure) if status is None else None
-        if unsent is not None:
-            return Conclusion(outcome=Outcome.UNSENT, error=unsent)
+        if isinstance(failure, NotConnected) and status is None:
+            return Conclusion(outcome=Outcome.UNSENT, error=failure.token)
         return Conclusion(
             outcome=Outcome.INDETERMINATE, http_status=status, error=cause_of(failure)
         )
     if status is None:
         return Conclusion(outcome=Outcome.INDETERMINATE, error="bad_reply")
-    reply = json_object(body)
+    reply = _object_said_once(body)
     served_by = _text(reply, "served_by")
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        order_id = _order_named(reply, product_id=product_id, quantity=quantity)
+        order_id = _order_named(
+            reply, {"product_id": product_id, "quantity": quantity, "order_key": order_key}
+        )
         return Conclusion(
             outcome=Outcome.INDETERMINATE if order_id is None else Outcome.ACKNOWLEDGED,
             http_status=status,
@@ -91,7 +94,8 @@ def failure_name(conclusion: Conclusion) -> str:
 
     Sold out (409) is an answer, and no failure.
     """
-    if conclusion.outcome is Outcome.ACKNOWLEDGED or conclusion.http_status == HTTPStatus.CONFLICT:
+    is_sold_out = conclusion.http_status == HTTPStatus.CONFLICT and not conclusion.error
+    if conclusion.outcome is Outcome.ACKNOWLEDGED or is_sold_out:
         return ""
     return conclusion.error or status_name(conclusion.http_status)
 
@@ -117,23 +121,43 @@ def cause_of(failure: BaseException) -> str:
 
 def connect_token(error: BaseException) -> str:
     """Return the ledger's word for why a connection could not be made."""
-    if isinstance(error, ConnectionRefusedError):
+    reason = (
+        (error.__cause__ or error) if isinstance(error, urllib3.exceptions.HTTPError) else error
+    )
+    if isinstance(reason, ConnectionRefusedError):
         return "connect_refused"
-    if isinstance(error, gaierror):
+    if isinstance(reason, gaierror):
         return "dns"
-    if isinstance(error, (TimeoutError, Timeout)):
+    if isinstance(reason, (TimeoutError, Timeout)):
         return "connect_timeout"
-    return type(error).__name__
+    return type(reason).__name__
 
 
-def _order_named(reply: dict[str, object], *, product_id: int, quantity: int) -> int | None:
+def _object_said_once(body: bytes) -> dict[str, object]:
+    """Return the JSON object that `body` is, or an empty one if any name stands in it twice."""
+
+    def refuse_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            message = "a name stands in it twice"
+            raise ValueError(message)
+        return found
+
+    try:
+        value = json.loads(body, object_pairs_hook=refuse_repeats)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _order_named(reply: dict[str, object], ours: dict[str, object]) -> int | None:
     """Return the order's id if the reply names one and says nothing that is not ours."""
     order_id = reply.get("order_id") if "order_id" in reply else reply.get("id")
     if type(order_id) is not int or not 0 < order_id <= _LARGEST_ID:
         return None
-    for name, ours in (("product_id", product_id), ("quantity", quantity)):
-        theirs = reply.get(name, ours)
-        if type(theirs) is not int or theirs != ours:
+    for name, value in ours.items():
+        said = reply.get(name, value)
+        if type(said) is not type(value) or said != value:
             return None
     return order_id
 
@@ -141,26 +165,6 @@ def _order_named(reply: dict[str, object], *, product_id: int, quantity: int) ->
 def _text(reply: dict[str, object], name: str) -> str:
     value = reply.get(name)
     return value[:100] if isinstance(value, str) else ""
-
-
-def _why_unsent(failure: BaseException) -> str | None:
-    """Return why nothing was sent, or None where that is not proved.
-
-    For requests' errors this holds as long as the session neither retries nor follows redirects,
-    which is so by default of the first and must be asked for of the second.
-    """
-    if isinstance(failure, NotConnected):
-        return failure.token
-    if isinstance(failure, requests.exceptions.ConnectTimeout):
-        return "connect_timeout"
-    if type(failure) is not requests.exceptions.ConnectionError or not failure.args:
-        return None
-    reason = getattr(failure.args[0], "reason", None)
-    if isinstance(reason, urllib3.exceptions.NameResolutionError):
-        return "dns"
-    if isinstance(reason, urllib3.exceptions.NewConnectionError):
-        return connect_token(reason.__cause__ or reason)
-    return None
 
 
 def _chain(failure: BaseException) -> Iterator[BaseException]:
@@ -203,6 +207,8 @@ def _is_cut(error: BaseException) -> bool:
         error,
         (
             HTTPParseError,
+            HTTPException,
+            ReplyTooLong,
             zlib.error,
             requests.exceptions.ChunkedEncodingError,
             requests.exceptions.ContentDecodingError,

@@ -121,10 +121,11 @@ class LoadProcess:
             return
         if isinstance(runner, MasterRunner):
             runner.register_message("chaos_ledger", self.on_ledger_message)
-            runner.register_message("chaos_note", self.on_note_message)
         self._check_arguments(self._options, is_headless=web_ui is None)
         # Registered last and fired in reverse: before the master's own listener ends the test.
         _listen(environment.events.quitting, self.on_quitting)
+        if isinstance(runner, MasterRunner):
+            runner.register_message("chaos_note", self.on_note_message)
 
     @_guarded
     def on_test_start(self, environment: Environment, **_: object) -> None:
@@ -133,7 +134,6 @@ class LoadProcess:
         if isinstance(environment.runner, WorkerRunner):
             self._open_ledger(Path(self._options.chaos_run_path))
             environment.runner.send_message("chaos_ledger", {"state": "open"})
-            self._start_desk(environment)
             return
         if self._closing is not None:
             self._closing.join()
@@ -294,12 +294,10 @@ class LoadProcess:
             self._run = run = Run.create(environment, self.settings, self.on_our_fault)
             run.prepare()
             self._options.chaos_run_path = str(run.directory.path)
+            self._share_out(environment)
             if not isinstance(environment.runner, MasterRunner):
                 self._open_ledger(run.directory.path)
-            self._share_out(environment)
             run.release()
-            if not isinstance(environment.runner, MasterRunner):
-                self._start_desk(environment)
         except LoadError as error:
             self.fail(str(error), error.exit_code)
             self._call_off()
@@ -321,6 +319,7 @@ class LoadProcess:
         path = RunDirectory(run).ledger_file(name)
         self._ledger = Ledger(path, process_id=name, at=now(), on_failure=self.on_ledger_failed)
         self._flusher = gevent.spawn(self._flush, self._ledger)
+        self._start_desk()
 
     def _share_out(self, environment: Environment) -> None:
         """Plan which process has which part of the orders."""
@@ -337,10 +336,12 @@ class LoadProcess:
             self._run.journal.update(plan={"seed": plan.seed, "processes": plan.parts})
         plan.put_into(self._options)
 
-    def _start_desk(self, environment: Environment) -> None:
-        settings, new_customer = self.settings, self.new_customer
-        if settings is None or new_customer is None:
-            message = "--arrival-rate needs a locustfile that imports our Customer"
+    def _start_desk(self) -> None:
+        """Open what customers order at, and begin the arrivals: the ledger is ready for them."""
+        settings, environment = self.settings, self._environment
+        new_customer = self.new_customer
+        if settings is None or environment is None or new_customer is None:
+            message = "customers are to order, and no locustfile imports our Customer"
             raise LoadError(message)
         runner = environment.runner
         plan = Plan.from_options(self._options)
@@ -456,7 +457,7 @@ def _check_headless(settings: Settings, options: Namespace) -> None:
     if not options.host:
         message = "no host: name the shop's URL with --host"
         raise BadArgument(message)
-    settings.orders.rate_over(options.run_time or None)
+    settings.orders.check(run_time_s=options.run_time or None, parts=max(1, options.processes or 1))
     if settings.fis_template:
         settings.fis_at.after_s(options.run_time or None)
 

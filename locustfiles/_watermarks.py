@@ -6,7 +6,6 @@ it is taken while an order of it is open, and again for a window after one whose
 
 import heapq
 import random
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -55,7 +54,7 @@ class Watermarks:
         self._part = part
         self._parts = parts
         self._random = random.Random(seed * parts + part)
-        self._shelves: dict[int, _Shelf] = defaultdict(_Shelf)
+        self._shelves: dict[int, _Shelf] = {}
 
     def quantities(self, product_id: int) -> range:
         """Return the quantities of a product that belong to this process."""
@@ -68,11 +67,14 @@ class Watermarks:
         A cell that never had an open end comes first, and of those the smallest quantity. Where
         none is free it is the one that will be free soonest, and `exhausted` is one more.
         """
-        shelves = self._known(product_ids)
-        for product_id in self._shuffled(product_ids):
-            shelf = shelves[product_id]
-            if shelf.clean:
-                return self._hold(product_id, heapq.heappop(shelf.clean), at_s)
+        first = self._random.choice(product_ids)
+        if self._shelf(first).clean:  # as it mostly is
+            return self._hold(first, heapq.heappop(self._shelf(first).clean), at_s)
+        shelves = {each: self._shelf(each) for each in product_ids}
+        with_clean = [each for each, shelf in shelves.items() if shelf.clean]
+        if with_clean:
+            product_id = self._random.choice(with_clean)
+            return self._hold(product_id, heapq.heappop(shelves[product_id].clean), at_s)
         marked = [(*shelf.marked[0], each) for each, shelf in shelves.items() if shelf.marked]
         if marked:
             free_at_s, quantity, product_id = min(marked)
@@ -96,18 +98,12 @@ class Watermarks:
         else:
             heapq.heappush(shelf.clean, quantity)
 
-    def _known(self, product_ids: Sequence[int]) -> dict[int, _Shelf]:
-        for product_id in product_ids:
-            if product_id not in self._shelves:
-                self._shelves[product_id].clean = list(self.quantities(product_id))
-        return {each: self._shelves[each] for each in product_ids}
-
-    def _shuffled(self, product_ids: Sequence[int]) -> Sequence[int]:
-        """Return the products in a random order; mostly the first one will do."""
-        first = self._random.choice(product_ids)
-        if self._shelves[first].clean:
-            return [first]
-        return self._random.sample(product_ids, len(product_ids))
+    def _shelf(self, product_id: int) -> _Shelf:
+        shelf = self._shelves.get(product_id)
+        if shelf is None:
+            clean = list(self.quantities(product_id))
+            shelf = self._shelves[product_id] = _Shelf(clean=clean)
+        return shelf
 
     def _hold(self, product_id: int, quantity: int, at_s: float) -> Cell:
         shelf = self._shelves[product_id]

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,12 +76,20 @@ def test_order_never_sent_counts_until_the_run_ended_and_is_said_to_be_longer() 
     assert latency.from_sent.at_least == ()
 
 
-def test_open_order_that_may_be_longer_than_a_percentile_makes_it_a_least() -> None:
-    cut = attempt(due_s=0, sent_s=0, ended_s=1, error="in_flight_at_stop")
+def test_orders_turned_away_move_all_percentiles_and_however_late_they_came() -> None:
+    quick = [attempt(due_s=0, sent_s=0, ended_s=1) for _ in range(40)]
+    never = [attempt(due_s=999, sent_s=None, ended_s=999, error="too_many_open") for _ in range(60)]
+    from_due = _spread(measure_latency([*quick, *never], ended_at=ENDED_AT).from_due)
+    assert from_due.at_least == ("p50_s", "p95_s", "p99_s", "max_s")
+
+
+@pytest.mark.parametrize("error", ["in_flight_at_stop", "run_stopping"])
+def test_order_cut_off_at_once_by_the_stop_says_next_to_nothing(error: str) -> None:
     longer = [attempt(due_s=0, sent_s=0, ended_s=2) for _ in range(9)]
-    spread = measure_latency([cut, *longer], ended_at=ENDED_AT).from_sent
-    assert spread.p50_s == 2
-    assert spread.at_least == ("p50_s", "p95_s", "p99_s", "max_s")
+    cut = attempt(due_s=999.9, sent_s=999.9, ended_s=1000, error=error)
+    from_due = _spread(measure_latency([cut, *longer], ended_at=ENDED_AT).from_due)
+    assert (from_due.p50_s, from_due.p99_s, from_due.open) == (2, 2, 1)
+    assert from_due.at_least == ("max_s",)
 
 
 def test_attempt_without_an_end_counts_until_the_run_ended() -> None:
@@ -88,29 +97,45 @@ def test_attempt_without_an_end_counts_until_the_run_ended() -> None:
     assert (spread.max_s, spread.open) == (7, 1)
 
 
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 1000), st.integers(0, 1000), st.booleans()),
-        min_size=1,
-        max_size=60,
-    )
-)
-def test_what_is_not_called_a_least_is_true_whatever_the_open_ones_come_to(
-    times: list[tuple[int, int, bool]],
-) -> None:
+TIMES = st.lists(st.tuples(st.integers(0, 1000), st.booleans()), min_size=1, max_size=60)
+
+
+def percentiles(times: list[tuple[int, bool]]) -> tuple[Spread, list[tuple[str, float | None]]]:
     attempts = [
-        attempt(sent_s=0, ended_s=seen, error="in_flight_at_stop" if is_open else "")
-        for seen, _, is_open in times
+        attempt(sent_s=0, ended_s=seen, error="in_flight_at_stop" if is_cut else "")
+        for seen, is_cut in times
     ]
     spread = measure_latency(attempts, ended_at=ENDED_AT).from_sent
-    truth = sorted(seen + more if is_open else seen for seen, more, is_open in times)
-    for percent in (50, 95, 99):
-        name = f"p{percent}_s"
-        true = truth[math.ceil(percent / 100 * len(truth)) - 1]
-        claimed = spread.as_json()[name]
-        assert isinstance(claimed, float)
-        assert claimed <= true
-        assert name in spread.at_least or claimed == true
+    return spread, [("p50_s", spread.p50_s), ("p95_s", spread.p95_s), ("p99_s", spread.p99_s)]
+
+
+def nearest_rank(times: list[float], name: str) -> float:
+    return sorted(times)[math.ceil(int(name[1:3]) / 100 * len(times)) - 1]
+
+
+@given(TIMES)
+def test_without_cut_off_orders_a_percentile_is_the_nearest_rank(
+    times: list[tuple[int, bool]],
+) -> None:
+    spread, found = percentiles([(seen, False) for seen, _ in times])
+    assert spread.at_least == ()
+    for name, value in found:
+        assert value == nearest_rank([seen for seen, _ in times], name)
+
+
+@given(TIMES)
+def test_percentile_is_between_what_it_is_if_the_cut_off_ended_then_and_if_never(
+    times: list[tuple[int, bool]],
+) -> None:
+    spread, found = percentiles(times)
+    for name, value in found:
+        assert value is not None
+        assert value >= nearest_rank([seen for seen, _ in times], name)
+        if name not in spread.at_least:
+            assert value <= nearest_rank([math.inf if cut else seen for seen, cut in times], name)
+        else:
+            assert value == max(seen for seen, _ in times)
+            assert any(cut for _, cut in times)
 
 
 def _at(seconds: float | None) -> int | None:

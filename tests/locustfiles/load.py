@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,6 +25,11 @@ def wait_until(is_so: Callable[[], object], *, within_s: float = 15.0) -> None:
     while not is_so():
         assert time.monotonic() < give_up_at, "this never became true"
         time.sleep(0.02)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
 
 
 class Locust:
@@ -95,7 +101,9 @@ class Load:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._started: list[Locust] = []
-        self.environment: dict[str, str] = {}
+        # A master's own port: others on this machine may run one too.
+        port = str(_free_port())
+        self.environment = {"LOCUST_MASTER_BIND_PORT": port, "LOCUST_MASTER_NODE_PORT": port}
 
     def start(self, host: str, *arguments: str, run_dir: bool = True) -> Locust:
         """`locust -f locustfiles` headless; later arguments win over these."""

@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
-__all__ = ["Arrival", "Shop", "serve"]
+__all__ = ["Arrival", "Shop", "read_arrival", "reply", "reset", "serve", "serve_connections"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,20 +96,26 @@ def serve() -> Iterator[Shop]:
     """Run a shop on a free port of 127.0.0.1."""
     shop = Shop()
 
-    class Handler(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            try:
-                while (arrival := _read(self.rfile, self.client_address)) is not None:
-                    shop.arrivals.append(arrival)
-                    if not shop.answer(self.connection, arrival):
-                        return
-            except OSError:
+    def handle(connection: socket.socket) -> None:
+        stream = connection.makefile("rb")
+        while (arrival := read_arrival(stream, connection.getpeername())) is not None:
+            shop.arrivals.append(arrival)
+            if not shop.answer(connection, arrival):
                 return
 
-        def finish(self) -> None:
+    with serve_connections(handle) as shop.url:
+        yield shop
+
+
+@contextmanager
+def serve_connections(handle: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Give each connection to a free port of 127.0.0.1 to `handle`, then end it; yield the URL."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
             try:
-                super().finish()
-            except (OSError, ValueError):
+                handle(self.request)
+            except OSError:
                 return
 
     class Server(socketserver.ThreadingTCPServer):
@@ -122,25 +129,25 @@ def serve() -> Iterator[Shop]:
             request.close()
 
     server = Server(("127.0.0.1", 0), Handler)
-    shop.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
-        yield shop
+        yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
 
 
-def _read(stream: object, client: tuple[str, int]) -> Arrival | None:
-    first = stream.readline()  # type: ignore[attr-defined]
+def read_arrival(stream: BinaryIO, client: tuple[str, int]) -> Arrival | None:
+    """Read one request to its end; None where the connection ends instead."""
+    first = stream.readline()
     if not first:
         return None
     method, path, _ = first.decode().split(" ", 2)
     headers: dict[str, str] = {}
-    while line := stream.readline().decode().strip():  # type: ignore[attr-defined]
+    while line := stream.readline().decode().strip():
         name, _, value = line.partition(":")
         headers[name.lower()] = value.strip()
-    body = stream.read(int(headers.get("content-length", 0)))  # type: ignore[attr-defined]
+    body = stream.read(int(headers.get("content-length", 0)))
     return Arrival(method=method, path=path, headers=headers, body=body, connection=client)

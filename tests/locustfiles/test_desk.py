@@ -1,5 +1,6 @@
 """Arrivals and retries of one process, without a shop: what happens around the stop."""
 
+import itertools
 import time
 from collections.abc import Sequence
 
@@ -106,6 +107,7 @@ def test_what_was_due_when_a_busy_process_stopped_is_recorded_as_unsent() -> Non
     assert not world.ordered
     assert [error for _, error in world.turned_away] == ["run_stopping"] * 3
     assert "3 not sent since the run was stopping" in world.notes["arrivals_ended"]
+    assert "arrivals_late" not in world.notes  # which is of orders that were started
 
 
 def test_process_that_starts_orders_late_says_so() -> None:
@@ -164,3 +166,29 @@ def test_pause_before_a_retry_ends_with_the_run() -> None:
     desk.stop()
     assert waiting.get(timeout=30) is False
     assert desk.pause(0) is False
+
+
+def test_order_that_is_due_at_the_very_stop_is_sent_or_recorded() -> None:
+    world = World(takes_s=60)
+    arrivals = world.arrivals(*(each / 1000 for each in range(300)))
+    gevent.sleep(0.1)
+    arrivals.close(grace_s=0)
+    dues = sorted([*world.ordered, *(due_at for due_at, _ in world.turned_away)])
+    assert (
+        f"{len(dues)} orders were due, {len(world.ordered)} sent" in world.notes["arrivals_ended"]
+    )
+    assert {later - earlier for earlier, later in itertools.pairwise(dues)} == {1000}
+
+
+def test_shop_that_never_says_what_there_is_does_not_hold_up_the_stop() -> None:
+    class Silent(World):
+        def look_for_products(self) -> Sequence[int]:
+            gevent.sleep(3600)
+            return []
+
+    world = Silent()
+    arrivals = world.arrivals(0.0)
+    gevent.sleep(0.01)
+    with gevent.Timeout(60):
+        arrivals.close(grace_s=0)
+    assert world.notes["arrivals_ended"].startswith("0 orders were due")

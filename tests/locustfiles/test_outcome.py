@@ -24,7 +24,9 @@ POOL = urllib3.HTTPConnectionPool("shop")
 def _conclude(
     status: int | None = None, body: bytes = b"", failure: BaseException | None = None
 ) -> Conclusion:
-    return conclude(status=status, body=body, failure=failure, product_id=3, quantity=2)
+    return conclude(
+        status=status, body=body, failure=failure, product_id=3, quantity=2, order_key="k"
+    )
 
 
 def _max_retries(reason: Exception) -> requests.exceptions.ConnectionError:
@@ -42,12 +44,9 @@ def _refused() -> urllib3.exceptions.NewConnectionError:
 FAILURES: list[tuple[BaseException, Outcome, str]] = [
     (NotConnected("connect_refused", ""), Outcome.UNSENT, "connect_refused"),
     (NotConnected("dns", ""), Outcome.UNSENT, "dns"),
-    (requests.exceptions.ConnectTimeout(), Outcome.UNSENT, "connect_timeout"),
-    (_max_retries(_refused()), Outcome.UNSENT, "connect_refused"),
-    (
-        _max_retries(urllib3.exceptions.NameResolutionError("shop", POOL, gaierror())),  # type: ignore[arg-type]
-        *(Outcome.UNSENT, "dns"),
-    ),
+    # Of another's making: whether it is about this request's connection is not known.
+    (requests.exceptions.ConnectTimeout(), Outcome.INDETERMINATE, "timeout"),
+    (_max_retries(_refused()), Outcome.INDETERMINATE, "timeout"),
     (
         ConnectionRefusedError(errno.ECONNREFUSED, ""),
         Outcome.INDETERMINATE,
@@ -130,7 +129,39 @@ def test_deep_nesting_is_a_bad_reply() -> None:
     assert _conclude(201, b"[" * 200_000).error == "bad_reply"
 
 
+ODD_NAMINGS = {
+    "the id as a decimal": b'{"order_id": 7.0}',
+    "the id as a bool": b'{"order_id": true}',
+    "the id as a text": b'{"order_id": "7"}',
+    "an id that no database has": b'{"order_id": 9223372036854775808}',
+    "an endless id": b'{"order_id": 1%s}' % (b"0" * 5000),
+    "two ids": b'{"order_id": 7, "order_id": 8}',
+    "two ids that agree": b'{"order_id": 7, "order_id": 7}',
+    "another product": b'{"order_id": 7, "product_id": 4}',
+    "another quantity": b'{"order_id": 7, "quantity": 2.0}',
+    "another order's key": b'{"order_id": 7, "order_key": "another"}',
+    "a list": b'[{"order_id": 7}]',
+    "an object and more": b'{"order_id": 7} {}',
+}
+
+
+@pytest.mark.parametrize("body", ODD_NAMINGS.values(), ids=ODD_NAMINGS)
+def test_reply_that_does_not_name_our_order_for_certain_acknowledges_nothing(body: bytes) -> None:
+    conclusion = _conclude(201, body)
+    assert (conclusion.outcome, conclusion.error) == (Outcome.INDETERMINATE, "bad_reply")
+    assert conclusion.order_id is None
+
+
+def test_reply_may_name_what_is_ours() -> None:
+    body = b'{"order_id": 7, "product_id": 3, "quantity": 2, "order_key": "k"}'
+    assert _conclude(201, body).order_id == 7
+
+
 def test_connect_errors_have_their_words() -> None:
+    no_name = urllib3.exceptions.NameResolutionError("shop", POOL, gaierror())  # type: ignore[arg-type]
+    no_name.__cause__ = gaierror()
+    assert connect_token(no_name) == "dns"
+    assert connect_token(_refused()) == "connect_refused"
     assert connect_token(ConnectionRefusedError()) == "connect_refused"
     assert connect_token(gaierror()) == "dns"
     assert connect_token(TimeoutError()) == "connect_timeout"
@@ -142,6 +173,7 @@ def test_connect_errors_have_their_words() -> None:
     [
         (Conclusion(outcome=Outcome.ACKNOWLEDGED, http_status=201), ""),
         (Conclusion(outcome=Outcome.REJECTED, http_status=409), ""),
+        (Conclusion(outcome=Outcome.INDETERMINATE, http_status=409, error="timeout"), "timeout"),
         (Conclusion(outcome=Outcome.REJECTED, http_status=404), "404 Not Found"),
         (Conclusion(outcome=Outcome.INDETERMINATE, http_status=502), "502 Bad Gateway"),
         (Conclusion(outcome=Outcome.INDETERMINATE, http_status=599), "599"),
