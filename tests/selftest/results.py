@@ -24,7 +24,8 @@ class Result:
 
     `without_keys` are those that the same evidence breaks with the key columns hidden, and
     `contradicted` counts attempts of which more is claimed then than the keys bear out. What of
-    a mistake can still be seen is told and not required; a correct shop must stay clear.
+    a mistake can still be seen is told and not required, but that it is not held is; a correct
+    shop must stay clear.
     """
 
     shop: str
@@ -54,6 +55,8 @@ def compare(
     wrong = _complaints(case, summary, set(broken), needs_fault=bool(fault))
     if not case.expected and broken_without_keys:
         wrong.append(f"accused without keys of {', '.join(broken_without_keys)}")
+    if case.expected and judged.without_keys["verdict"] == "held":
+        wrong.append("held without keys")
     if not case.expected and judged.contradicted:
         wrong.append(f"{judged.contradicted} attempts contradicted by their keys")
     return Result(

@@ -114,6 +114,13 @@ def test_a_correct_shop_has_to_stay_clear_where_its_keys_are_hidden_too() -> Non
         assert not compare(case_of(REAL), judged, fault="a fault").holds
 
 
+def test_a_broken_shop_is_never_held_not_even_where_its_keys_are_hidden() -> None:
+    broken, held = summary_with("broken", "durability"), summary_with("held")
+    for without_keys, is_right in ((held, False), (summary_with("undecided"), True)):
+        judged = Judgements(as_found=broken, without_keys=without_keys, contradicted=0)
+        assert compare(case_of("forgets_commit"), judged, fault="").holds == is_right
+
+
 def test_a_run_without_orders_or_without_its_fault_proves_nothing() -> None:
     assert not holds(REAL, summary_with("held", told=3))
     assert not holds(REAL, summary_with("held", targets=0))
