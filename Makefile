@@ -20,7 +20,7 @@ INSTALL = $(BIN)/python -c 'import fcntl, subprocess, sys; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup chaos-load web lab-up lab-down lab-status finish test bench check format lock clean
+.PHONY: help setup chaos-load web lab-up lab-down lab-status finish test bench selftest check format lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ test: $(TESTS) ## all tests, one whole experiment among them
 
 bench: $(TESTS) ## the benchmarks: a table, and build/bench.json
 	@$(BIN)/python -m tests.bench $(BENCH)
+
+selftest: $(TESTS) ## the judge against shops with known mistakes: a table, and build/selftest.json
+	@$(BIN)/python -m tests.selftest $(SHOPS)
 
 check: $(TESTS) ## lint, format and types
 	@$(BIN)/python -m ruff check .

@@ -149,6 +149,12 @@ class Snapshot:
         row = self._connection.execute("SELECT coalesce(max(id), 0) AS id FROM orders").fetchone()
         return int(row["id"]) if row else 0
 
+    def count_orders(self, *, up_to_id: int) -> int:
+        """Return how many orders have this id or a lower one."""
+        query: LiteralString = "SELECT count(*) AS found FROM orders WHERE id <= %s"
+        row = self._connection.execute(query, [up_to_id]).fetchone()
+        return int(row["found"]) if row else 0
+
     def orders(self, *, above_id: int) -> Iterator[OrderRow]:
         """Yield the orders with a higher id, by id, without ever holding all of them."""
         query = self._orders_query()

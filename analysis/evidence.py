@@ -3,6 +3,7 @@
 The loading itself is `judgement`'s; here is what the checks are given.
 """
 
+import sys
 from dataclasses import dataclass, field
 
 from analysis.access_log import BalancerLog
@@ -40,6 +41,13 @@ class Evidence:
         """Whether it is not known to have been at work during the first snapshot."""
         before = self.before.settle if self.before else None
         return before is None or before.settled
+
+    @property
+    def unseen_up_to(self) -> int | None:
+        """The id up to which rows of the run may be missing from orders.csv; None if none are."""
+        if not self.run.older_rows:
+            return None
+        return self.before.max_order_id if self.before else sys.maxsize
 
     @property
     def is_whole(self) -> bool:

@@ -64,6 +64,10 @@ def _general_doubts(evidence: Evidence, findings: Reconciliation) -> list[str]:
     doubts = list(evidence.gaps)
     if findings.repeated_ids:
         doubts.append(f"{findings.repeated_ids} attempt ids occur more than once")
+    if evidence.run.older_rows:
+        doubts.append(
+            f"{evidence.run.older_rows} rows were added with ids from before the run, and not read"
+        )
     if evidence.run.settle is None:
         doubts.append("it is not known whether the database had come to rest when it was read")
     elif not evidence.is_settled:

@@ -65,6 +65,7 @@ def judge(
         products=evidence.products,
         settled=evidence.is_settled,
         is_whole=evidence.is_whole,
+        unseen_up_to=evidence.unseen_up_to,
         method=method,
         late_window_s=late_window_s,
         may_lack_attempts_of=evidence.may_lack_attempts_of,

@@ -1,7 +1,7 @@
 """Rows of which neither a key nor a reply says whose they are: who can have made them. Pure.
 
 Only product, quantity and time speak for them. What follows rests on this: each of them was made
-by an attempt of the run that was not refused, and none by two, nor two by one.
+by an attempt of the run that was not refused, as it was ordered, and no two by one.
 """
 
 from bisect import bisect_left, bisect_right
@@ -97,6 +97,16 @@ class Ownerless:
         for place in self.places.values():
             yield from place.rows
             yield from place.named
+
+    @property
+    def has_unnamed(self) -> bool:
+        """Whether no reply at all names one of them."""
+        return any(place.rows for place in self.places.values())
+
+    @property
+    def unexplained(self) -> int:
+        """How many of them none can have made."""
+        return sum(len(place.rows) for place in self.places.values()) - len(self.explained)
 
     def may_be(self, attempt: Attempt) -> bool:
         """Whether any of them is of the attempt's product and quantity."""

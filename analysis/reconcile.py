@@ -1,10 +1,12 @@
 """What the orders table says about every attempt, and of rows that no order explains. Pure.
 
 By key: a row belongs to the attempt whose id it bears. By order id: what a reply named. What is
-left over is inferred from product, quantity and time (see `ownerless`): in a shop that stores no
-keys an attempt is `committed` where no other explanation is left. A shop that stores keys would
-have stored ours, so a row of it without any may be a stranger's, and that is not claimed there.
-Nor is `absent` where the database had not come to rest.
+left over is inferred from product, quantity and time (see `ownerless`), and an attempt `committed`
+where no other explanation is left. That rests on assumptions, and is not claimed where the evidence
+speaks against them: a shop that stores keys would have stored ours, so a row of it without any may
+be a stranger's; so may others be where one is that no attempt can have made; and where rows differ
+from their orders, product and quantity do not tell whose they are. Nor is `absent` claimed there,
+or where the database had not come to rest.
 """
 
 from collections import defaultdict
@@ -45,6 +47,7 @@ def reconcile(
     products: Iterable[Product] | None,
     settled: bool,
     is_whole: bool = True,
+    unseen_up_to: int | None = None,
     method: Method = Method.AUTO,
     late_window_s: float | None = None,
     may_lack_attempts_of: Callable[[str], bool] = lambda _process_id: False,
@@ -53,6 +56,7 @@ def reconcile(
 
     `is_whole` is false where attempts that are not recorded, or transactions from before the run,
     may have made rows; `may_lack_attempts_of` says of a process whether its ledger may have gaps.
+    Rows with an id of `unseen_up_to` or less may be missing from `rows`.
     UsageError if the method asks for keys that no row bears.
     """
     index = Attempts.of(attempts)
@@ -66,6 +70,7 @@ def reconcile(
         use_keys=use_keys,
         settled=settled,
         is_whole=is_whole,
+        unseen_up_to=unseen_up_to,
         late_window_s=late_window_s,
         may_lack_attempts_of=may_lack_attempts_of,
     )
@@ -109,6 +114,7 @@ class _Judge:
     use_keys: bool
     settled: bool
     is_whole: bool
+    unseen_up_to: int | None
     late_window_s: float | None
     may_lack_attempts_of: Callable[[str], bool]
     ownerless: Ownerless = field(default_factory=Ownerless)
@@ -116,6 +122,8 @@ class _Judge:
     claimed: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     doubtful_refusals: int = 0
     wrong_rows: int = 0
+    is_certain: bool = False
+    is_faithful: bool = True
 
     def run(self) -> Reconciliation:
         self._settle_claims()
@@ -125,7 +133,7 @@ class _Judge:
             for number, each in enumerate(self.attempts.all)
             if each.outcome is Outcome.ACKNOWLEDGED
         }
-        if self.ownerless.places or self.claimed:
+        if self.ownerless.places or not self.use_keys:
             self._infer(told)
         findings = [
             told.get(number) or self._judge(number, each)
@@ -141,9 +149,9 @@ class _Judge:
             wrong_rows=self.wrong_rows,
             doubtful_refusals=self.doubtful_refusals,
             ownerless_rows=sum(1 for _ in self.ownerless.rows),
-            nobodys_rows=sum(not self._is_explained(row) for row in self.ownerless.rows),
+            nobodys_rows=self.ownerless.unexplained,
             late_rows=self.ownerless.late,
-            committed_total=None if self.use_keys or not self.is_whole else self.ownerless.total,
+            committed_total=self.ownerless.total if self.is_certain else None,
             unacknowledged=self._unacknowledged(),
         )
 
@@ -190,6 +198,18 @@ class _Judge:
             if self.ownerless.may_be(each) and self._is_seeker(each, told.get(number))
         ]
         self.ownerless.explain(seekers, self.spans.of_attempt)
+        # A row that none can have made, or one that is other than was ordered, and there may be
+        # more of the kind: then rows no longer tell whose they must be.
+        self.is_faithful = not any(
+            each.verdict is Verdict.ALTERED
+            and each.row is not None
+            and cell_of(each.row) != cell_of(each.attempt)
+            for each in told.values()
+        )
+        has_strangers = self.ownerless.unexplained > self.ownerless.late
+        self.is_certain = (
+            self.is_whole and self.is_faithful and not self.use_keys and not has_strangers
+        )
 
     def _is_seeker(self, attempt: Attempt, told: AttemptFinding | None) -> bool:
         """Whether it may have made a row, and no row is known to be its."""
@@ -225,6 +245,8 @@ class _Judge:
         if attempt.order_id is None and self.ownerless.may_be(attempt):
             count = self.ownerless.count_for(attempt, Span())
             return _inferred(attempt, Verdict.POSSIBLE, count)
+        if self.unseen_up_to is not None and (attempt.order_id or 0) <= self.unseen_up_to:
+            return _found(attempt, Verdict.POSSIBLE, Basis.NONE, [])
         return _found(attempt, Verdict.LOST, evidence, [])
 
     def _judge_open(self, number: int, attempt: Attempt) -> AttemptFinding:
@@ -237,14 +259,17 @@ class _Judge:
             self.wrong_rows += is_wrong
             return _found(attempt, Verdict.COMMITTED, Basis.KEY, made)
         found = self.ownerless.candidacies.get(number, NO_CANDIDATE)
-        if found.use is Use.ALWAYS and not self.use_keys and self.is_whole:
+        if found.use is Use.ALWAYS and self.is_certain:
             return _inferred(attempt, Verdict.COMMITTED, found.candidates, found.row)
         shared = self._rows_it_may_share(attempt)
         if shared and shared[0].is_keyed:
             return _found(attempt, Verdict.POSSIBLE, Basis.KEY, shared)
         if shared or found.use is not Use.NEVER:
             return _inferred(attempt, Verdict.POSSIBLE, found.candidates + len(shared))
-        if not self.settled:  # it may still be on its way
+        is_on_its_way = not self.settled
+        is_unseen = self.unseen_up_to is not None
+        is_altered = not self.is_faithful and self.ownerless.has_unnamed
+        if is_on_its_way or is_unseen or is_altered:  # or rather, may be
             return _found(attempt, Verdict.POSSIBLE, Basis.NONE, [])
         evidence = Basis.KEY if self.use_keys else Basis.INFERRED
         return _found(attempt, Verdict.ABSENT, evidence, [])

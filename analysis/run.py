@@ -91,6 +91,7 @@ class Run:
     """run.json. Times in microseconds.
 
     `incomplete_ledgers` names the processes whose ledger may lack what they did last.
+    `older_rows` came to be during the run with ids from before it: orders.csv lacks them.
     """
 
     run_id: str
@@ -106,6 +107,7 @@ class Run:
     health_check: HealthCheck | None
     ledger: LedgerFindings
     incomplete_ledgers: tuple[str, ...] = ()
+    older_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +117,7 @@ class Before:
     max_order_id: int
     settle: Settle | None
     products: tuple[Mapping[str, Any], ...]
+    order_count: int | None = None
 
 
 def parse_run(content: Mapping[str, Any]) -> Run:
@@ -132,6 +135,7 @@ def parse_before(content: Mapping[str, Any]) -> Before:
             max_order_id=int(content["max_order_id"]),
             settle=_parse_settle(content.get("settle")),
             products=tuple(content["products"]),
+            order_count=_maybe_count(content.get("order_count")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise EvidenceError(_complaint("snapshot_before.json", error)) from error
@@ -157,7 +161,12 @@ def _parse_run(content: Mapping[str, Any]) -> Run:
         health_check=_parse_health_check(content.get("health_check")),
         ledger=_parse_findings(content.get("ledger") or {}),
         incomplete_ledgers=tuple(str(each) for each in content.get("incomplete_ledgers") or ()),
+        older_rows=int(content.get("older_rows") or 0),
     )
+
+
+def _maybe_count(value: object) -> int | None:
+    return None if value is None else int(str(value))
 
 
 def _maybe_time(text: str | None) -> int | None:

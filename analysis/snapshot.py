@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from analysis.database import ProductRow, connect
+from analysis.database import ProductRow, Snapshot, connect
 from analysis.errors import EvidenceError
 from analysis.hypotheses import check_hypotheses
 from analysis.records import Event, Product, format_time
@@ -29,10 +29,12 @@ def take_before(directory: RunDirectory, url: str, *, settle_limit_s: float) -> 
             taken_at = _now()
             products = [_product_as_json(each) for each in tables.products()]
             max_order_id = tables.max_order_id()
+            order_count = tables.count_orders(up_to_id=max_order_id)
     directory.write_before(
         {
             "taken_at": format_time(taken_at),
             "max_order_id": max_order_id,
+            "order_count": order_count,
             "products": products,
             "settle": settle.as_json(),
         }
@@ -61,9 +63,20 @@ def take_after(directory: RunDirectory, url: str, *, settle_limit_s: float) -> S
                     put_product(product)
             for order in tables.orders(above_id=before.max_order_id):
                 put_order(order)
-            directory.update_run(settle=settle.as_json())
+            older_rows = _older_rows(before, tables)
+            directory.update_run(settle=settle.as_json(), older_rows=older_rows)
     _note(directory, settle, "snapshot_after")
     return settle
+
+
+def _older_rows(before: Before, tables: Snapshot) -> int:
+    """Return how many rows have come to be with ids from before the run.
+
+    Where ids are handed out in blocks (a sequence with a cache, hi/lo) they do not grow with time.
+    """
+    if before.order_count is None:
+        return 0
+    return max(0, tables.count_orders(up_to_id=before.max_order_id) - before.order_count)
 
 
 def _refuse_twice(directory: RunDirectory, file_name: str, is_there: bool) -> None:

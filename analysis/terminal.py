@@ -9,6 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from analysis.findings import Method
 from analysis.hypotheses import Hypothesis
 from analysis.latency import Latency, Spread
 from analysis.records import Outcome, RunVerdict, Verdict, format_time
@@ -263,6 +264,9 @@ def _mark(verdict: RunVerdict) -> Text:
 
 def _notes(judgement: Judgement) -> Iterable[str]:
     yield from judgement.evidence.notes
+    if judgement.findings.method is Method.INFERRED and judgement.findings.ownerless_rows:
+        rows = _number(judgement.findings.ownerless_rows, "row")
+        yield f"{rows} that no reply names: whose is inferred from product, quantity and time"
     torn = judgement.evidence.run.ledger.torn_last_lines
     if torn:
         yield f"{torn} ledgers end in an unfinished line: their process died while writing it"

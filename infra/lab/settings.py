@@ -8,6 +8,7 @@ overridden by an environment variable of its name with `LAB_` before it.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -50,12 +51,16 @@ class LabSettings:
     shutting_down_s: float = 2.0
     # FIS: until an experiment is running.
     initiating_s: float = 2.0
-    # The shop.
+    # The shop: the WSGI application that its servers serve, as gunicorn names it. Another one is
+    # served in the same way, on the shop's own tables, and found from here or by PYTHONPATH.
+    shop_app: str = "shop.wsgi:app"
     shop_workers: int = 4
     stock_factor: int = 100
     # How often the supervisor looks around.
     tick_s: float = 0.1
 
+
+_APPLICATION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 PROFILES: dict[str, LabSettings] = {
     "article": LabSettings(),
@@ -94,8 +99,9 @@ def settings_from(environment: Mapping[str, str]) -> LabSettings:
     for field in dataclasses.fields(LabSettings):
         variable = f"LAB_{field.name.upper()}"
         if variable in environment:
-            whole = isinstance(getattr(settings, field.name), int)
-            changes[field.name] = _number(variable, environment[variable], whole=whole)
+            changes[field.name] = _value(
+                variable, environment[variable], default=getattr(settings, field.name)
+            )
     changed = dataclasses.replace(settings, **changes)
     if not changed.min_size <= changed.desired_capacity <= changed.max_size:
         raise BadSetting(
@@ -103,6 +109,14 @@ def settings_from(environment: Mapping[str, str]) -> LabSettings:
             f"({changed.min_size}) to LAB_MAX_SIZE ({changed.max_size})"
         )
     return changed
+
+
+def _value(variable: str, text: str, *, default: str | float) -> str | int | float:
+    if not isinstance(default, str):
+        return _number(variable, text, whole=isinstance(default, int))
+    if not _APPLICATION.fullmatch(text):
+        raise BadSetting(f"{variable}={text}: must be a WSGI application, as package.module:app")
+    return text
 
 
 def _number(variable: str, text: str, *, whole: bool) -> int | float:

@@ -170,7 +170,11 @@ class Supervisor:
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "PYTHONDONTWRITEBYTECODE": "1",
             # The shop's own settings, where somebody wants them other than they are.
-            **{name: value for name, value in os.environ.items() if name.startswith("SHOP_")},
+            **{
+                name: value
+                for name, value in os.environ.items()
+                if name.startswith("SHOP_") or name == "PYTHONPATH"
+            },
             "DATABASE_URL": self._postgres.url,
             "INSTANCE_ID": place.instance_id,
             "AZ": place.zone,
@@ -187,7 +191,7 @@ class Supervisor:
                 "python:shop.gunicorn_conf",
                 "--bind",
                 f"{place.address}:{place.port}",
-                "shop.wsgi:app",
+                self._settings.shop_app,
             ],
             guard=self._guard,
             log=self._folder.path / f"{place.instance_id}.log",

@@ -14,6 +14,8 @@ from analysis.run import Settle
 from analysis.run_directory import RunDirectory
 from analysis.summary import RECONCILIATION_COLUMNS
 from tests.analysis.histories import (
+    NOON,
+    SECOND,
     acknowledged,
     evidence,
     indeterminate,
@@ -119,6 +121,12 @@ def test_the_same_evidence_gives_the_same_bytes(good: RunDirectory) -> None:
     assert results[0] == results[1]
 
 
+def orders_of(directory: RunDirectory) -> dict[str, int | None]:
+    orders = summary_of(directory)["orders"]
+    assert isinstance(orders, dict)
+    return orders
+
+
 def test_reconciliation_has_every_attempt_and_every_wrong_row(directory: RunDirectory) -> None:
     stranger = row(3, replace(B, attempt_id="x", order_key="y"))
     store(directory, evidence([A, B, C], [row(1, A), row(2, B), stranger]))
@@ -130,6 +138,40 @@ def test_reconciliation_has_every_attempt_and_every_wrong_row(directory: RunDire
         "attempt,c,order-c,,1,1,rejected,409,,clean,key,0,,,,",
         "row,x,y,3,1,1,,,,unexpected,key,,,,,",
     ]
+
+
+def test_without_keys_the_summary_says_how_many_rows_open_attempts_account_for(
+    directory: RunDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    open_too = indeterminate("d", product_id=2)
+    store(directory, evidence([A, B, open_too], [row(1), row(2)]))
+    assert call("reconcile", directory.path) == 2
+    assert "inferred from product, quantity and time" in " ".join(capsys.readouterr().out.split())
+    summary = summary_of(directory)
+    assert summary["method"] == "inferred"
+    assert orders_of(directory)["committed_total"] == 1
+    assert "late_window_s" not in summary
+    lines = directory.path.joinpath("reconciliation.csv").read_text().splitlines()
+    assert lines[1:] == [
+        "attempt,a,order-a,1,1,1,acknowledged,201,,confirmed,order_id,1",
+        "attempt,b,order-b,2,1,1,indeterminate,502,,committed,inferred,1",
+        "attempt,d,order-d,,2,1,indeterminate,502,,absent,inferred,0",
+    ]
+
+
+@pytest.mark.parametrize("command", ["reconcile", "finish"])
+def test_a_late_window_narrows_what_is_possible_and_is_on_record(
+    directory: RunDirectory, command: str
+) -> None:
+    early, late = indeterminate("early"), indeterminate("late", ended_at=NOON + 50 * SECOND)
+    its = row(2, created_at=NOON + 40 * SECOND)
+    store(directory, evidence([A, early, late], [row(1), its]))
+    assert call("reconcile", directory.path) == 2
+    assert orders_of(directory)["possible"] == 2
+    assert call(command, directory.path, "--late-window", "2.5") == 2
+    orders = orders_of(directory)
+    assert (orders["committed"], orders["absent"]) == (1, 1)
+    assert summary_of(directory)["late_window_s"] == 2.5
 
 
 def test_reconciliation_has_the_contracts_columns() -> None:

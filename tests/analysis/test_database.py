@@ -168,6 +168,26 @@ def test_price_that_changed_during_the_run_is_unknown(
 
 
 @pytest.mark.lab
+def test_rows_that_came_with_ids_from_before_the_run_are_noticed(
+    database_url: str, directory: RunDirectory
+) -> None:
+    execute(database_url, PRODUCTS_SQL + ARTICLES_SQL, "ALTER SEQUENCE orders_id_seq CACHE 32")
+    insert = b"INSERT INTO orders (product_id, quantity, total) VALUES (1, 1, 19.99)"
+    with (
+        psycopg.connect(database_url, autocommit=True) as one,
+        psycopg.connect(database_url, autocommit=True) as other,
+    ):
+        one.execute(insert)
+        other.execute(insert)  # its block of ids begins above the other's
+        take_before(directory, database_url, settle_limit_s=10)
+        one.execute(insert)
+        other.execute(insert)
+        take_after(directory, database_url, settle_limit_s=10)
+    assert [each.id for each in directory.read_table(ORDERS)] == [34]
+    assert directory.read_run()["older_rows"] == 1
+
+
+@pytest.mark.lab
 def test_many_orders_are_streamed_in_order(database_url: str, directory: RunDirectory) -> None:
     execute(database_url, PRODUCTS_SQL + KEYED_SQL)
     before_and_after(

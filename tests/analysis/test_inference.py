@@ -5,11 +5,12 @@ import time
 from math import inf
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from analysis.inference import Span, Use, infer
 
+RANDOM = settings(max_examples=200, deadline=None)
 ALWAYS, SOMETIMES, NEVER = Use.ALWAYS, Use.SOMETIMES, Use.NEVER
 
 
@@ -41,6 +42,7 @@ SPANS = st.builds(
 POINTS = st.lists(st.one_of(TIMES, TIMES, TIMES, st.none()), max_size=6)
 
 
+@RANDOM
 @given(st.lists(SPANS, max_size=6), POINTS)
 @example([Span(0, 1), Span(1, 2), Span(5, inf)], [1, None])
 @example([Span(0, inf), Span(3, inf)], [0, 4, 4])
@@ -51,6 +53,7 @@ def test_it_agrees_with_all_maximum_matchings(spans: list[Span], points: list[in
     assert found.size == len(next(iter(matchings)))
 
 
+@RANDOM
 @given(st.lists(SPANS, max_size=6), POINTS)
 def test_the_points_it_covers_can_be_covered_and_the_rest_not_as_well(
     spans: list[Span], points: list[int | None]
@@ -64,6 +67,7 @@ def test_the_points_it_covers_can_be_covered_and_the_rest_not_as_well(
             assert len(next(iter(more))) == len(covered)
 
 
+@RANDOM
 @given(st.lists(SPANS, max_size=8), POINTS, st.randoms(use_true_random=False))
 def test_the_order_of_spans_and_points_does_not_matter(
     spans: list[Span], points: list[int | None], shuffler: random.Random

@@ -245,6 +245,24 @@ def test_a_row_that_is_only_later_than_was_assumed_is_no_proof() -> None:
     assert judge(case).findings.rows == []
 
 
+def test_an_order_that_may_be_among_rows_that_were_not_read_is_not_called_lost() -> None:
+    before = Before(max_order_id=500, settle=SETTLED, products=())
+    told, above, silent = acknowledged("told", 17), acknowledged("above", 501), indeterminate("x")
+    full = products_after([row(17, told), row(501, above)])
+    case = evidence(
+        [told, above, silent],
+        [row(501, above)],
+        products=full,
+        before=before,
+        run=run(older_rows=1),
+    )
+    assert undecided(case) == set(NAMES)
+    assert {each.verdict for each in judge(case).findings.attempts} == {"possible", "confirmed"}
+    gone = replace(case, orders=[])
+    assert invariants_of(gone)["durability"] is BROKEN  # above 500 nothing is missing
+    assert judge(replace(case, run=run())).findings.count(Verdict.LOST) == 1
+
+
 def test_a_product_that_came_or_went_is_undecided() -> None:
     gone = Product(id=3, name="x", price=Decimal(1), stock_before=5, stock_after=None)
     case = evidence([A], [row(1, A)], products=[*products_after([row(1, A)]), gone])

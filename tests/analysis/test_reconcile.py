@@ -301,7 +301,25 @@ def test_without_keys_an_attempt_that_no_row_fits_is_absent() -> None:
 
 def test_without_keys_rows_beyond_the_open_attempts_are_unexpected() -> None:
     found = verdicts([indeterminate("b")], [row(6), row(5)])
-    assert found == {"b": "committed", "row 6": "unexpected"}
+    assert found == {"b": "possible", "row 6": "unexpected"}
+
+
+def test_a_row_that_nobody_can_have_made_leaves_all_others_open_too() -> None:
+    told, b, c = acknowledged("a", 5), indeterminate("b"), indeterminate("c", product_id=2)
+    rows = [row(5), row(6)]
+    assert verdicts([told, b, c], rows) == {"a": "confirmed", "b": "committed", "c": "absent"}
+    strange = row(7, quantity=9)
+    found = findings([told, b, c], [*rows, strange])
+    assert [each.verdict for each in found.attempts] == ["confirmed", "possible", "absent"]
+    assert (found.nobodys_rows, found.committed_total) == (1, None)
+
+
+def test_where_rows_differ_from_their_orders_product_and_quantity_prove_nothing() -> None:
+    told, b, c = acknowledged("a", 5), indeterminate("b"), indeterminate("c", product_id=2)
+    altered = row(5, quantity=2)
+    found = verdicts([told, b, c], [altered, row(6)])
+    assert found == {"a": "altered", "b": "possible", "c": "possible"}
+    assert verdicts([told, b, c], [altered]) == {"a": "altered", "b": "absent", "c": "absent"}
 
 
 def test_keyless_row_named_by_a_wrong_reply_may_still_be_an_open_attempts() -> None:

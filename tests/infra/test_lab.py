@@ -307,6 +307,21 @@ def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_the_servers_serve_whatever_application_a_user_names(tmp_path: Path) -> None:
+    (tmp_path / "my_company.py").write_text(
+        "def web_shop(environ, start_response):\n"
+        "    start_response('200 OK', [('Content-Type', 'text/plain')])\n"
+        "    return [b'mine']\n"
+    )
+    wanted = {"LAB_SHOP_APP": "my_company:web_shop", "PYTHONPATH": str(tmp_path)}
+    lab = PrivateLab({**FAST, **wanted}, progress=print)
+    try:
+        with urllib.request.urlopen(lab.state.host, timeout=5) as reply:
+            assert reply.read() == b"mine"
+    finally:
+        lab.close()
+
+
 def test_a_kept_lab_goes_up_tells_of_dead_parts_and_goes_down(tmp_path: Path) -> None:
     folder = tmp_path / "lab"
     assert command(folder, "status").returncode == 1

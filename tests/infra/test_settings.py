@@ -25,6 +25,12 @@ def test_a_variable_overrides_the_profile() -> None:
     assert settings.tick_s == PROFILES["fast"].tick_s
 
 
+def test_the_servers_may_serve_another_application() -> None:
+    assert settings_from({}).shop_app == "shop.wsgi:app"
+    settings = settings_from({"LAB_SHOP_APP": "my_company.web_shop:application"})
+    assert settings.shop_app == "my_company.web_shop:application"
+
+
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
@@ -35,6 +41,8 @@ def test_a_variable_overrides_the_profile() -> None:
         ("LAB_STOPPING_S", "nan"),
         ("LAB_LOAD_BALANCER_PORT", "70000"),
         ("LAB_DESIRED_CAPACITY", "5"),
+        ("LAB_SHOP_APP", "shop.wsgi"),
+        ("LAB_SHOP_APP", "--preload"),
     ],
 )
 def test_a_bad_value_names_its_variable(variable: str, value: str) -> None:
