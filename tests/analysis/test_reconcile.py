@@ -322,6 +322,21 @@ def test_where_rows_differ_from_their_orders_product_and_quantity_prove_nothing(
     assert verdicts([told, b, c], [altered]) == {"a": "altered", "b": "absent", "c": "absent"}
 
 
+def test_where_only_a_total_is_wrong_product_and_quantity_still_tell() -> None:
+    told, b = acknowledged("a", 5), indeterminate("b", product_id=2)
+    rows = [row(5, total=Decimal("19.98")), row(6, product_id=2, total=Decimal("5.00"))]
+    assert verdicts([told, b], rows) == {"a": "altered", "b": "committed"}
+
+
+def test_a_keyless_row_of_an_order_that_was_told_by_a_retry_is_no_hidden_order() -> None:
+    first = indeterminate("a1")
+    again = retry_of(first, acknowledged("a2", 6))
+    found = findings([first, again], [row(5), row(6, created_at=NOON + 2 * SECOND)])
+    assert [each.verdict for each in found.attempts] == ["committed", "confirmed"]
+    assert found.unacknowledged is not None
+    assert found.unacknowledged.count == 0
+
+
 def test_keyless_row_named_by_a_wrong_reply_may_still_be_an_open_attempts() -> None:
     wrong, open_one = acknowledged("a", 5, quantity=2), indeterminate("b")
     assert verdicts([wrong, open_one], [row(5)]) == {"a": "altered", "b": "possible"}
