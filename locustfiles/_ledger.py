@@ -1,7 +1,8 @@
 """One process' ledger: an attempt's line has left the process before its first byte is sent.
 
 The file is append-only and each write is one os.write, so a killed process leaves whole lines and
-at most one torn one. Other requests' lines wait in memory for a second at most.
+at most one torn one. Other requests' lines wait in memory for a second at most. What was written
+is made last about once per second, so a power cut takes the last second and the fsync's own time.
 """
 
 import fcntl
@@ -10,13 +11,19 @@ import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
+
+import gevent
+from gevent.event import Event
 
 from analysis.records import AttemptEnded, AttemptSent, LedgerClosed, LedgerOpened, RequestDone
+from analysis.run_directory import sync_folder
+from locustfiles._disk_sync import DiskSync
 from locustfiles._errors import LedgerFailed
 
-__all__ = ["Ledger", "process_id"]
+__all__ = ["KEEP_EVERY_S", "Ledger", "LedgerKeeper", "process_id"]
 
-FLUSH_EVERY_S = 1.0
+KEEP_EVERY_S = 1.0
 
 
 def process_id() -> str:
@@ -27,7 +34,8 @@ def process_id() -> str:
 class Ledger:
     """The open ledger of one process; LedgerFailed from any method means that nothing may be sent.
 
-    `on_failure` hears of the first failure, and of that one only.
+    `on_failure` hears of the first failure, and of that one only; `on_slow` of a disk that keeps
+    us from our promise, in words.
     """
 
     def __init__(
@@ -37,6 +45,7 @@ class Ledger:
         process_id: str,
         at: int,
         on_failure: Callable[[LedgerFailed], None] = lambda _failure: None,
+        on_slow: Callable[[str], None] = lambda _why: None,
     ) -> None:
         self.path = path
         self.process_id = process_id
@@ -48,9 +57,12 @@ class Ledger:
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
             # Whoever closes the evidence sees by the lock that this process may still write.
             fcntl.flock(self._file, fcntl.LOCK_EX)
+            # A file that no folder names is lost with all that was synced into it.
+            sync_folder(path.parent)
         except OSError as error:
             message = f"cannot open the ledger {path}: {error.strerror}"
             raise LedgerFailed(message) from error
+        self._disk = DiskSync(self._file, on_slow=on_slow)
         about: dict[str, str | int] = {"pid": os.getpid(), "host": socket.gethostname()}
         self._write(LedgerOpened(process_id=process_id, at=at, about=about).to_line())
 
@@ -72,6 +84,14 @@ class Ledger:
         if self._waiting:
             self._write(b"")
 
+    def sync(self) -> None:
+        """Return when all that was written before is on the disk; others run meanwhile."""
+        self._check()
+        try:
+            self._disk.run()
+        except OSError as error:
+            self._fail(f"fsync: {error.strerror or type(error).__name__}")
+
     def close(self, *, at: int) -> None:
         """Write what waits and the last line, and make both last; a second call does nothing."""
         if self._file is None:
@@ -79,17 +99,18 @@ class Ledger:
         try:
             if self._failure is None:
                 self._write(LedgerClosed(at=at).to_line())
-                os.fsync(self._file)
+                self.sync()
         finally:
+            file, self._file = self._file, None
             # Closing would do it too, but gevent puts closing off.
-            fcntl.flock(self._file, fcntl.LOCK_UN)
-            os.close(self._file)
-            self._file = None
+            fcntl.flock(file, fcntl.LOCK_UN)
+            os.close(file)
 
     def _write(self, line: bytes) -> None:
         file = self._check()
         data = b"".join((*self._waiting, line)) if self._waiting else line
         self._waiting.clear()
+        self._disk.is_due = True
         try:
             written = os.write(file, data)
         except OSError as error:
@@ -106,7 +127,42 @@ class Ledger:
             raise LedgerFailed(message)
         return self._file
 
-    def _fail(self, why: str) -> None:
-        self._failure = LedgerFailed(f"cannot write the ledger {self.path}: {why}")
-        self._on_failure(self._failure)
+    def _fail(self, why: str) -> NoReturn:
+        if self._failure is None:
+            self._failure = LedgerFailed(f"cannot write the ledger {self.path}: {why}")
+            self._on_failure(self._failure)
         raise self._failure
+
+
+class LedgerKeeper:
+    """Once per second writes what waits in a ledger and makes it last, while users go on."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self._is_over = Event()
+        self._syncing: gevent.Greenlet[..., None] | None = None
+        self._greenlet = gevent.spawn(self._keep)
+
+    def close(self, *, at: int) -> None:
+        """End, and close the ledger; an fsync that is under way is waited for."""
+        self._is_over.set()
+        try:
+            gevent.joinall([each for each in (self._greenlet, self._syncing) if each is not None])
+        finally:
+            self.ledger.close(at=at)
+
+    def _keep(self) -> None:
+        try:
+            while not self._is_over.wait(KEEP_EVERY_S):
+                self.ledger.flush()
+                # A disk that hangs must not keep the other lines in memory.
+                if self._syncing is None or self._syncing.ready():
+                    self._syncing = gevent.spawn(self._sync)
+        except LedgerFailed:
+            return  # the ledger has told whom it concerns
+
+    def _sync(self) -> None:
+        try:
+            self.ledger.sync()
+        except LedgerFailed:
+            return  # the ledger has told whom it concerns

@@ -36,7 +36,7 @@ from analysis.run_directory import RunDirectory
 from locustfiles._arguments import Settings, add_arguments
 from locustfiles._errors import EXIT_OUR_FAULT, EXIT_USAGE, BadArgument, LedgerFailed, LoadError
 from locustfiles._journal import now
-from locustfiles._ledger import FLUSH_EVERY_S, Ledger, process_id
+from locustfiles._ledger import Ledger, LedgerKeeper, process_id
 from locustfiles._run import Run
 
 __all__ = ["process"]
@@ -72,7 +72,7 @@ class LoadProcess:
         self.is_stopping = False
         self._environment: Environment | None = None
         self._ledger: Ledger | None = None
-        self._flusher: gevent.Greenlet[..., None] | None = None
+        self._keeper: LedgerKeeper | None = None
         self._run: Run | None = None
         self._closing: gevent.Greenlet[..., None] | None = None
         self._open_ledgers: set[str] = set()
@@ -108,6 +108,7 @@ class LoadProcess:
             return
         if isinstance(runner, MasterRunner):
             runner.register_message("chaos_ledger", self.on_ledger_message)
+            runner.register_message("chaos_sync_slow", self.on_slow_message)
         self._check_arguments(self._options, is_headless=web_ui is None)
         # Registered last and fired in reverse: before the master's own listener ends the test.
         _listen(environment.events.quitting, self.on_quitting)
@@ -218,6 +219,18 @@ class LoadProcess:
         else:
             self.fail(str(failure), failure.exit_code)
 
+    def on_ledger_slow(self, why: str) -> None:
+        """Say that a power cut would for now take more than the last second."""
+        runner = self._environment.runner if self._environment else None
+        if isinstance(runner, WorkerRunner):
+            runner.send_message("chaos_sync_slow", {"why": f"{process_id()}: {why}"})
+        else:
+            self._tell("ledger_sync_slow", f"{process_id()}: {why}")
+
+    def on_slow_message(self, msg: Message, **_: object) -> None:
+        """Master: a worker's disk keeps its ledger waiting."""
+        self._tell("ledger_sync_slow", msg.data["why"])
+
     def stop_load(self) -> None:
         """Stop the users, and Locust too where nobody sits at its web UI."""
         if self._environment is not None and self._environment.web_ui is None:
@@ -286,23 +299,20 @@ class LoadProcess:
         name = process_id()
         self.settings = Settings.from_options(self._options)
         path = RunDirectory(run).ledger_file(name)
-        self._ledger = Ledger(path, process_id=name, at=now(), on_failure=self.on_ledger_failed)
-        self._flusher = gevent.spawn(self._flush, self._ledger)
-
-    def _flush(self, ledger: Ledger) -> None:
-        try:
-            while True:
-                gevent.sleep(FLUSH_EVERY_S)
-                ledger.flush()
-        except LedgerFailed:
-            return  # on_ledger_failed was told
+        self._ledger = Ledger(
+            path,
+            process_id=name,
+            at=now(),
+            on_failure=self.on_ledger_failed,
+            on_slow=self.on_ledger_slow,
+        )
+        self._keeper = LedgerKeeper(self._ledger)
 
     def _close_ledger(self) -> None:
-        if self._flusher is not None:
-            self._flusher.kill()
-        ledger, self._ledger = self._ledger, None
-        if ledger is not None:
-            ledger.close(at=now())
+        self._ledger = None
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            keeper.close(at=now())
 
     def _close_worker(self, runner: WorkerRunner) -> None:
         """Close the ledger and tell the master, after the last statistics."""
