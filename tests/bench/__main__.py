@@ -10,11 +10,16 @@ import tempfile
 from pathlib import Path
 
 from infra.lab.processes import Guard
-from tests.bench import hung_database, orders
+from tests.bench import hung_database, ledger, orders, workers
 from tests.bench.measurement import Measurement, show_measurements, write_measurements
 from tests.bench.stage import Stage
 
-BENCHMARKS = {"orders": orders, "hung_database": hung_database}
+BENCHMARKS = {
+    "orders": orders,
+    "hung_database": hung_database,
+    "ledger": ledger,
+    "workers": workers,
+}
 KEPT_IN = Path("build/bench.json")
 
 
