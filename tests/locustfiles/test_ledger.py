@@ -81,14 +81,20 @@ def test_attempt_is_in_the_file_when_sent_returns(ledger: Ledger) -> None:
     assert _kinds(ledger) == [LedgerOpened, AttemptSent]
 
 
-def test_requests_wait_for_the_next_attempt_or_a_flush(ledger: Ledger) -> None:
+def test_requests_wait_for_a_flush_and_keep_no_attempt_waiting(ledger: Ledger) -> None:
     ledger.request(_DONE)
-    assert _kinds(ledger) == [LedgerOpened]
     ledger.sent(_sent())
-    assert _kinds(ledger) == [LedgerOpened, RequestDone, AttemptSent]
-    ledger.request(_DONE)
+    assert _kinds(ledger) == [LedgerOpened, AttemptSent]
     ledger.flush()
-    assert _kinds(ledger)[-1] is RequestDone
+    assert _kinds(ledger) == [LedgerOpened, AttemptSent, RequestDone]
+
+
+def test_requests_that_wait_are_bounded(ledger: Ledger) -> None:
+    for _ in range(1050):
+        ledger.request(_DONE)
+    assert _kinds(ledger).count(RequestDone) == 1000
+    ledger.close(at=9)
+    assert _kinds(ledger).count(RequestDone) == 1050
 
 
 def test_closing_writes_what_waits_and_the_last_line_once(ledger: Ledger) -> None:
