@@ -38,6 +38,7 @@ class Round:
     kind: str
     users: int
     kill_after_s: float
+    closes_for_s: float = 0.7
     locustfile: Path = HURRIED
     finish_kills_s: tuple[float, ...] = ()
 
@@ -50,7 +51,8 @@ class Round:
             number=number,
             kind=kind,
             users=chance.randint(2, 30),
-            kill_after_s=chance.uniform(0, 1.5 if kind == "at its end" else 2.0),
+            kill_after_s=chance.uniform(0, 2),
+            closes_for_s=chance.uniform(0, 1.5),
             finish_kills_s=tuple(chance.uniform(0, 1.2) for _ in range(3 * (number % 10 == 0))),
         )
 
@@ -103,7 +105,6 @@ def late_orders(finding: Finding, lane: Lane) -> list[str]:
 
 def _kill_under_load(which: Round, lane: Lane, run: Path) -> None:
     run.parent.mkdir(parents=True)
-    ends = which.kind == "at its end"
     several = which.kind in ("two processes", "a worker", "the master")
     port = str(free_port())
     workers = ("--processes", "2", "--master-bind-host", "127.0.0.1")
@@ -111,7 +112,7 @@ def _kill_under_load(which: Round, lane: Lane, run: Path) -> None:
     command = [
         *(sys.executable, "-m", "locust", "-f", str(which.locustfile)),
         *("-H", lane.host, "--headless", "--only-summary", "-r", "1000", "-s", "5"),
-        *("-u", str(which.users), "-t", "4s" if ends else "60s"),
+        *("-u", str(which.users), "-t", "60s"),
         *("--run-dir", str(run), *((*workers, *ports) if several else ())),
     ]
     with (run.parent / "locust.log").open("w") as log:
@@ -126,8 +127,6 @@ def _kill_under_load(which: Round, lane: Lane, run: Path) -> None:
         )
     try:
         _wait_until(lambda: _has_begun(run), "the load began", load)
-        if ends:
-            _wait_until(lambda: _is_stopping(run), "the run was over", load)
         time.sleep(which.kill_after_s)
         _kill(which, load)
     finally:
@@ -143,6 +142,10 @@ def _kill(which: Round, load: subprocess.Popen[bytes]) -> None:
             time.sleep(0.5)
             load.send_signal(signal.SIGINT)
             load.wait(_LIMIT_S)
+        case "at its end":
+            load.send_signal(signal.SIGTERM)
+            time.sleep(which.closes_for_s)
+            _kill_group(load)
         case "the master":
             workers = psutil.Process(load.pid).children()
             load.kill()
@@ -162,10 +165,6 @@ def _kill_group(load: subprocess.Popen[bytes]) -> None:
 def _has_begun(run: Path) -> bool:
     """Whether an attempt is in a ledger."""
     return any(b'\n["sent"' in each.read_bytes() for each in (run / "ledger").glob("*.jsonl"))
-
-
-def _is_stopping(run: Path) -> bool:
-    return b",run_stopping," in (run / "events.csv").read_bytes()
 
 
 def _wait_until(is_so: Callable[[], bool], what: str, load: subprocess.Popen[bytes]) -> None:
