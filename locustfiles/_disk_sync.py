@@ -14,14 +14,14 @@ SLOW_S = 1.0
 
 
 class DiskSync:
-    """The fsyncs of one file. `on_slow` hears, in words, of each that takes longer than SLOW_S.
+    """The fsyncs of a file that only grows.
 
-    Whoever writes to the file sets `is_due`.
+    `on_slow` hears, in words, of each that takes longer than SLOW_S.
     """
 
     def __init__(self, file: int, *, on_slow: Callable[[str], None]) -> None:
-        self.is_due = True
         self._file = file
+        self._synced_size = -1
         self._on_slow = on_slow
         self._turn = Semaphore()
 
@@ -32,12 +32,13 @@ class DiskSync:
         written since the last one that succeeded, and another try would prove nothing.
         """
         with self._turn:
-            if not self.is_due:
+            size = os.fstat(self._file).st_size
+            if size == self._synced_size:
                 return
-            self.is_due = False  # what is written from here on may miss this fsync
             failure = self._wait_for_fsync()
-        if failure is not None:
-            raise failure
+            if failure is not None:
+                raise failure
+            self._synced_size = size
 
     def _wait_for_fsync(self) -> OSError | None:
         began = time.monotonic()

@@ -79,7 +79,8 @@ class Ledger:
 
     def request(self, request: RequestDone) -> None:
         """Record a request that was no order; it waits for others, or for `flush`."""
-        self._check()
+        if self._file is None or self._failure is not None:
+            self._refuse()
         self._waiting.append(request)
         if len(self._waiting) >= _WAITING_MAX:
             self.flush()
@@ -92,7 +93,8 @@ class Ledger:
 
     def sync(self) -> None:
         """Return when all that was written before is on the disk; others run meanwhile."""
-        self._check()
+        if self._file is None or self._failure is not None:
+            self._refuse()
         try:
             self._disk.run()
         except OSError as error:
@@ -114,19 +116,17 @@ class Ledger:
             os.close(file)
 
     def _write(self, lines: bytes) -> None:
-        file = self._check()
-        self._disk.is_due = True
+        if self._file is None or self._failure is not None:
+            self._refuse()
         try:
-            written = os.write(file, lines)
+            written = os.write(self._file, lines)
         except OSError as error:
             self._fail(error.strerror or type(error).__name__)
         if written != len(lines):
             self._fail(f"only {written} of {len(lines)} bytes were written")
 
-    def _check(self) -> int:
-        if self._file is None or self._failure is not None:
-            raise self._failure or LedgerFailed(f"the ledger {self.path} is closed")
-        return self._file
+    def _refuse(self) -> NoReturn:
+        raise self._failure or LedgerFailed(f"the ledger {self.path} is closed")
 
     def _fail(self, why: str) -> NoReturn:
         if self._failure is None:

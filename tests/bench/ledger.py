@@ -1,11 +1,17 @@
-"""What the ledger costs: requests per second with it and without, rows per second, bytes."""
+"""What the ledger costs: requests per second with it and without, rows per second, bytes.
+
+Without it no record of an end is made, no line, and nothing is written. The ids of an attempt are
+made all the same: they are in its headers.
+"""
 
 from __future__ import annotations
 
 import json
+import statistics
 import tempfile
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.records import AttemptEnded, AttemptSent, Outcome
@@ -15,7 +21,8 @@ from tests.bench.measurement import Measurement, median
 from tests.bench.restless import quick_server, restless_load, wait_until
 from tests.bench.stage import Stage
 
-PAIRS = 100
+PAIRS = 120
+BLOCKS = 12
 GOAL = 0.97
 ATTEMPTS = 20_000
 REPETITIONS = 5
@@ -33,13 +40,22 @@ def measure(stage: Stage) -> list[Measurement]:
     speed = [kept["per_second"] / bare["per_second"] for bare, kept in pairs]
     work = [bare["cpu_us"] / kept["cpu_us"] for bare, kept in pairs]
     return [
-        median("ledger: requests/s with it to without", speed, "times", at_least=GOAL),
-        median("ledger: the same by CPU time per request", work, "times"),
-        median("ledger: without it", [bare["per_second"] for bare, _ in pairs], "requests/s"),
-        median("ledger: CPU time per request", [kept["cpu_us"] for _, kept in pairs], "us"),
+        _median("ledger: requests/s with it to without", speed, "times", at_least=GOAL),
+        _median("ledger: the same by CPU time per request", work, "times"),
+        _median("ledger: without it", [bare["per_second"] for bare, _ in pairs], "requests/s"),
+        _median("ledger: CPU time per request", [kept["cpu_us"] for _, kept in pairs], "us"),
         median("ledger: rows written", rows, "rows/s"),
         median("ledger: an attempt", sizes, "bytes"),
     ]
+
+
+def _median(
+    name: str, values: Sequence[float], unit: str, *, at_least: float | None = None
+) -> Measurement:
+    """The median of blocks: what is lowest of a hundred short slices says nothing."""
+    size = len(values) // BLOCKS
+    blocks = [statistics.median(values[n * size : (n + 1) * size]) for n in range(BLOCKS)]
+    return median(name, blocks, unit, at_least=at_least)
 
 
 def _run_pairs(folder: Path) -> list[dict[str, float]]:
