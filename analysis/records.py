@@ -204,10 +204,6 @@ def _frequent(record: type[LineT]) -> type[LineT]:
     return dataclass(slots=True, kw_only=True, unsafe_hash=True)(record)
 
 
-def _whole(number: int | None) -> int | str:
-    return "null" if number is None else number
-
-
 _TEXT = (str,)
 _WHOLE = (int,)
 _MAYBE_WHOLE = (int, NoneType)
@@ -254,8 +250,10 @@ class AttemptSent(_Line):
         """Return the whole line, to be written by one os.write."""
         return (
             f'["sent",{_text(self.attempt_id)},{_text(self.order_key)},{self.attempt_no},'
-            f"{_text(self.user_id)},{self.product_id},{self.quantity},{_whole(self.due_at)},"
-            f"{_whole(self.sent_at)},{_text(self.trace_id)},{_text(self.retry_of)}]\n"
+            f"{_text(self.user_id)},{self.product_id},{self.quantity},"
+            f"{'null' if self.due_at is None else self.due_at},"
+            f"{'null' if self.sent_at is None else self.sent_at},"
+            f"{_text(self.trace_id)},{_text(self.retry_of)}]\n"
         ).encode("ascii")
 
 
@@ -282,8 +280,9 @@ class AttemptEnded(_Line):
         """Return the whole line, to be written by one os.write."""
         return (
             f'["ended",{_text(self.attempt_id)},{self.ended_at},{_text(self.outcome)},'
-            f"{_whole(self.http_status)},{_text(self.error)},{_whole(self.order_id)},"
-            f"{_text(self.served_by)},{_whole(self.bytes)}]\n"
+            f"{'null' if self.http_status is None else self.http_status},{_text(self.error)},"
+            f"{'null' if self.order_id is None else self.order_id},{_text(self.served_by)},"
+            f"{'null' if self.bytes is None else self.bytes}]\n"
         ).encode("ascii")
 
 
@@ -312,9 +311,11 @@ class RequestDone(_Line):
         """Return the whole line, to be written by one os.write."""
         return (
             f'["request",{_text(self.user_id)},{_text(self.name)},{_text(self.method)},'
-            f"{_whole(self.due_at)},{_whole(self.sent_at)},{_whole(self.ended_at)},"
-            f"{_whole(self.http_status)},{_text(self.error)},{_whole(self.bytes)},"
-            f"{_text(self.served_by)}]\n"
+            f"{'null' if self.due_at is None else self.due_at},"
+            f"{'null' if self.sent_at is None else self.sent_at},"
+            f"{'null' if self.ended_at is None else self.ended_at},"
+            f"{'null' if self.http_status is None else self.http_status},{_text(self.error)},"
+            f"{'null' if self.bytes is None else self.bytes},{_text(self.served_by)}]\n"
         ).encode("ascii")
 
 
