@@ -138,7 +138,7 @@ def _show(findings: list[Finding]) -> None:
                 )
             ),
         )
-    Console().print(table)
+    Console(width=100).print(table)
 
 
 if __name__ == "__main__":
