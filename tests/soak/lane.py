@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 import urllib.request
@@ -70,4 +71,4 @@ class Lane:
 
     def close(self) -> None:
         """End the server."""
-        self._server.kill()
+        self._server.stop(signal.SIGINT, grace_s=3)
