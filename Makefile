@@ -20,7 +20,8 @@ INSTALL = $(BIN)/python -c 'import fcntl, subprocess, sys; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup chaos-load web lab-up lab-down lab-status finish test bench selftest check format lock clean
+.PHONY: help setup chaos-load web lab-up lab-down lab-status finish test bench selftest soak check \
+        format lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +67,9 @@ finish: $(RUNS) ## close and judge the evidence of a run whose Locust died: RUN=
 
 test: $(TESTS) ## all tests, one whole experiment among them
 	@$(BIN)/python -m pytest
+
+soak: $(TESTS) ## kill -9 the load a hundred times, and account for every order: ROUNDS= SEED=
+	@$(BIN)/python -m tests.soak $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED))
 
 bench: $(TESTS) ## the benchmarks: a table, and build/bench.json
 	@$(BIN)/python -m tests.bench $(BENCH)

@@ -1,6 +1,7 @@
 """A run's directory: the one module of `analysis` that reads and writes files."""
 
 import csv
+import errno
 import fcntl
 import gzip
 import json
@@ -24,6 +25,7 @@ __all__ = [
     "SUMMARY_FILE",
     "EvidenceError",  # what the methods raise, for those who may import nothing else of ours
     "RunDirectory",
+    "sync_folder",
 ]
 
 RUN_FILE = "run.json"
@@ -74,6 +76,8 @@ class RunDirectory:
             made = _make_empty(path)
         run = cls(made)
         (run.path / LEDGER_FOLDER).mkdir()
+        sync_folder(run.path)
+        sync_folder(run.path.parent)
         _append(run.path / EVENTS.file_name, _csv_line(list(EVENTS.columns)))
         _point(root / LATEST, run.path)
         return run
@@ -321,12 +325,25 @@ class RunDirectory:
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(path)
+            sync_folder(self.path)
         finally:
             beside.unlink(missing_ok=True)
 
 
 def _last_line(content: bytes) -> bytes:
     return content[content.rfind(b"\n", 0, -1) + 1 :]
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder last: a file that is synced can still lose its name."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # so say file systems that cannot, and need not
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def _records(table: Table[RecordT], file: TextIO) -> Iterator[RecordT]:

@@ -1,7 +1,8 @@
 """One process' ledger: an attempt's line has left the process before its first byte is sent.
 
 The file is append-only and each write is one os.write, so a killed process leaves whole lines and
-at most one torn one. Other requests' lines wait in memory for a second at most.
+at most one torn one. Other requests' lines wait in memory for a second at most. What was written
+is made last about once per second, so a power cut takes the last second and the fsync's own time.
 """
 
 import fcntl
@@ -10,13 +11,22 @@ import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
+
+import gevent
+from gevent.event import Event
 
 from analysis.records import AttemptEnded, AttemptSent, LedgerClosed, LedgerOpened, RequestDone
+from analysis.run_directory import sync_folder
+from locustfiles._disk_sync import DiskSync
 from locustfiles._errors import LedgerFailed
 
-__all__ = ["Ledger", "process_id"]
+__all__ = ["KEEP_EVERY_S", "Ledger", "LedgerKeeper", "process_id"]
 
-FLUSH_EVERY_S = 1.0
+KEEP_EVERY_S = 1.0
+# Lines made one after the other take half the time of lines made here and there; so many take
+# 0.1 ms, which no user notices.
+_WAITING_MAX = 100
 
 
 def process_id() -> str:
@@ -27,7 +37,8 @@ def process_id() -> str:
 class Ledger:
     """The open ledger of one process; LedgerFailed from any method means that nothing may be sent.
 
-    `on_failure` hears of the first failure, and of that one only.
+    `on_failure` hears of the first failure, and of that one only; `on_slow` of a disk that keeps
+    us from our promise, in words.
     """
 
     def __init__(
@@ -37,20 +48,24 @@ class Ledger:
         process_id: str,
         at: int,
         on_failure: Callable[[LedgerFailed], None] = lambda _failure: None,
+        on_slow: Callable[[str], None] = lambda _why: None,
     ) -> None:
         self.path = path
         self.process_id = process_id
         self._on_failure = on_failure
-        self._waiting: list[bytes] = []
+        self._waiting: list[RequestDone] = []
         self._failure: LedgerFailed | None = None
         self._file: int | None = None
         try:
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
             # Whoever closes the evidence sees by the lock that this process may still write.
             fcntl.flock(self._file, fcntl.LOCK_EX)
+            # A file that no folder names is lost with all that was synced into it.
+            sync_folder(path.parent)
         except OSError as error:
             message = f"cannot open the ledger {path}: {error.strerror}"
             raise LedgerFailed(message) from error
+        self._disk = DiskSync(self._file, on_slow=on_slow)
         about: dict[str, str | int] = {"pid": os.getpid(), "host": socket.gethostname()}
         self._write(LedgerOpened(process_id=process_id, at=at, about=about).to_line())
 
@@ -63,14 +78,27 @@ class Ledger:
         self._write(attempt.to_line())
 
     def request(self, request: RequestDone) -> None:
-        """Record a request that was no order; written with the next attempt or by `flush`."""
-        self._check()
-        self._waiting.append(request.to_line())
+        """Record a request that was no order; it waits for others, or for `flush`."""
+        if self._file is None or self._failure is not None:
+            self._refuse()
+        self._waiting.append(request)
+        if len(self._waiting) >= _WAITING_MAX:
+            self.flush()
 
     def flush(self) -> None:
         """Write what waits in memory."""
         if self._waiting:
-            self._write(b"")
+            waiting, self._waiting = self._waiting, []
+            self._write(b"".join([each.to_line() for each in waiting]))
+
+    def sync(self) -> None:
+        """Return when all that was written before is on the disk; others run meanwhile."""
+        if self._file is None or self._failure is not None:
+            self._refuse()
+        try:
+            self._disk.run()
+        except OSError as error:
+            self._fail(f"fsync: {error.strerror or type(error).__name__}")
 
     def close(self, *, at: int) -> None:
         """Write what waits and the last line, and make both last; a second call does nothing."""
@@ -78,35 +106,64 @@ class Ledger:
             return
         try:
             if self._failure is None:
+                self.flush()
                 self._write(LedgerClosed(at=at).to_line())
-                os.fsync(self._file)
+                self.sync()
         finally:
+            file, self._file = self._file, None
             # Closing would do it too, but gevent puts closing off.
-            fcntl.flock(self._file, fcntl.LOCK_UN)
-            os.close(self._file)
-            self._file = None
+            fcntl.flock(file, fcntl.LOCK_UN)
+            os.close(file)
 
-    def _write(self, line: bytes) -> None:
-        file = self._check()
-        data = b"".join((*self._waiting, line)) if self._waiting else line
-        self._waiting.clear()
+    def _write(self, lines: bytes) -> None:
+        if self._file is None or self._failure is not None:
+            self._refuse()
         try:
-            written = os.write(file, data)
+            written = os.write(self._file, lines)
         except OSError as error:
             self._fail(error.strerror or type(error).__name__)
-        else:
-            if written != len(data):
-                self._fail(f"only {written} of {len(data)} bytes were written")
+        if written != len(lines):
+            self._fail(f"only {written} of {len(lines)} bytes were written")
 
-    def _check(self) -> int:
-        if self._failure is not None:
-            raise self._failure
-        if self._file is None:
-            message = f"the ledger {self.path} is closed"
-            raise LedgerFailed(message)
-        return self._file
+    def _refuse(self) -> NoReturn:
+        raise self._failure or LedgerFailed(f"the ledger {self.path} is closed")
 
-    def _fail(self, why: str) -> None:
-        self._failure = LedgerFailed(f"cannot write the ledger {self.path}: {why}")
-        self._on_failure(self._failure)
+    def _fail(self, why: str) -> NoReturn:
+        if self._failure is None:
+            self._failure = LedgerFailed(f"cannot write the ledger {self.path}: {why}")
+            self._on_failure(self._failure)
         raise self._failure
+
+
+class LedgerKeeper:
+    """Once per second writes what waits in a ledger and makes it last, while users go on."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self._is_over = Event()
+        self._syncing: gevent.Greenlet[..., None] | None = None
+        self._greenlet = gevent.spawn(self._keep)
+
+    def close(self, *, at: int) -> None:
+        """End, and close the ledger; an fsync that is under way is waited for."""
+        self._is_over.set()
+        try:
+            gevent.joinall([each for each in (self._greenlet, self._syncing) if each is not None])
+        finally:
+            self.ledger.close(at=at)
+
+    def _keep(self) -> None:
+        try:
+            while not self._is_over.wait(KEEP_EVERY_S):
+                self.ledger.flush()
+                # A disk that hangs must not keep the other lines in memory.
+                if self._syncing is None or self._syncing.ready():
+                    self._syncing = gevent.spawn(self._sync)
+        except LedgerFailed:
+            return  # the ledger has told whom it concerns
+
+    def _sync(self) -> None:
+        try:
+            self.ledger.sync()
+        except LedgerFailed:
+            return  # the ledger has told whom it concerns

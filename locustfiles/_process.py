@@ -11,7 +11,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, NoReturn
 
 import gevent
@@ -35,7 +35,7 @@ from locustfiles._desk import Desk
 from locustfiles._ending import await_end_of, end_web_ui, stop_users
 from locustfiles._errors import EXIT_OUR_FAULT, EXIT_USAGE, BadArgument, LedgerFailed, LoadError
 from locustfiles._journal import now
-from locustfiles._ledger import FLUSH_EVERY_S, Ledger, process_id
+from locustfiles._ledger import Ledger, LedgerKeeper, process_id
 from locustfiles._plan import Plan
 from locustfiles._run import Run
 from locustfiles._upload import EvidenceStore
@@ -74,8 +74,8 @@ class LoadProcess:
         self._environment: Environment | None = None
         self.new_customer: Callable[[Environment], Arriving] | None = None
         self._ledger: Ledger | None = None
+        self._keeper: LedgerKeeper | None = None
         self._desk: Desk | None = None
-        self._flusher: gevent.Greenlet[..., None] | None = None
         self._run: Run | None = None
         self._closing: gevent.Greenlet[..., None] | None = None
         self._worker: WorkerSide | None = None
@@ -325,9 +325,14 @@ class LoadProcess:
 
     def _open_ledger(self, run: RunDirectory, name: str) -> None:
         self.settings = Settings.from_options(self._options)
-        path = run.ledger_file(name)
-        self._ledger = Ledger(path, process_id=name, at=now(), on_failure=self.on_ledger_failed)
-        self._flusher = gevent.spawn(self._flush, self._ledger)
+        self._ledger = Ledger(
+            run.ledger_file(name),
+            process_id=name,
+            at=now(),
+            on_failure=self.on_ledger_failed,
+            on_slow=partial(self.note, "ledger_sync_slow"),
+        )
+        self._keeper = LedgerKeeper(self._ledger)
         self._start_desk()
 
     def _share_out(self, environment: Environment) -> None:
@@ -365,20 +370,11 @@ class LoadProcess:
             desk.close(environment.stop_timeout)
             self._desk = None
 
-    def _flush(self, ledger: Ledger) -> None:
-        try:
-            while True:
-                gevent.sleep(FLUSH_EVERY_S)
-                ledger.flush()
-        except LedgerFailed:
-            return  # on_ledger_failed was told
-
     def _close_ledger(self) -> None:
-        if self._flusher is not None:
-            self._flusher.kill()
-        ledger, self._ledger = self._ledger, None
-        if ledger is not None:
-            ledger.close(at=now())
+        self._ledger = None
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            keeper.close(at=now())
 
     def _close_run(self) -> None:
         """Close the run in a greenlet of its own: whoever waits here may be killed."""

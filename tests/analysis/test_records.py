@@ -1,6 +1,8 @@
 """Times and ledger lines survive a round trip, and a torn line is always recognised."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import NoneType
 
 import pytest
 from hypothesis import given
@@ -15,6 +17,7 @@ from analysis.records import (
     Outcome,
     RequestDone,
     TornLine,
+    _Line,
     format_time,
     parse_line,
     parse_time,
@@ -66,6 +69,35 @@ def test_line_survives_a_round_trip(line: LedgerLine) -> None:
 def test_line_is_the_array_that_the_ledger_promises() -> None:
     assert SENT.to_line() == b'["sent","a","o",1,"u",1,2,null,2,"Root=1-2-3",""]\n'
     assert ENDED.to_line() == b'["ended","a",3,"acknowledged",201,"",9,"i-1",100]\n'
+
+
+_TEXTS = st.text() | st.sampled_from(['"', "\\", "\n", "\x00", "\x7f", "\ud800", "é", "🛒", "%s{}"])
+_WHOLES = st.integers()
+_ANY = {
+    (str,): _TEXTS,
+    (int,): _WHOLES,
+    (int, NoneType): st.none() | _WHOLES,
+}
+
+
+def _records_of(kind: type[LedgerLine]) -> st.SearchStrategy[LedgerLine]:
+    values = {name: _ANY[types] for name, types in zip(kind.__slots__, kind.types, strict=True)}
+    if kind is AttemptEnded:
+        values["outcome"] = st.sampled_from(Outcome)
+    return st.builds(kind, **values)
+
+
+@given(st.one_of(*(_records_of(kind) for kind in (AttemptSent, AttemptEnded, RequestDone))))
+def test_lines_spelt_out_are_those_that_json_makes(record: LedgerLine) -> None:
+    assert record.to_line() == _Line.to_line(record)
+    assert parse_line(record.to_line()) == record
+
+
+def test_frequent_records_are_values_like_the_others() -> None:
+    again = replace(SENT, attempt_no=1)
+    assert again == SENT
+    assert hash(again) == hash(SENT)
+    assert replace(SENT, attempt_no=2) != SENT
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line.tag)

@@ -1,6 +1,8 @@
 """Files of a run survive a round trip, and a damaged one is named with its line."""
 
+import errno
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
@@ -19,7 +21,7 @@ from analysis.records import (
     Request,
     parse_time,
 )
-from analysis.run_directory import RunDirectory
+from analysis.run_directory import RunDirectory, sync_folder
 from analysis.tables import ATTEMPTS, EVENTS, ORDERS, PRODUCTS, REQUESTS, RecordT, Table
 from tests.analysis.histories import acknowledged, request, row
 
@@ -342,3 +344,19 @@ def test_json_is_for_people_too(directory: RunDirectory) -> None:
     text = directory.path.joinpath("summary.json").read_text(encoding="utf-8")
     assert text == '{\n  "name": "✓"\n}\n'
     assert json.loads(text) == {"name": "✓"}
+
+
+def test_folder_that_cannot_be_synced_is_an_error_unless_its_file_system_knows_no_such_thing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_with(number: int) -> None:
+        def fsync(_file: int) -> None:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(os, "fsync", fsync)
+
+    fail_with(errno.EINVAL)
+    sync_folder(tmp_path)
+    fail_with(errno.EIO)
+    with pytest.raises(OSError, match="Input/output error"):
+        sync_folder(tmp_path)

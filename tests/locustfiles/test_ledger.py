@@ -1,10 +1,15 @@
 """What the ledger promises to those who send orders."""
 
+import errno
 import os
+import re
+import threading
 import time
 import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import gevent
 import pytest
 
 from analysis.records import (
@@ -18,7 +23,7 @@ from analysis.records import (
 )
 from analysis.run_directory import RunDirectory
 from locustfiles._errors import LedgerFailed
-from locustfiles._ledger import Ledger, process_id
+from locustfiles._ledger import Ledger, LedgerKeeper, process_id
 
 
 def _sent(name: str = "a") -> AttemptSent:
@@ -76,14 +81,20 @@ def test_attempt_is_in_the_file_when_sent_returns(ledger: Ledger) -> None:
     assert _kinds(ledger) == [LedgerOpened, AttemptSent]
 
 
-def test_requests_wait_for_the_next_attempt_or_a_flush(ledger: Ledger) -> None:
+def test_requests_wait_for_a_flush_and_keep_no_attempt_waiting(ledger: Ledger) -> None:
     ledger.request(_DONE)
-    assert _kinds(ledger) == [LedgerOpened]
     ledger.sent(_sent())
-    assert _kinds(ledger) == [LedgerOpened, RequestDone, AttemptSent]
-    ledger.request(_DONE)
+    assert _kinds(ledger) == [LedgerOpened, AttemptSent]
     ledger.flush()
-    assert _kinds(ledger)[-1] is RequestDone
+    assert _kinds(ledger) == [LedgerOpened, AttemptSent, RequestDone]
+
+
+def test_requests_that_wait_are_bounded(ledger: Ledger) -> None:
+    for _ in range(1050):
+        ledger.request(_DONE)
+    assert _kinds(ledger).count(RequestDone) == 1000
+    ledger.close(at=9)
+    assert _kinds(ledger).count(RequestDone) == 1050
 
 
 def test_closing_writes_what_waits_and_the_last_line_once(ledger: Ledger) -> None:
@@ -138,3 +149,164 @@ def test_recording_an_attempt_is_cheap(ledger: Ledger) -> None:
     each_us = (time.perf_counter() - began) / rounds / 2 * 1e6
     assert each_us < 100  # the goal is 20; a busy machine gets some room
     print(f"{each_us:.1f} us per line")
+
+
+class _Gate:
+    """What the thread that waits here really waits for: a pipe, which gevent knows nothing of."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe()
+
+    def wait(self) -> None:
+        os.read(self._reader, 1)
+
+    def set(self) -> None:
+        if self._writer >= 0:
+            os.close(self._writer)
+            self._writer = -1
+
+
+class _Disk:
+    """An os.fsync that hangs until it is let go, or fails; it counts those under way."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_free = _Gate()
+        self.failure: OSError | None = None
+        self.synced_to: list[int] = []
+        self.at_once = 0
+        self.most_at_once = 0
+        self._lock = threading.Lock()
+        monkeypatch.setattr("locustfiles._disk_sync.os.fsync", self.fsync)
+
+    def fsync(self, file: int) -> None:
+        with self._lock:
+            self.at_once += 1
+            self.most_at_once = max(self.at_once, self.most_at_once)
+            size = os.fstat(file).st_size
+        self.is_free.wait()
+        with self._lock:
+            self.at_once -= 1
+        if self.failure is not None:
+            raise self.failure
+        self.synced_to.append(size)
+
+
+@pytest.fixture
+def disk(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Disk]:
+    monkeypatch.setattr("locustfiles._ledger.KEEP_EVERY_S", 0.01)
+    hanging = _Disk(monkeypatch)
+    yield hanging
+    hanging.is_free.set()
+
+
+def _wait_until(is_so: Callable[[], object]) -> None:
+    with gevent.Timeout(20):
+        while not is_so():
+            gevent.sleep(0.002)
+
+
+def test_what_was_written_is_made_last_while_users_go_on(ledger: Ledger, disk: _Disk) -> None:
+    disk.is_free.set()
+    keeper = LedgerKeeper(ledger)
+    ledger.sent(_sent())
+    size = ledger.path.stat().st_size
+    _wait_until(lambda: size in disk.synced_to)
+    syncs = len(disk.synced_to)
+    gevent.sleep(0.05)
+    assert len(disk.synced_to) == syncs  # nothing new, nothing to do
+    keeper.close(at=9)
+    assert disk.synced_to[-1] == ledger.path.stat().st_size
+
+
+@pytest.mark.timeout(60)
+def test_users_order_on_while_the_disk_hangs_and_never_two_fsyncs_run_at_once(
+    ledger: Ledger, disk: _Disk
+) -> None:
+    keeper = LedgerKeeper(ledger)
+    ledger.sent(_sent("0"))
+    _wait_until(lambda: disk.at_once)
+    for number in range(1, 100):
+        ledger.sent(_sent(str(number)))
+        ledger.request(_DONE)
+        gevent.sleep(0.001)
+    _wait_until(lambda: _kinds(ledger).count(RequestDone) == 99)  # they are written all the same
+    assert _kinds(ledger).count(AttemptSent) == 100
+    assert not disk.synced_to
+    closing = gevent.spawn(keeper.close, at=9)
+    gevent.sleep(0.05)
+    assert not closing.ready()  # closed means that it lasts
+    disk.is_free.set()
+    closing.get(timeout=20)
+    assert disk.most_at_once == 1
+    assert disk.synced_to[-1] == ledger.path.stat().st_size
+
+
+def test_whoever_asks_for_an_fsync_during_another_waits_for_one_of_its_own(
+    ledger: Ledger, disk: _Disk
+) -> None:
+    first = gevent.spawn(ledger.sync)
+    _wait_until(lambda: disk.at_once)
+    ledger.sent(_sent())
+    second = gevent.spawn(ledger.sync)
+    gevent.sleep(0.05)
+    disk.is_free.set()
+    gevent.joinall([first, second], timeout=20, raise_error=True)
+    assert disk.most_at_once == 1
+    assert disk.synced_to[-1] == ledger.path.stat().st_size > disk.synced_to[0]
+    ledger.close(at=9)
+
+
+def test_failed_fsync_stops_the_load_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("locustfiles._ledger.KEEP_EVERY_S", 0.01)
+    heard: list[LedgerFailed] = []
+    ledger = Ledger(tmp_path / "l", process_id="p", at=1, on_failure=heard.append)
+    broken = _Disk(monkeypatch)
+    broken.failure = OSError(errno.EIO, os.strerror(errno.EIO))
+    broken.is_free.set()
+    keeper = LedgerKeeper(ledger)
+    _wait_until(lambda: heard)
+    broken.failure = None  # the next would succeed, and prove nothing
+    with pytest.raises(LedgerFailed, match="fsync: Input/output error"):
+        ledger.sent(_sent())
+    keeper.close(at=9)
+    assert len(heard) == 1
+    assert _kinds(ledger) == [LedgerOpened]
+
+
+def test_slow_fsync_is_told_of_while_it_hangs_and_when_it_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("locustfiles._ledger.KEEP_EVERY_S", 0.01)
+    monkeypatch.setattr("locustfiles._disk_sync.SLOW_S", 0.05)
+    told: list[str] = []
+    ledger = Ledger(tmp_path / "l", process_id="p", at=1, on_slow=told.append)
+    disk = _Disk(monkeypatch)
+    keeper = LedgerKeeper(ledger)
+    _wait_until(lambda: told)
+    assert told == ["an fsync has taken 0.05 s and goes on"]
+    disk.is_free.set()
+    _wait_until(lambda: len(told) > 1)
+    assert re.fullmatch(r"an fsync took \d+\.\d s", told[1])
+    keeper.close(at=9)
+
+
+def test_ledgers_name_lasts_as_its_lines_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+
+    def fsync(file: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{file}").readlink())
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    run = RunDirectory.create(root=tmp_path / "runs", experiment="test", at=1)
+    assert {run.path, run.path.parent} <= set(synced)
+    synced.clear()
+    ledger = Ledger(run.ledger_file("p"), process_id="p", at=1)
+    assert synced == [ledger.path.parent]
+    ledger.close(at=9)
+    assert synced[-1] == ledger.path
+    run.update_run(ended_at=None)
+    assert synced[-1] == run.path  # after the file itself, whose name it holds

@@ -1,0 +1,105 @@
+"""What the ledger costs: requests per second with it and without, rows per second, bytes.
+
+Without it no record of an end is made, no line, and nothing is written. The ids of an attempt are
+made all the same: they are in its headers.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from analysis.records import AttemptEnded, AttemptSent, Outcome
+from locustfiles._journal import now
+from locustfiles._ledger import Ledger
+from tests.bench.measurement import Measurement, median
+from tests.bench.restless import quick_server, restless_load, wait_until
+from tests.bench.stage import Stage
+
+PAIRS = 120
+BLOCKS = 12
+GOAL = 0.97
+ATTEMPTS = 20_000
+REPETITIONS = 5
+
+
+def measure(stage: Stage) -> list[Measurement]:
+    """The ratio is that of pairs a quarter of a second long, in the middle of one load."""
+    with tempfile.TemporaryDirectory() as name:
+        slices = _run_pairs(Path(name))
+        rows, sizes = zip(*(_write(Path(name) / f"{n}") for n in range(REPETITIONS)), strict=True)
+    pairs = [
+        sorted(pair, key=lambda each: each["keeps"])
+        for pair in zip(slices[::2], slices[1::2], strict=True)
+    ]
+    speed = [kept["per_second"] / bare["per_second"] for bare, kept in pairs]
+    work = [bare["cpu_us"] / kept["cpu_us"] for bare, kept in pairs]
+    return [
+        _median("ledger: requests/s with it to without", speed, "times", at_least=GOAL),
+        _median("ledger: the same by CPU time per request", work, "times"),
+        _median("ledger: without it", [bare["per_second"] for bare, _ in pairs], "requests/s"),
+        _median("ledger: CPU time per request", [kept["cpu_us"] for _, kept in pairs], "us"),
+        median("ledger: rows written", rows, "rows/s"),
+        median("ledger: an attempt", sizes, "bytes"),
+    ]
+
+
+def _median(
+    name: str, values: Sequence[float], unit: str, *, at_least: float | None = None
+) -> Measurement:
+    """The median of blocks: what is lowest of a hundred short slices says nothing."""
+    size = len(values) // BLOCKS
+    blocks = [statistics.median(values[n * size : (n + 1) * size]) for n in range(BLOCKS)]
+    return median(name, blocks, unit, at_least=at_least)
+
+
+def _run_pairs(folder: Path) -> list[dict[str, float]]:
+    result = folder / "result.json"
+    asked = {"CHAOS_BENCH_RESULT": str(result), "CHAOS_BENCH_PAIRS": str(PAIRS)}
+    with quick_server() as server, restless_load(folder / "run", server.url, **asked):
+        wait_until(result.exists)
+    found: list[dict[str, float]] = json.loads(result.read_text())
+    return found
+
+
+def _write(path: Path) -> tuple[float, float]:
+    """Rows per second, and bytes per attempt: each has two rows, each row its own write."""
+    ledger = Ledger(path, process_id="bench-1", at=now())
+    empty = path.stat().st_size
+    names = [str(uuid.uuid4()) for _ in range(ATTEMPTS)]
+    began = time.perf_counter()
+    for name in names:
+        ledger.sent(
+            AttemptSent(
+                attempt_id=name,
+                order_key=name,
+                attempt_no=1,
+                user_id="12345-12",
+                product_id=5,
+                quantity=2,
+                due_at=None,
+                sent_at=now(),
+                trace_id=f"Root=1-{name}",
+            )
+        )
+        ledger.ended(
+            AttemptEnded(
+                attempt_id=name,
+                ended_at=now(),
+                outcome=Outcome.ACKNOWLEDGED,
+                http_status=201,
+                error="",
+                order_id=123456,
+                served_by="i-0123456789abcdef0",
+                bytes=250,
+            )
+        )
+    took_s = time.perf_counter() - began
+    size = path.stat().st_size - empty
+    ledger.close(at=now())
+    return 2 * ATTEMPTS / took_s, size / ATTEMPTS
