@@ -33,7 +33,14 @@ from locustfiles._arguments import Settings, add_arguments
 from locustfiles._arrivals import Arriving
 from locustfiles._desk import Desk
 from locustfiles._ending import await_end_of, end_web_ui, stop_users
-from locustfiles._errors import EXIT_OUR_FAULT, EXIT_USAGE, BadArgument, LedgerFailed, LoadError
+from locustfiles._errors import (
+    EXIT_OUR_FAULT,
+    EXIT_UNDECIDED,
+    EXIT_USAGE,
+    BadArgument,
+    LedgerFailed,
+    LoadError,
+)
 from locustfiles._journal import now
 from locustfiles._ledger import Ledger, LedgerKeeper, process_id
 from locustfiles._plan import Plan
@@ -84,6 +91,7 @@ class LoadProcess:
         self._failed_with: int | None = None
         self._interrupts = 0
         self._result = ""
+        self._was_released = False
 
     @property
     def ledger(self) -> Ledger:
@@ -112,6 +120,8 @@ class LoadProcess:
     ) -> None:
         """Check the arguments before anything starts, and listen to signals and workers."""
         self._environment = environment
+        # Importing took a while in which its clock stood still, and a run time would count that.
+        gevent.get_hub().loop.update_now()
         gevent.signal_handler(signal.SIGINT, self.on_interrupt)
         if isinstance(runner, WorkerRunner):
             self._worker = WorkerSide(runner)
@@ -174,6 +184,11 @@ class LoadProcess:
             self._close_run()
         elif self._closing is not None:
             self._closing.join()
+        elif not (self._was_released or self._failed_with) and self._is_headless():
+            why = "no load was run: Locust ended before its users could start"
+            if self._options.run_time:
+                why += f"; a --run-time of {self._options.run_time} s may be too short"
+            self.fail(why, EXIT_UNDECIDED)
 
     def on_quit(self, **_: object) -> None:
         """Locust has printed its statistics: the verdict is the last that people read."""
@@ -239,7 +254,7 @@ class LoadProcess:
 
     def stop_load(self) -> None:
         """Stop the users, and Locust too where nobody sits at its web UI."""
-        if self._environment is not None and self._environment.web_ui is None:
+        if self._is_headless():
             gevent.spawn(self._end_locust)
         else:
             gevent.spawn(self._stop_users)
@@ -252,6 +267,9 @@ class LoadProcess:
             runner.send_message("chaos_note", told)
         else:
             self._tell(event, detail)
+
+    def _is_headless(self) -> bool:
+        return self._environment is not None and self._environment.web_ui is None
 
     def _tell(self, event: str, why: str) -> None:
         """Tell people, and the run if its disk still takes it."""
@@ -297,6 +315,7 @@ class LoadProcess:
             else:
                 self._open_ledger(run.directory, process_id())
             run.release()
+            self._was_released = True
         except LoadError as error:
             self.fail(str(error), error.exit_code)
             self._call_off()

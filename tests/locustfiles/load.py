@@ -99,7 +99,7 @@ class Load:
     """Starts Locusts, each in a process group of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._started: list[Locust] = []
         # A master's own port: others on this machine may run one too.
         port = str(_free_port())
@@ -107,21 +107,21 @@ class Load:
 
     def start(self, host: str, *arguments: str, run_dir: bool = True) -> Locust:
         """`locust -f locustfiles` headless; later arguments win over these."""
-        run = self._folder / f"run{len(self._started)}"
+        run = self.folder / f"run{len(self._started)}"
         command = [
             *(("-H", host) if host else ()),
             *("--headless", "--only-summary", "-u", "10", "-r", "100", "-t", "3s", "-s", "8"),
             *(("--run-dir", str(run)) if run_dir else ()),
             *arguments,
         ]
-        return self._start(command, run=run, folder=self._folder)
+        return self._start(command, run=run, folder=self.folder)
 
     def start_worker(self, port: int, *, inside: Sequence[str] = (), **environment: str) -> Locust:
         """`locust --worker` of a master on `port`, in a folder of its own.
 
         `inside` is a command that runs the rest of its line; `environment` is added to.
         """
-        folder = self._folder / f"worker{len(self._started)}"
+        folder = self.folder / f"worker{len(self._started)}"
         folder.mkdir()
         command = ["--worker", "--master-host", "127.0.0.1", "--master-port", str(port)]
         return self._start(command, run=folder, folder=folder, inside=inside, **environment)

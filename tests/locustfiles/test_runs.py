@@ -18,6 +18,16 @@ from tests.locustfiles.shop_server import Shop
 
 pytestmark = pytest.mark.slow
 
+# A locustfile that takes longer than the run time just before Locust would start its users.
+SLOW_TO_START = """
+import time
+from locust import events
+
+@events.test_start.add_listener
+def dawdle(**_):
+    time.sleep(2)
+events.test_start._handlers.insert(0, events.test_start._handlers.pop())
+"""
 UNDECIDED = 2  # what a run without a database comes to
 
 
@@ -158,6 +168,15 @@ def test_second_ctrl_c_leaves_the_evidence_and_says_how_to_go_on(load: Load, sho
     assert locust.run_json()["ended_at"]
     again = [sys.executable, "-m", "analysis", "finish", str(locust.run)]
     assert subprocess.run(again, cwd=ROOT, capture_output=True, check=False).returncode == UNDECIDED
+
+
+def test_load_that_never_began_is_no_success(load: Load, shop: Shop) -> None:
+    slow = load.folder / "slow.py"
+    slow.write_text(SLOW_TO_START)
+    locust = load.complete(shop.url, "-t", "1s", "-f", f"{ROOT / 'locustfiles'},{slow}")
+    assert locust.process.returncode == UNDECIDED
+    assert "no load was run: Locust ended before its users could start" in locust.errors
+    assert not shop.arrivals
 
 
 def test_connection_refused_is_unsent_and_what_was_sent_is_not(load: Load, shop: Shop) -> None:
