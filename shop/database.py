@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 import psycopg
 from psycopg import errors as pg
@@ -26,6 +26,16 @@ from shop.errors import (
     OutcomeUnknownError,
 )
 from shop.pool import Connection, Pool, describe
+from shop.session import (
+    AtOnce,
+    Row,
+    Session,
+    UnansweredError,
+    Values,
+    has_ended,
+    open_session,
+    run,
+)
 from shop.settings import Settings
 
 Parameters = Mapping[str, int | str | datetime | None]
@@ -139,7 +149,29 @@ class Database:
                     # PostgreSQL answers ROLLBACK where it had given up before.
                     raise LostError("the database took the change back")
                 # In the lease still: those who ask are as few as those who order.
-                return self._settle(statement, change)
+                return self._settle(lambda limit: self._ask(statement, change, limit))
+
+        return self._do(work)
+
+    def transact_at_once(self, statement: AtOnce, values: Values) -> Row | None:
+        """Return the row of a statement that was committed with it, or None if it did nothing.
+
+        One round trip. If the answer is lost, a new connection makes sure that the old
+        session has ended, and looks for the row.
+
+        Raises as `transact`.
+        """
+
+        def work() -> Row | None:
+            with self._lease() as connection:
+                session = connection.session or open_session(connection, statement)
+                connection.session = session
+                try:
+                    return run(connection, session, values, self._until)
+                except UnansweredError as error:
+                    logger.error("a statement without an answer: %s", error)
+                    connection.close()
+                return self._settle(lambda limit: self._trace(statement, session, values, limit))
 
         return self._do(work)
 
@@ -157,42 +189,53 @@ class Database:
                     raise
         return work()
 
-    def _settle(self, statement: Statement, change: C) -> C:
+    def _settle(self, ask: Callable[[float], T | Literal[False] | None]) -> T:
         """Find out what became of a COMMIT whose answer never came.
 
-        The row itself is looked for as well as the transaction's status: after a failover
-        to a server that had not heard of the transaction, its id may be another one's.
+        `ask` is given the time by which it has to tell: what the COMMIT made, False if
+        there was none and never will be, None if that is open.
         """
         limit = time.monotonic() + self._settle_s
         while True:
-            fate = self._ask(statement, change, limit)
-            if fate is not None:
-                metrics.SETTLED.labels("committed" if fate else "aborted").inc()
-                if fate:
-                    return change
-                raise LostError("the database took the change back")
+            try:
+                made = ask(limit)
+            except (psycopg.Error, DatabaseUnavailableError) as error:
+                logger.warning("could not ask what became of a COMMIT: %s", error)
+                made = None
+            if made is not None:
+                metrics.SETTLED.labels("aborted" if made is False else "committed").inc()
+                if made is False:
+                    raise LostError("the database took the change back")
+                return made
             if time.monotonic() + SETTLE_PAUSE_S > limit:
                 metrics.SETTLED.labels("unknown").inc()
                 raise OutcomeUnknownError("the outcome is unknown")
             time.sleep(SETTLE_PAUSE_S)
 
-    def _ask(self, statement: Statement, change: C, limit: float) -> bool | None:
+    def _ask(self, statement: Statement, change: C, limit: float) -> C | Literal[False] | None:
+        # The row itself is looked for as well as the transaction's status: after a failover
+        # to a server that had not heard of the transaction, its id may be another one's.
         columns = asdict(cast(Any, change))
-        try:
-            with self._pool.connect(limit) as connection:
-                # The status first: a row that is committed by then is seen by the second.
-                status = connection.execute(
-                    "SELECT CASE WHEN pg_is_in_recovery() THEN NULL"
-                    " ELSE pg_xact_status(%s::text::xid8) END",
-                    (change.xid,),
-                ).fetchone()
-                found = connection.execute(statement.trace, columns).fetchone()
-        except (psycopg.Error, DatabaseUnavailableError) as error:
-            logger.warning("could not ask what became of a COMMIT: %s", error)
-            return None
-        if found == (True,):
-            return True
+        with self._pool.connect(limit) as connection:
+            # The status first: a row that is committed by then is seen by the second.
+            status = connection.execute(
+                "SELECT CASE WHEN pg_is_in_recovery() THEN NULL"
+                " ELSE pg_xact_status(%s::text::xid8) END",
+                (change.xid,),
+            ).fetchone()
+            if connection.execute(statement.trace, columns).fetchone() == (True,):
+                return change
         return False if status == ("aborted",) else None
+
+    def _trace(
+        self, statement: AtOnce, session: Session, values: Values, limit: float
+    ) -> Row | Literal[False] | None:
+        with self._pool.connect(limit) as connection:
+            # In this order: what the session did before its end is seen by the second.
+            is_over = has_ended(connection, session)
+            if found := connection.execute(statement.trace.encode(), values).fetchone():
+                return [str(value) for value in found]
+        return False if is_over else None
 
 
 class _Lease:
