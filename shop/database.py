@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal, Protocol, TypeVar, cast
 
 import psycopg
@@ -29,12 +29,11 @@ from shop.pool import Connection, Pool, describe
 from shop.session import (
     AtOnce,
     Row,
-    Session,
     UnansweredError,
     Values,
-    has_ended,
     open_session,
     run,
+    trace,
 )
 from shop.settings import Settings
 
@@ -67,6 +66,10 @@ class Change(Protocol):
 
 
 C = TypeVar("C", bound=Change)
+
+# Asked over a new connection: what was made, False if nothing was and nothing will be, or
+# None as long as that is open.
+Question = Callable[[Connection], T | Literal[False] | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +152,7 @@ class Database:
                     # PostgreSQL answers ROLLBACK where it had given up before.
                     raise LostError("the database took the change back")
                 # In the lease still: those who ask are as few as those who order.
-                return self._settle(lambda limit: self._ask(statement, change, limit))
+                return self._settle(partial(fate, statement, change))
 
         return self._do(work)
 
@@ -171,9 +174,13 @@ class Database:
                 except UnansweredError as error:
                     logger.error("a statement without an answer: %s", error)
                     connection.close()
-                return self._settle(lambda limit: self._trace(statement, session, values, limit))
+                return self._settle(partial(trace, statement, session, values))
 
         return self._do(work)
+
+    def start_anew(self) -> None:
+        """Use no session further that is idle now."""
+        self._pool.close_idle()
 
     def _lease(self) -> _Lease:
         return _Lease(self._pool, self._until)
@@ -189,19 +196,11 @@ class Database:
                     raise
         return work()
 
-    def _settle(self, ask: Callable[[float], T | Literal[False] | None]) -> T:
-        """Find out what became of a COMMIT whose answer never came.
-
-        `ask` is given the time by which it has to tell: what the COMMIT made, False if
-        there was none and never will be, None if that is open.
-        """
+    def _settle(self, question: Question[T]) -> T:
+        """Find out what became of a COMMIT whose answer never came."""
         limit = time.monotonic() + self._settle_s
         while True:
-            try:
-                made = ask(limit)
-            except (psycopg.Error, DatabaseUnavailableError) as error:
-                logger.warning("could not ask what became of a COMMIT: %s", error)
-                made = None
+            made = self._ask(question, limit)
             if made is not None:
                 metrics.SETTLED.labels("aborted" if made is False else "committed").inc()
                 if made is False:
@@ -212,30 +211,30 @@ class Database:
                 raise OutcomeUnknownError("the outcome is unknown")
             time.sleep(SETTLE_PAUSE_S)
 
-    def _ask(self, statement: Statement, change: C, limit: float) -> C | Literal[False] | None:
-        # The row itself is looked for as well as the transaction's status: after a failover
-        # to a server that had not heard of the transaction, its id may be another one's.
-        columns = asdict(cast(Any, change))
-        with self._pool.connect(limit) as connection:
-            # The status first: a row that is committed by then is seen by the second.
-            status = connection.execute(
-                "SELECT CASE WHEN pg_is_in_recovery() THEN NULL"
-                " ELSE pg_xact_status(%s::text::xid8) END",
-                (change.xid,),
-            ).fetchone()
-            if connection.execute(statement.trace, columns).fetchone() == (True,):
-                return change
-        return False if status == ("aborted",) else None
+    def _ask(self, question: Question[T], limit: float) -> T | Literal[False] | None:
+        try:
+            with self._pool.connect(limit) as connection:
+                return question(connection)
+        except (psycopg.Error, DatabaseUnavailableError) as error:
+            logger.warning("could not ask what became of a COMMIT: %s", error)
+            return None
 
-    def _trace(
-        self, statement: AtOnce, session: Session, values: Values, limit: float
-    ) -> Row | Literal[False] | None:
-        with self._pool.connect(limit) as connection:
-            # In this order: what the session did before its end is seen by the second.
-            is_over = has_ended(connection, session)
-            if found := connection.execute(statement.trace.encode(), values).fetchone():
-                return [str(value) for value in found]
-        return False if is_over else None
+
+def fate(statement: Statement, change: C, connection: Connection) -> C | Literal[False] | None:
+    """Answer a Question with the change, if it was committed.
+
+    The row itself is looked for as well as the transaction's status: after a failover to a
+    server that had not heard of the transaction, its id may be another one's.
+    """
+    # The status first: a row that is committed by then is seen by the second.
+    status = connection.execute(
+        "SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_xact_status(%s::text::xid8) END",
+        (change.xid,),
+    ).fetchone()
+    found = connection.execute(statement.trace, asdict(cast(Any, change))).fetchone()
+    if found == (True,):
+        return change
+    return False if status == ("aborted",) else None
 
 
 class _Lease:

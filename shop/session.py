@@ -14,10 +14,12 @@ import select
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import psycopg
 from psycopg import errors as pg
-from psycopg.pq import ConnStatus, ExecStatus, PGresult, TransactionStatus
+from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+from psycopg.pq.abc import PGresult
 
 from shop.pool import LEAST_WAIT_S, Connection
 
@@ -113,25 +115,35 @@ def run(connection: Connection, session: Session, values: Values, until: float) 
     return [(result.get_value(0, n) or b"").decode() for n in range(result.nfields)]
 
 
-def has_ended(connection: Connection, session: Session) -> bool:
-    """Whether nothing that was sent on the session will be done from now on.
+def trace(
+    statement: AtOnce, session: Session, values: Values, connection: Connection
+) -> Row | Literal[False] | None:
+    """Look, on another connection, for what the session's statement did.
 
-    Ends it, if it is still there. Asked on another connection. A server that has been
-    restarted or has taken over meanwhile is not believed: it cannot have the mark.
+    False if it did nothing and never will, None if that is open.
     """
-    here = connection.execute(
-        "SELECT pg_is_in_recovery(), pg_postmaster_start_time()::text"
-    ).fetchone()
-    if here != (False, session.server):
+    # In this order: what the session did before its end is seen by the second.
+    is_over = end(session, connection)
+    found = connection.execute(statement.trace.encode(), values).fetchone()
+    if found is not None:
+        return list(found)
+    return False if is_over else None
+
+
+def end(session: Session, connection: Connection) -> bool:
+    """End the session, if it has not, and return whether that is certain.
+
+    Asked on another connection. A server that was restarted or took over meanwhile is never
+    certain: that nobody has the mark there says nothing of where it was given.
+    """
+    here = connection.execute("SELECT pg_is_in_recovery(), pg_postmaster_start_time()::text")
+    if here.fetchone() != (False, session.server):
         return False
-    if not _has_mark(connection, f"SELECT pg_try_advisory_lock({session.mark})"):
+    is_free = connection.execute(f"SELECT pg_try_advisory_lock({session.mark})".encode())
+    if is_free.fetchone() != (True,):
         connection.execute(END.format(mark=session.mark).encode())
         connection.execute(f"SELECT pg_advisory_lock({session.mark})".encode())
     return True
-
-
-def _has_mark(connection: Connection, query: str) -> bool:
-    return connection.execute(query.encode()).fetchone() == (True,)
 
 
 def _receive(connection: Connection, until: float) -> list[PGresult]:
@@ -139,7 +151,7 @@ def _receive(connection: Connection, until: float) -> list[PGresult]:
     pgconn = connection.pgconn
     poll = select.poll()
     poll.register(pgconn.socket, select.POLLIN)
-    results = []
+    results: list[PGresult] = []
     while pgconn.flush():
         poll.modify(pgconn.socket, select.POLLIN | select.POLLOUT)
         _wait(poll, until)
