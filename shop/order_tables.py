@@ -64,7 +64,7 @@ WITH turn AS MATERIALIZED (
     ON CONFLICT (order_key) DO NOTHING
     RETURNING id, product_id, quantity, total, created_at
 ), sold AS (
-    UPDATE products SET stock = stock - quantity FROM placed WHERE products.id = product_id
+    UPDATE products SET stock = stock - $2 WHERE id = $1 AND EXISTS (SELECT FROM placed)
     RETURNING name
 )
 SELECT id, name, total, (extract(epoch FROM created_at) * 1000000)::bigint FROM placed, sold
