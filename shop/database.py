@@ -157,12 +157,12 @@ class Database:
         return self._do(work)
 
     def transact_at_once(self, statement: AtOnce, values: Values) -> Row | None:
-        """Return the row of a statement that was committed with it, or None if it did nothing.
+        """Return the row of a statement that commits itself, or None if it did nothing.
 
-        One round trip. If the answer is lost, a new connection makes sure that the old
-        session has ended, and looks for the row.
+        One round trip. If its answer is lost, a new connection ends the old one's session
+        and looks for the row.
 
-        Raises as `transact`.
+        Raises as `transact`, for which sending the statement is what sending COMMIT is.
         """
 
         def work() -> Row | None:

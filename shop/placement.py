@@ -1,7 +1,8 @@
 """Orders in the database: place one exactly once, find one, see whether one is on its way.
 
-Placing is two round trips. Everything an answer needs comes out of one statement; only
-an order that was not placed costs a further look.
+Placing is one round trip for an order that has a key and names its attempt, and two for
+others. Everything an answer needs comes out of one statement; only an order that was not
+placed costs a further look.
 """
 
 from __future__ import annotations

@@ -54,6 +54,22 @@ def test_what_a_statement_did_is_found_and_is_not_done_twice(pool: Pool) -> None
         assert sold(second, open_session(second, SELL)) is None
 
 
+def test_a_row_whose_commit_postgres_then_refuses_is_no_success(pool: Pool, rows: Rows) -> None:
+    rows(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql"
+        " AS 'BEGIN RAISE SQLSTATE ''40001''; END'"
+    )
+    rows(
+        "CREATE CONSTRAINT TRIGGER late AFTER INSERT ON orders DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+    with connect(pool) as connection:
+        session = open_session(connection, SELL)
+        with pytest.raises(psycopg.errors.SerializationFailure):
+            sold(connection, session)
+    assert rows("SELECT count(*) FROM orders") == [(0,)]
+
+
 def test_a_session_that_is_asked_about_can_do_nothing_any_more(pool: Pool, rows: Rows) -> None:
     with connect(pool) as first, connect(pool) as second:
         session = open_session(first, SELL)
