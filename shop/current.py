@@ -1,10 +1,15 @@
-"""The settings and the database of the app that is answering the current request."""
+"""The request that is being answered, and the settings and the database of the app that answers.
+
+Flask's `request` and `current_app` look the current one up each time an attribute is asked
+of them. Whoever asks for more than one takes it from here, once.
+"""
 
 from __future__ import annotations
 
 from typing import cast
 
-from flask import Flask, current_app
+from flask import Flask, Request, current_app
+from flask import request as current_request
 
 from shop.database import Database
 from shop.pool import Pool
@@ -20,6 +25,11 @@ def attach(app: Flask, *, settings: Settings, pool: Pool) -> None:
     app.extensions[POOL] = pool
 
 
+def request() -> Request:
+    """Return the current request itself."""
+    return current_request._get_current_object()  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
+
+
 def settings() -> Settings:
     """Return the current app's settings."""
     return cast(Settings, current_app.extensions[SETTINGS])
@@ -32,4 +42,5 @@ def pool() -> Pool:
 
 def database() -> Database:
     """Return the current request's way to the database, whose time starts now."""
-    return Database(pool(), settings())
+    things = current_app.extensions
+    return Database(things[POOL], things[SETTINGS])

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from functools import cached_property
-from typing import Any, Protocol, TypeVar, cast
+from functools import cached_property, partial
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 import psycopg
 from psycopg import errors as pg
@@ -26,6 +26,15 @@ from shop.errors import (
     OutcomeUnknownError,
 )
 from shop.pool import Connection, Pool, describe
+from shop.session import (
+    AtOnce,
+    Row,
+    UnansweredError,
+    Values,
+    open_session,
+    run,
+    trace,
+)
 from shop.settings import Settings
 
 Parameters = Mapping[str, int | str | datetime | None]
@@ -57,6 +66,10 @@ class Change(Protocol):
 
 
 C = TypeVar("C", bound=Change)
+
+# Asked over a new connection: what was made, False if nothing was and nothing will be, or
+# None as long as that is open.
+Question = Callable[[Connection], T | Literal[False] | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,9 +152,35 @@ class Database:
                     # PostgreSQL answers ROLLBACK where it had given up before.
                     raise LostError("the database took the change back")
                 # In the lease still: those who ask are as few as those who order.
-                return self._settle(statement, change)
+                return self._settle(partial(fate, statement, change))
 
         return self._do(work)
+
+    def transact_at_once(self, statement: AtOnce, values: Values) -> Row | None:
+        """Return the row of a statement that commits itself, or None if it did nothing.
+
+        One round trip. If its answer is lost, a new connection ends the old one's session
+        and looks for the row.
+
+        Raises as `transact`, for which sending the statement is what sending COMMIT is.
+        """
+
+        def work() -> Row | None:
+            with self._lease() as connection:
+                session = connection.session or open_session(connection, statement)
+                connection.session = session
+                try:
+                    return run(connection, session, values, self._until)
+                except UnansweredError as error:
+                    logger.error("a statement without an answer: %s", error)
+                    connection.close()
+                return self._settle(partial(trace, statement, session, values))
+
+        return self._do(work)
+
+    def start_anew(self) -> None:
+        """Use no session further that is idle now."""
+        self._pool.close_idle()
 
     def _lease(self) -> _Lease:
         return _Lease(self._pool, self._until)
@@ -157,42 +196,45 @@ class Database:
                     raise
         return work()
 
-    def _settle(self, statement: Statement, change: C) -> C:
-        """Find out what became of a COMMIT whose answer never came.
-
-        The row itself is looked for as well as the transaction's status: after a failover
-        to a server that had not heard of the transaction, its id may be another one's.
-        """
+    def _settle(self, question: Question[T]) -> T:
+        """Find out what became of a COMMIT whose answer never came."""
         limit = time.monotonic() + self._settle_s
         while True:
-            fate = self._ask(statement, change, limit)
-            if fate is not None:
-                metrics.SETTLED.labels("committed" if fate else "aborted").inc()
-                if fate:
-                    return change
-                raise LostError("the database took the change back")
+            made = self._ask(question, limit)
+            if made is not None:
+                metrics.SETTLED.labels("aborted" if made is False else "committed").inc()
+                if made is False:
+                    raise LostError("the database took the change back")
+                return made
             if time.monotonic() + SETTLE_PAUSE_S > limit:
                 metrics.SETTLED.labels("unknown").inc()
                 raise OutcomeUnknownError("the outcome is unknown")
             time.sleep(SETTLE_PAUSE_S)
 
-    def _ask(self, statement: Statement, change: C, limit: float) -> bool | None:
-        columns = asdict(cast(Any, change))
+    def _ask(self, question: Question[T], limit: float) -> T | Literal[False] | None:
         try:
             with self._pool.connect(limit) as connection:
-                # The status first: a row that is committed by then is seen by the second.
-                status = connection.execute(
-                    "SELECT CASE WHEN pg_is_in_recovery() THEN NULL"
-                    " ELSE pg_xact_status(%s::text::xid8) END",
-                    (change.xid,),
-                ).fetchone()
-                found = connection.execute(statement.trace, columns).fetchone()
+                return question(connection)
         except (psycopg.Error, DatabaseUnavailableError) as error:
             logger.warning("could not ask what became of a COMMIT: %s", error)
             return None
-        if found == (True,):
-            return True
-        return False if status == ("aborted",) else None
+
+
+def fate(statement: Statement, change: C, connection: Connection) -> C | Literal[False] | None:
+    """Answer a Question with the change, if it was committed.
+
+    The row itself is looked for as well as the transaction's status: after a failover to a
+    server that had not heard of the transaction, its id may be another one's.
+    """
+    # The status first: a row that is committed by then is seen by the second.
+    status = connection.execute(
+        "SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_xact_status(%s::text::xid8) END",
+        (change.xid,),
+    ).fetchone()
+    found = connection.execute(statement.trace, asdict(cast(Any, change))).fetchone()
+    if found == (True,):
+        return change
+    return False if status == ("aborted",) else None
 
 
 class _Lease:

@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 
 from gunicorn import glogging
 
+# Made once: json.dumps makes one for each line.
+ENCODER = json.JSONEncoder(default=str)
+
 
 class JSONLines(logging.Formatter):
     """A line per record. A record whose message is a dict gives its fields to the line."""
@@ -28,7 +31,7 @@ class JSONLines(logging.Formatter):
             line["message"] = record.getMessage()
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return ENCODER.encode(line)
 
 
 def start_logging() -> None:

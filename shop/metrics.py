@@ -35,6 +35,7 @@ ORDERS = Counter(
     "What became of requests to order: placed, replayed, refused, unavailable, unknown.",
     ("result",),
 )
+PLACED = ORDERS.labels("placed")
 PIECES = Counter("shop_pieces_sold", "Pieces in the orders that were placed.")
 SETTLED = Counter(
     "shop_commits_settled",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import time
 import uuid
+from functools import cache
+from typing import Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response
 
 from shop import current, metrics
 from shop.order_request import TAG
@@ -15,6 +17,7 @@ logger = logging.getLogger("shop.requests")
 
 # A path is as long as its sender likes.
 LONGEST_PATH = 200
+STARTED = "shop.started"
 
 
 def observe(app: Flask) -> None:
@@ -24,18 +27,20 @@ def observe(app: Flask) -> None:
 
 
 def _begin() -> None:
-    g.started = time.perf_counter()
+    current.request().environ[STARTED] = time.perf_counter()
 
 
 def _end(answer: Response) -> Response:
-    duration_s = time.perf_counter() - g.started
-    given = request.headers.get("X-Request-Id", "")
+    request = current.request()
+    environ = request.environ
+    duration_s = time.perf_counter() - environ[STARTED]
+    given = environ.get("HTTP_X_REQUEST_ID", "")
     request_id = given if TAG.fullmatch(given) else str(uuid.uuid4())
     answer.headers["X-Request-Id"] = request_id
     route = request.url_rule.rule if request.url_rule else "none"
-    method = request.method if route != "none" else "any"
-    metrics.REQUESTS.labels(method, route, answer.status_code).inc()
-    metrics.DURATION.labels(route).observe(duration_s)
+    requests, duration = _instruments(request.method, route, answer.status_code)
+    requests.inc()
+    duration.observe(duration_s)
     line: dict[str, object] = {
         "method": request.method,
         "path": request.path[:LONGEST_PATH],
@@ -44,8 +49,18 @@ def _end(answer: Response) -> Response:
         "request_id": request_id,
         "served_by": current.settings().instance_id,
     }
-    key = request.headers.get("Idempotency-Key", "")
+    key = environ.get("HTTP_IDEMPOTENCY_KEY", "")
     if TAG.fullmatch(key):
         line["order_key"] = key
     logger.info(line)
     return answer
+
+
+def _instruments(method: str, route: str, status: int) -> Any:
+    # What a stranger asks for must fill neither the metrics nor this cache.
+    return _find_instruments(method if route != "none" else "any", route, status)
+
+
+@cache
+def _find_instruments(method: str, route: str, status: int) -> Any:
+    return metrics.REQUESTS.labels(method, route, status), metrics.DURATION.labels(route)

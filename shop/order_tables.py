@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shop.database import Statement
+from shop.session import AtOnce
 from shop.settings import Schema
 
 
@@ -16,10 +17,12 @@ from shop.settings import Schema
 class OrderTable:
     """What can be asked of the table.
 
+    `sell_at_once` is for orders with a key and an attempt's id, where the table has both.
     `find` lacks its WHERE, which names `orders.id` or, where `keeps_keys`, `order_key`.
     """
 
     sell: Statement
+    sell_at_once: AtOnce | None
     find: str
     keeps_keys: bool
 
@@ -46,6 +49,30 @@ WITH turn AS MATERIALIZED (
 )
 SELECT placed.*, sold.name AS product_name, pg_current_xact_id()::text AS xid
 FROM placed JOIN sold ON sold.id = placed.product_id
+"""
+
+# As the other, but nobody can roll it back, and so it does all or nothing: the row goes
+# first, and where its key is taken no stock is. Stock that was gone once the product's lock
+# came is below 0 for `products_stock_check`, and the row goes with it.
+SELL_AT_ONCE = """
+WITH turn AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock(hashtextextended($3, 0))
+), placed AS (
+    INSERT INTO orders (product_id, quantity, total, status, order_key, attempt_id, served_by)
+    SELECT id, $2, price * $2, 'confirmed', $3, $4, $5 FROM products, turn
+    WHERE id = $1 AND stock >= $2 AND clock_timestamp() < to_timestamp($6)
+    ON CONFLICT (order_key) DO NOTHING
+    RETURNING id, product_id, quantity, total, created_at
+), sold AS (
+    UPDATE products SET stock = stock - $2 WHERE id = $1 AND EXISTS (SELECT FROM placed)
+    RETURNING name
+)
+SELECT id, name, total, (extract(epoch FROM created_at) * 1000000)::bigint FROM placed, sold
+"""
+TRACE_AT_ONCE = """
+SELECT orders.id::text, name, total::text, (extract(epoch FROM created_at) * 1000000)::bigint::text
+FROM orders JOIN products ON products.id = product_id
+WHERE (product_id, quantity, order_key, attempt_id, served_by) = (%s, %s, %s, %s, %s)
 """
 
 SELL_ARTICLE = """
@@ -83,11 +110,18 @@ FROM orders JOIN products ON products.id = orders.product_id
 ORDER_TABLES: dict[Schema, OrderTable] = {
     "keyed": OrderTable(
         sell=Statement(name="sell", types=TYPES, query=SELL_KEYED, trace=TRACE_KEYED),
+        sell_at_once=AtOnce(
+            name="sell",
+            types=(*TYPES, "float8"),
+            query=SELL_AT_ONCE,
+            trace=TRACE_AT_ONCE,
+        ),
         find=FIND.format(created_at="created_at", served_by="served_by"),
         keeps_keys=True,
     ),
     "article": OrderTable(
         sell=Statement(name="sell", types=TYPES, query=SELL_ARTICLE, trace=TRACE_ARTICLE),
+        sell_at_once=None,
         find=FIND.format(created_at="created_at AT TIME ZONE 'UTC'", served_by="''"),
         keeps_keys=False,
     ),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, jsonify
 from flask.typing import ResponseReturnValue
 
 from shop import current, metrics
@@ -32,11 +32,11 @@ def create_order() -> ResponseReturnValue:
     and 422, and prove that this request did nothing. 503 does not, if its `outcome` is
     `unknown`.
     """
-    wanted = load_order_request(request, requires_key=current.settings().require_key)
+    settings = current.settings()
+    wanted = load_order_request(current.request(), requires_key=settings.require_key)
+    table = ORDER_TABLES[settings.schema]
     try:
-        placement = place_order(
-            current.database(), _table(), wanted, served_by=current.settings().instance_id
-        )
+        placement = place_order(current.database(), table, wanted, served_by=settings.instance_id)
     except OutcomeUnknownError:
         metrics.ORDERS.labels("unknown").inc()
         return _unknown(wanted)
@@ -46,7 +46,7 @@ def create_order() -> ResponseReturnValue:
     except DatabaseUnavailableError:
         metrics.ORDERS.labels("unavailable").inc()
         raise
-    return _placed(wanted, placement)
+    return _placed(wanted, placement, table)
 
 
 @blueprint.get("/orders")
@@ -57,7 +57,7 @@ def show_order_by_key() -> ResponseReturnValue:
     """
     if not _table().keeps_keys:
         raise RefusedError(400, "this shop keeps no order keys", kind="keys-not-kept")
-    order = find_order_by_key(current.database(), _table(), load_key_to_find(request))
+    order = find_order_by_key(current.database(), _table(), load_key_to_find(current.request()))
     if order is None:
         raise RefusedError(404, "no order has this key so far", kind="not-found")
     return jsonify(_render(order) | {"served_by": order.served_by})
@@ -76,16 +76,16 @@ def _table() -> OrderTable:
     return ORDER_TABLES[current.settings().schema]
 
 
-def _placed(wanted: OrderRequest, placement: Placement) -> ResponseReturnValue:
+def _placed(wanted: OrderRequest, placement: Placement, table: OrderTable) -> ResponseReturnValue:
     order = placement.order
     headers = {}
     if placement.is_replay:
         headers["Idempotency-Replayed"] = "true"
         metrics.ORDERS.labels("replayed").inc()
     else:
-        metrics.ORDERS.labels("placed").inc()
+        metrics.PLACED.inc()
         metrics.PIECES.inc(order.quantity)
-    if wanted.order_key is not None and not _table().keeps_keys:
+    if wanted.order_key is not None and not table.keeps_keys:
         headers["Idempotency-Ignored"] = "true"
     return jsonify(_render(order) | {"served_by": order.served_by}), 201, headers
 
@@ -98,9 +98,13 @@ def _render(order: Order) -> dict[str, int | str | float]:
         "quantity": order.quantity,
         "total": float(order.total),
         "status": order.status,
-        # Not str(): it leaves out the fraction of a full second.
-        "created_at": order.created_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"),
+        "created_at": _render_time(order.created_at),
     }
+
+
+def _render_time(at: datetime) -> str:
+    # Not str(): it leaves out the fraction of a full second. strftime takes ten times as long.
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 def _unknown(wanted: OrderRequest) -> Response:

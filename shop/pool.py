@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import ceil
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
@@ -25,6 +25,9 @@ from psycopg.rows import TupleRow
 from shop import metrics
 from shop.errors import BusyError, DatabaseUnavailableError
 from shop.settings import Settings
+
+if TYPE_CHECKING:
+    from shop.session import Session
 
 T = TypeVar("T")
 
@@ -43,6 +46,7 @@ class Connection(psycopg.Connection[TupleRow]):
 
     until: float | None = None
     prepared: frozenset[str] = frozenset()
+    session: Session | None = None
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """As psycopg's; a call that takes too long is an OperationalError."""
@@ -153,6 +157,7 @@ def connection_string(settings: Settings) -> str:
     options = [str(given), "-c timezone=UTC", *(f"-c {name}={ms}" for name, ms in limits.items())]
     return make_conninfo(
         settings.database_url,
+        client_encoding="utf8",
         application_name=f"chaos-shop {settings.instance_id}",
         connect_timeout=ceil(settings.connect_timeout_ms / 1000),
         options=" ".join(options).strip(),

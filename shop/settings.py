@@ -35,9 +35,8 @@ class Settings:
     workers: int = 4
     schema: Schema = "keyed"
     require_key: bool = False
-    # Of one worker process: its connections, and how many requests may wait for one. More
-    # connections make one hot product slower: they only queue for its row.
-    pool_size: int = 2
+    # Of one worker process: its connections, and how many requests may wait for one.
+    pool_size: int = 6
     waiting_room: int = 100
     pool_timeout_ms: int = 2_000
     # Of all that one request does in the database; and, on top, to find out what became

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from urllib.parse import urlsplit, urlunsplit
@@ -63,6 +64,17 @@ def rows(database_url: str) -> Iterator[Callable[[str], list[tuple[object, ...]]
             return cursor.fetchall() if cursor.description else []
 
         yield run
+
+
+def wait_until_cut_sessions_ended(database_url: str) -> None:
+    """Wait until nothing that server i-a has sent can still be done."""
+    query = "SELECT FROM pg_stat_activity WHERE application_name = 'chaos-shop i-a'"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for _ in range(1000):
+            if not connection.execute(query + " AND datname = current_database()").rowcount:
+                return
+            time.sleep(0.01)
+    raise AssertionError("a session outlived its connection")
 
 
 class Wire:

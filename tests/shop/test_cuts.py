@@ -13,20 +13,29 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from tests.shop.conftest import wait_until_cut_sessions_ended
+
 pytestmark = pytest.mark.lab
 
 Rows = Callable[[str], list[tuple[object, ...]]]
 MakeShop = Callable[..., Flask]
 
 ORDER = {"product_id": 3, "quantity": 2}
-HEADERS = {"Idempotency-Key": "k", "X-Request-Id": "attempt-1"}
-# What an order sends, each in one message, on a connection that is new.
+# With a key and an attempt's id an order is one message, without it two.
+NAMED = {"Idempotency-Key": "k", "X-Request-Id": "attempt-1"}
+KEYED = {"Idempotency-Key": "k"}
+# What an order sends, each in one message, on a connection that is new. The name of a
+# prepared statement follows that of its portal, which is empty.
 MESSAGES = {
-    "connect": b"application_name",
-    "prepare": b"PREPARE",
-    "begin and sell": b"EXECUTE",
-    "commit": b"COMMIT\0",
+    "connect": (NAMED, b"application_name"),
+    "open the session": (NAMED, b"PREPARE"),
+    "sell at once": (NAMED, b"\0sell_"),
+    "prepare": (KEYED, b"PREPARE"),
+    "begin and sell": (KEYED, b"EXECUTE"),
+    "commit": (KEYED, b"COMMIT\0"),
 }
+# Those after which an order may be there, though its answer is lost.
+DECIDE = {"sell at once", "commit"}
 
 
 @pytest.mark.parametrize("is_final", [False, True], ids=["once", "for good"])
@@ -36,15 +45,18 @@ def test_an_answer_is_never_untrue(
     make_shop: MakeShop,
     rows: Rows,
     wire: Any,
+    database_url: str,
     message: str,
     is_delivered: bool,
     is_final: bool,
 ) -> None:
-    wire.cut_at = MESSAGES[message]
+    headers, wire.cut_at = MESSAGES[message]
     wire.is_delivered, wire.is_final = is_delivered, is_final
     shop = make_shop(database_url=wire.url, settle_timeout_ms=300)
-    answer = shop.test_client().post("/orders", json=ORDER, headers=HEADERS)
+    answer = shop.test_client().post("/orders", json=ORDER, headers=headers)
     assert wire.cuts == 1
+    if is_final:
+        wait_until_cut_sessions_ended(database_url)
     # Asking by key, at a server that can, tells the rest.
     other = make_shop(instance_id="i-b").test_client()
     told = other.get("/orders?order_key=k")
@@ -53,7 +65,8 @@ def test_an_answer_is_never_untrue(
     body = answer.get_json()
     if answer.status_code == 201:
         assert told.get_json() == body
-    elif message == "commit" and is_final:
+        assert "Idempotency-Replayed" not in answer.headers
+    elif message in DECIDE and is_final:
         assert (answer.status_code, body["outcome"], body["order_key"]) == (503, "unknown", "k")
         assert told.status_code == (200 if is_delivered else 404)
     else:
@@ -66,7 +79,7 @@ def test_an_answer_is_never_untrue(
     assert rows("SELECT count(*) FROM orders") == [(int(is_there),)]
     assert rows("SELECT stock FROM products WHERE id = 3") == [(48 if is_there else 50,)]
     # The same request again ends it: one order, whatever had become of the first.
-    again = other.post("/orders", json=ORDER, headers=HEADERS)
+    again = other.post("/orders", json=ORDER, headers=headers)
     assert again.status_code == 201
     assert rows("SELECT count(*) FROM orders") == [(1,)]
 
@@ -76,10 +89,14 @@ def test_a_kept_connection_that_is_cut_costs_nothing(
     make_shop: MakeShop, rows: Rows, wire: Any, is_delivered: bool
 ) -> None:
     client = make_shop(database_url=wire.url).test_client()
+    assert client.post("/orders", json=ORDER, headers=NAMED | {"Idempotency-Key": "1"})
     assert client.post("/orders", json=ORDER).status_code == 201
-    for cut_at in (b"EXECUTE", b"COMMIT\0"):
+    for number, cut_at in enumerate((b"EXECUTE", b"COMMIT\0", b"\0sell_")):
         wire.cut_at, wire.is_delivered = cut_at, is_delivered
-        assert client.post("/orders", json=ORDER).status_code == 201
-    assert wire.cuts == 2
-    assert rows("SELECT count(*) FROM orders") == [(3,)]
-    assert rows("SELECT stock FROM products WHERE id = 3") == [(44,)]
+        headers = NAMED | {"Idempotency-Key": "2"} if number == 2 else {}
+        answer = client.post("/orders", json=ORDER, headers=headers)
+        assert answer.status_code == 201
+        assert "Idempotency-Replayed" not in answer.headers
+    assert wire.cuts == 3
+    assert rows("SELECT count(*) FROM orders") == [(5,)]
+    assert rows("SELECT stock FROM products WHERE id = 3") == [(40,)]

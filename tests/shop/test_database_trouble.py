@@ -20,6 +20,7 @@ MakeShop = Callable[..., Flask]
 
 ORDER = {"product_id": 3, "quantity": 2}
 COMMIT = b"COMMIT\0"  # the statement, not the end of READ COMMITTED
+SELL_AT_ONCE = b"\0sell_"  # the name of a prepared statement, after its portal's
 KILL = """
 SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
 WHERE application_name LIKE 'chaos-shop%' AND datname = current_database()
@@ -44,7 +45,7 @@ def test_a_lost_reply_to_commit_is_unknown_where_nobody_can_be_asked(
     client = make_shop(database_url=wire.url).test_client()
     headers = {"Idempotency-Key": "key-1", "X-Request-Id": "attempt-1"}
     assert client.get("/products").status_code == 200
-    wire.cut_at, wire.is_final = COMMIT, True
+    wire.cut_at, wire.is_final = SELL_AT_ONCE, True
     answer = client.post("/orders", json=ORDER, headers=headers)
     assert wire.cuts == 1
     assert answer.status_code == 503

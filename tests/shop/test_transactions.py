@@ -7,12 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import psycopg
 import pytest
 
 from shop.catalog import find_product
-from shop.database import Database, Statement
+from shop.database import Database, Statement, fate
 from shop.errors import BusyError, DatabaseUnavailableError, OutcomeUnknownError
 from shop.pool import Pool
 from shop.schema import prepare_database
@@ -52,6 +53,10 @@ def pool(settings: Settings) -> Iterator[Pool]:
 @pytest.fixture
 def database(pool: Pool, settings: Settings) -> Database:
     return Database(pool, settings)
+
+
+def asked(database: Database, change: Taken) -> object:
+    return database._ask(partial(fate, TAKE, change), time.monotonic() + 2)
 
 
 def stock(database: Database) -> int:
@@ -111,7 +116,7 @@ def test_a_commit_whose_fate_another_server_tells_is_not_believed(
 ) -> None:
     # After a failover the id of our transaction may be that of another one, or still to come.
     for xid in ("3", str(2**40), "not-an-id"):
-        assert database._ask(TAKE, Taken(id=3, xid=xid), time.monotonic() + 2) is None
+        assert asked(database, Taken(id=3, xid=xid)) is None
 
 
 def test_a_transaction_still_at_work_is_neither_there_nor_not(
@@ -121,11 +126,11 @@ def test_a_transaction_still_at_work_is_neither_there_nor_not(
         found = other.execute("SELECT pg_current_xact_id()::text").fetchone()
         assert found is not None
         open_change = Taken(id=3, xid=str(found[0]))
-        assert database._ask(TAKE, open_change, time.monotonic() + 2) is None
+        assert asked(database, open_change) is None
         with pytest.raises(OutcomeUnknownError):
-            database._settle(TAKE, open_change)
+            database._settle(partial(fate, TAKE, open_change))
         other.rollback()
-    assert database._ask(TAKE, open_change, time.monotonic() + 2) is False
+    assert asked(database, open_change) is False
 
 
 def test_connections_are_as_many_as_the_pool_and_waiting_has_limits(settings: Settings) -> None:
