@@ -25,7 +25,7 @@ from analysis.errors import (
     UsageError,
 )
 from analysis.findings import Method
-from analysis.gathering import gather_ledgers
+from analysis.gathering import gather_access_log, gather_ledgers
 from analysis.judgement import judge, judge_run, load_evidence
 from analysis.run_directory import RunDirectory
 from analysis.snapshot import SETTLE_LIMIT_S, take_after, take_before
@@ -126,6 +126,7 @@ def _finish(
             except AnalysisError as error:
                 # The clients' side is saved; without the table the verdict is undecided.
                 _complain(f"{error}; put that right and run `finish` again", surroundings)
+        gather_access_log(directory)
         if options.parquet:
             _add_parquet(directory, surroundings)
     return _reconcile(directory, options)

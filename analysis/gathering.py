@@ -1,11 +1,14 @@
-"""Bring the ledgers of workers on other machines together before the evidence is closed.
+"""Bring together what lies elsewhere: ledgers of workers on other machines, the access log.
 
 What was streamed is here already. What was uploaded is fetched. run.json then names those that are
 not whole: the run's master has listed all that were not written on its own disk.
 """
 
+import time
+from pathlib import Path
 from typing import Any
 
+from analysis.records import Event
 from analysis.run_directory import RunDirectory
 from analysis.segments import SegmentStore
 from analysis.tables import ATTEMPTS
@@ -28,6 +31,25 @@ def gather_ledgers(directory: RunDirectory, *, limit_s: float) -> None:
         names |= _fetch(directory, run, uri=str(uri), limit_s=limit_s)
     left = sorted(name for name in names if not directory.is_closed(name))
     directory.update_run(incomplete_ledgers=left)
+
+
+def gather_access_log(directory: RunDirectory) -> None:
+    """Keep what the load balancer wrote to its log during the run, if it is still there."""
+    place = directory.read_run().get("access_log")
+    if not isinstance(place, dict) or directory.has_access_log():
+        return
+    try:
+        directory.keep_access_log(Path(str(place["path"])), offset=int(place["offset"]))
+    except OSError as error:  # it is a witness more; the verdict does not rest on it
+        directory.append_event(
+            Event(
+                at=time.time_ns() // 1000,
+                source="harness",
+                subject=directory.run_id,
+                event="access_log_not_kept",
+                detail=f"{place['path']}: {error.strerror}",
+            )
+        )
 
 
 def _fetch(directory: RunDirectory, run: dict[str, Any], *, uri: str, limit_s: float) -> set[str]:

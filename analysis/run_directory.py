@@ -165,6 +165,18 @@ class RunDirectory:
         """Whether elb_access.log, or a folder elb_access/ of such files, is there."""
         return bool(self._access_logs())
 
+    def keep_access_log(self, log: Path, *, offset: int) -> None:
+        """Copy a log from this byte on; OSError where that cannot be done."""
+        path = self.path / f"{ACCESS_LOG}.log"
+        beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            with log.open("rb") as source, beside.open("wb") as sink:
+                source.seek(offset)
+                shutil.copyfileobj(source, sink)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+
     def read_access_log(self) -> Iterator[str]:
         """Yield the lines of every file of the log, gzip or not; EvidenceError on damage."""
         for path in self._access_logs():

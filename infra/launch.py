@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -229,12 +228,10 @@ class _LabInUse:
             if lock.try_take():
                 self._lock, self.folder, self.state = lock, kept, state
                 progress("using the lab that is up (`make lab-status` shows it)")
-                self._log_start = _size(kept.access_log)
                 return
             progress("another run is using the lab that is up: raising one more")
         self._private = PrivateLab(environment, progress=progress)
         self.folder, self.state = self._private.folder, self._private.state
-        self._log_start = 0
 
     @property
     def holds(self) -> tuple[int, ...]:
@@ -242,25 +239,12 @@ class _LabInUse:
         holder = self._private or self._lock
         return () if holder is None else (holder.fileno(),)
 
-    def save_access_log(self, run_directory: Path) -> None:
-        """Keep the load balancer's lines of this run beside its other evidence."""
-        if not self.folder.access_log.exists() or not run_directory.is_dir():
-            return
-        with self.folder.access_log.open("rb") as source:
-            source.seek(self._log_start)
-            with (run_directory / "elb_access.log").open("wb") as sink:
-                shutil.copyfileobj(source, sink)
-
     def close(self) -> None:
         """Give it back, or take it down."""
         if self._private is not None:
             self._private.close()
         if self._lock is not None:
             self._lock.close()
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
 
 
 def lab_environment(state: LabState) -> dict[str, str]:
@@ -286,13 +270,14 @@ def run(launch: Launch, environment: Mapping[str, str]) -> int:
         locust = LocustRun(
             launch,
             lab.state.host,
-            {**outside, **lab_environment(lab.state)},
+            {
+                **outside,
+                **lab_environment(lab.state),
+                "CHAOS_ACCESS_LOG": str(lab.folder.access_log),
+            },
             holds=lab.holds,
         )
-        code = locust.run()
-        for directory in locust.run_directories[-1:]:
-            lab.save_access_log(ROOT / directory)
-        return code
+        return locust.run()
     finally:
         for number in ENDING:  # the run is over, and its exit code stands
             signal.signal(number, signal.SIG_IGN)

@@ -5,7 +5,7 @@ Every one may come from a flag, its environment variable, or an experiment's `[t
 
 import re
 import sys
-from argparse import Namespace
+from argparse import Namespace, _ArgumentGroup
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -75,6 +75,7 @@ class Settings:
     fis_at: FireAt
     poll_every_s: float
     target_group: str
+    access_log: Path | None
     connect_timeout_s: float
     total_timeout_s: float
     orders: OrderSettings
@@ -101,6 +102,7 @@ class Settings:
                 fis_at=parse_fire_at(options.fis_at),
                 poll_every_s=_seconds(options.poll_every),
                 target_group=options.target_group or "",
+                access_log=Path(options.access_log) if options.access_log else None,
                 connect_timeout_s=_seconds(options.connect_timeout),
                 total_timeout_s=_seconds(options.total_timeout),
                 orders=OrderSettings.from_options(options),
@@ -181,6 +183,20 @@ def _add_run_arguments(parser: "LocustArgumentParser") -> None:
         env_var="CHAOS_EVIDENCE_FORMAT",
         include_in_web_ui=False,
         help="With `parquet` the large tables are stored as Parquet too, beside CSV",
+    )
+    _add_access_log(group)
+
+
+def _add_access_log(group: _ArgumentGroup) -> None:
+    _add(
+        group,
+        "--access-log",
+        default="",
+        env_var="CHAOS_ACCESS_LOG",
+        metavar="<file>",
+        include_in_web_ui=False,
+        help="The load balancer's access log (an ALB's format) where it is written to a file: what "
+        "is added to it during the run is kept with the evidence",
     )
 
 

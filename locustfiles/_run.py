@@ -97,6 +97,7 @@ class Run:
             hypotheses=hypotheses,
             fault=None,
             health_check=None,
+            access_log=_place_in_log(settings.access_log),
         )
         run = cls(environment, settings, directory, journal)
         run._announce()
@@ -259,6 +260,13 @@ class Run:
             message = f"the FIS template {self.settings.fis_template!r} cannot be read: {why}"
             raise BadArgument(message)
         self.journal.note_run("observe_failed", why)
+
+
+def _place_in_log(log: Path | None) -> dict[str, object] | None:
+    """Say where in the load balancer's log the run begins."""
+    if log is None:
+        return None
+    return {"path": str(log.resolve()), "offset": log.stat().st_size if log.is_file() else 0}
 
 
 def _settings_to_keep(environment: Environment, settings: Settings) -> dict[str, object]:

@@ -68,7 +68,7 @@ class Envoy:
                 "--log-level",
                 "warning",
                 "--file-flush-interval-msec",
-                "500",
+                "100",
                 "--drain-time-s",
                 "1",
             ],

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from analysis.access_log import BalancerLog, parse_access_log_line, trace_root
 from analysis.errors import EvidenceError
+from analysis.gathering import gather_access_log
 from analysis.judgement import load_evidence
 from analysis.records import parse_time
 from analysis.run_directory import RunDirectory
+from analysis.tables import EVENTS
 from analysis.windows import find_exposure
 from infra.lab.access_log import alb_line
 from tests.analysis.histories import (
@@ -142,3 +144,24 @@ def test_the_log_tells_which_orders_in_flight_were_on_the_victim() -> None:
     exposure = find_exposure(case)
     assert exposure.orders_in_flight_at_fault == 3
     assert exposure.on_victim == 1
+
+
+def test_what_was_logged_during_the_run_is_kept_with_its_evidence(
+    directory: RunDirectory, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    log = tmp_path_factory.mktemp("lb") / "access.log"
+    log.write_text("an earlier run's line\nthis run's line\n")
+    store(directory, evidence([], []))
+    directory.update_run(access_log={"path": str(log), "offset": 22})
+    for _ in range(2):  # it is evidence: what comes later does not change it
+        gather_access_log(directory)
+        log.write_text("overwritten\n")
+    assert list(directory.read_access_log()) == ["this run's line\n"]
+
+
+def test_a_log_that_is_gone_is_an_event_and_no_error(directory: RunDirectory) -> None:
+    store(directory, evidence([], []))
+    directory.update_run(access_log={"path": "/nowhere/access.log", "offset": 0})
+    gather_access_log(directory)
+    assert not directory.has_access_log()
+    assert [each.event for each in directory.read_table(EVENTS)] == ["access_log_not_kept"]

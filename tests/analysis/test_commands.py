@@ -153,9 +153,9 @@ def test_without_keys_the_summary_says_how_many_rows_open_attempts_account_for(
     assert "late_window_s" not in summary
     lines = directory.path.joinpath("reconciliation.csv").read_text().splitlines()
     assert lines[1:] == [
-        "attempt,a,order-a,1,1,1,acknowledged,201,,confirmed,order_id,1",
-        "attempt,b,order-b,2,1,1,indeterminate,502,,committed,inferred,1",
-        "attempt,d,order-d,,2,1,indeterminate,502,,absent,inferred,0",
+        "attempt,a,order-a,1,1,1,acknowledged,201,,confirmed,order_id,1,,,,",
+        "attempt,b,order-b,2,1,1,indeterminate,502,,committed,inferred,1,,,,",
+        "attempt,d,order-d,,2,1,indeterminate,502,,absent,inferred,0,,,,",
     ]
 
 

@@ -78,10 +78,15 @@ _ANY = {
     (int,): _WHOLES,
     (int, NoneType): st.none() | _WHOLES,
 }
+_CALENDAR = st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999)  # years 1 to 9999
+_MOMENTS = {(int,): _CALENDAR, (int, NoneType): st.none() | _CALENDAR}
 
 
 def _records_of(kind: type[LedgerLine]) -> st.SearchStrategy[LedgerLine]:
-    values = {name: _ANY[types] for name, types in zip(kind.__slots__, kind.types, strict=True)}
+    values = {
+        name: (_MOMENTS if name.endswith("_at") else _ANY)[types]
+        for name, types in zip(kind.__slots__, kind.types, strict=True)
+    }
     if kind is AttemptEnded:
         values["outcome"] = st.sampled_from(Outcome)
     return st.builds(kind, **values)

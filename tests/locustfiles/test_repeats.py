@@ -141,7 +141,7 @@ def test_watermarks_that_run_out_are_said(load: Load, shop: Shop) -> None:
 
 
 def _locustfile(load: Load, customer: str) -> str:
-    path = load._folder / "buyers.py"
+    path = load.folder / "buyers.py"
     path.write_text(LOCUSTFILE.format(customer=customer))
     return str(path)
 

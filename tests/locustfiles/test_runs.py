@@ -198,7 +198,7 @@ def test_connection_refused_is_unsent_and_what_was_sent_is_not(load: Load, shop:
 def test_full_disk_stops_the_load_before_an_unrecorded_order(load: Load, shop: Shop) -> None:
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
     ignore = "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-    locustfile = load._folder / "limited.py"
+    locustfile = load.folder / "limited.py"
     locustfile.write_text(
         f"from locustfiles.shoppers import Shopper\nfrom locust import events\n{ignore}"
         "@events.spawning_complete.add_listener\n"

@@ -71,7 +71,7 @@ def test_watermarks_make_nearly_every_inference_certain(
 
 def _verdicts(load: Load, port: int, database_url: str, *options: str) -> Counter[str]:
     """Lose many orders and answers, and return what the judge made of them; never a wrong one."""
-    path = load._folder / "buyers.py"
+    path = load.folder / "buyers.py"
     path.write_text(LOCUSTFILE)
     with lossy_way(port) as way:
         locust = load.start(
