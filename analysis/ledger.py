@@ -6,7 +6,7 @@ of those a bounded number. Rows are made as text: a record for each would take f
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 
 from analysis.errors import EvidenceError
@@ -67,13 +67,13 @@ class LedgerReader:
         for line in lines:
             count += 1
             try:
-                kind, fields = read_fields(line)
+                kind, values = read_fields(line)
             except TornLine:
                 torn += 1
                 was_torn = True
                 continue
             was_torn = False
-            put[kind](*fields)
+            put[kind](*values)
         self.count("files")
         self.count("lines", count)
         self.count("torn_lines", torn - was_torn)
@@ -159,7 +159,7 @@ class _OneLedger:
         )
 
 
-_SENT_AT = [*AttemptSent.__dataclass_fields__].index("sent_at")
+_SENT_AT = [each.name for each in fields(AttemptSent)].index("sent_at")
 # The fields of an AttemptEnded but for the id.
 _NO_END: Fields = ("", Outcome.INDETERMINATE.value, "", IN_FLIGHT, "", "", "")
 _PLAIN_TIME = len("1795435200000000")

@@ -25,7 +25,7 @@ def opened(process_id: str = "p1") -> LedgerOpened:
     return LedgerOpened(process_id=process_id, at=1)
 
 
-def sent(name: str, at: int = 10) -> AttemptSent:
+def sent(name: str, at: int = 10, retry_of: str = "") -> AttemptSent:
     return AttemptSent(
         attempt_id=name,
         order_key=f"order-{name}",
@@ -36,6 +36,7 @@ def sent(name: str, at: int = 10) -> AttemptSent:
         due_at=at - 1,
         sent_at=at,
         trace_id="t",
+        retry_of=retry_of,
     )
 
 
@@ -110,6 +111,16 @@ def test_attempt_without_an_end_was_in_flight_when_the_process_died() -> None:
     assert attempt.error == "in_flight_at_stop"
     assert attempt.ended_at is None
     assert read.found.open_attempts == 1
+
+
+def test_retry_names_the_attempt_that_it_repeats() -> None:
+    read = Read(lines(opened(), sent("a"), ended("a"), sent("b", at=30, retry_of="a")))
+    assert [each.retry_of for each in read.attempts] == ["", "a"]
+    assert read.reader.last_at == 30
+
+
+def test_a_run_that_ended_with_a_sudden_end_lasted_until_its_last_attempt_was_sent() -> None:
+    assert Read(lines(opened(), sent("a", at=10))).reader.last_at == 10
 
 
 def test_end_that_nobody_saw_sent_is_a_gap() -> None:
