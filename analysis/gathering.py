@@ -26,7 +26,8 @@ def gather_ledgers(directory: RunDirectory, *, limit_s: float) -> None:
     if not isinstance(listed, list) or directory.has_table(ATTEMPTS):
         return
     names = {str(each) for each in listed}
-    uri = (run.get("settings") or {}).get("evidence_uri")
+    settings = run.get("settings")
+    uri = settings.get("evidence_uri") if isinstance(settings, dict) else None
     if uri:
         names |= _fetch(directory, run, uri=str(uri), limit_s=limit_s)
     left = sorted(name for name in names if not directory.is_closed(name))
@@ -40,14 +41,15 @@ def gather_access_log(directory: RunDirectory) -> None:
         return
     try:
         directory.keep_access_log(Path(str(place["path"])), offset=int(place["offset"]))
-    except OSError as error:  # it is a witness more; the verdict does not rest on it
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        # It is a witness more; the verdict does not rest on it.
         directory.append_event(
             Event(
                 at=time.time_ns() // 1000,
                 source="harness",
                 subject=directory.run_id,
                 event="access_log_not_kept",
-                detail=f"{place['path']}: {error.strerror}",
+                detail=f"{place.get('path')}: {getattr(error, 'strerror', None) or error}",
             )
         )
 

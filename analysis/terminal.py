@@ -179,7 +179,7 @@ def _retries(retries: Retries) -> Table:
     ):
         table.add_row(name, str(sold.orders), str(sold.pieces), f"{sold.value:.2f}")
     table.add_section()
-    table.add_row(f"asked for again ({_number(retries.attempts, 'retry')})", str(retries.wants))
+    table.add_row(f"asked for again (retries: {retries.attempts})", str(retries.wants))
     if retries.undecided:
         table.add_row("of those, with an attempt that is in doubt", str(retries.undecided))
     return table

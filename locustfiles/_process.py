@@ -327,10 +327,25 @@ class LoadProcess:
     def _call_off(self) -> NoReturn:
         """Give up a run that has had no user; Locust lets no other error keep users away."""
         run, self._run = self._run, None
-        self._workers = None
-        if run is not None:
-            run.call_off()
+        # In a greenlet of its own, since the users are being stopped, and this greenlet with them.
+        self._closing = gevent.spawn(self._undo, run, self._workers)
+        self._closing.join()
         raise gevent.GreenletExit
+
+    def _undo(self, run: Run | None, workers: Workers | None) -> None:
+        try:
+            if workers is not None:
+                workers.abandon()
+            if self._desk is not None:  # its arrivals would order on, for a run that is none
+                self._desk.close(0)
+                self._desk = None
+            self._close_ledger()
+            if run is not None:
+                run.call_off()
+        except (LoadError, OSError) as error:
+            sys.stderr.write(f"chaos-shop: {error}\n")
+        finally:
+            self._workers = None
 
     def _begin_workers(self, runner: MasterRunner, run: Run) -> None:
         """Master: get ready for the workers, and tell them of the run when they are started."""

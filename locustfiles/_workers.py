@@ -131,6 +131,12 @@ class Workers:
                 worker.copy.release()
         self._write_incomplete()
 
+    def abandon(self) -> None:
+        """Stop looking after them: the run was called off before they were told of it."""
+        if self._watcher is not None:
+            self._watcher.kill()
+            self._watcher = None
+
     # --- who is there ---
 
     def _await_ends(self) -> None:
