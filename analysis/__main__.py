@@ -117,19 +117,28 @@ def _finish(
     directory: RunDirectory, options: argparse.Namespace, surroundings: Surroundings
 ) -> int:
     with directory.closing():
-        gather_ledgers(directory, limit_s=options.settle_limit)
-        close_evidence(directory, limit_s=options.settle_limit)
-        if surroundings.database_url and not directory.has_table(ORDERS):
-            try:
-                options.before = False
-                _snapshot(directory, options, surroundings)
-            except AnalysisError as error:
-                # The clients' side is saved; without the table the verdict is undecided.
-                _complain(f"{error}; put that right and run `finish` again", surroundings)
-        gather_access_log(directory)
+        try:
+            _close(directory, options, surroundings)
+        finally:
+            # Last, since a load balancer writes late; and in any case, since a lab takes it along.
+            gather_access_log(directory)
         if options.parquet:
             _add_parquet(directory, surroundings)
     return _reconcile(directory, options)
+
+
+def _close(
+    directory: RunDirectory, options: argparse.Namespace, surroundings: Surroundings
+) -> None:
+    gather_ledgers(directory, limit_s=options.settle_limit)
+    close_evidence(directory, limit_s=options.settle_limit)
+    if surroundings.database_url and not directory.has_table(ORDERS):
+        try:
+            options.before = False
+            _snapshot(directory, options, surroundings)
+        except AnalysisError as error:
+            # The clients' side is saved; without the table the verdict is undecided.
+            _complain(f"{error}; put that right and run `finish` again", surroundings)
 
 
 def _add_parquet(directory: RunDirectory, surroundings: Surroundings) -> None:

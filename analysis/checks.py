@@ -156,7 +156,9 @@ def definite_no(case: Case) -> Finding:
         doubts.append(f"{doubtful} refused attempts may have made a row that others may have too")
     if refused and nobodys:
         doubts.append(f"{nobodys} rows without keys may be of refused attempts, and altered")
-    return Finding(doubts=tuple(doubts), held=f"{refused} attempts were refused, and made no row")
+    return Finding(
+        doubts=tuple(doubts), held=f"{refused} refused or unsent attempts, none made a row"
+    )
 
 
 @_invariant("conservation", "what left the stock is what was ordered")
