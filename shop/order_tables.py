@@ -69,10 +69,13 @@ WITH turn AS MATERIALIZED (
 )
 SELECT id, name, total, (extract(epoch FROM created_at) * 1000000)::bigint FROM placed, sold
 """
+# Locking the row is a commit of its own, which waits for a standby that must have the row's.
+# A session that was ended between its commit and that wait did not.
 TRACE_AT_ONCE = """
 SELECT orders.id::text, name, total::text, (extract(epoch FROM created_at) * 1000000)::bigint::text
 FROM orders JOIN products ON products.id = product_id
 WHERE (product_id, quantity, order_key, attempt_id, served_by) = (%s, %s, %s, %s, %s)
+FOR KEY SHARE OF orders
 """
 
 SELL_ARTICLE = """

@@ -154,7 +154,14 @@ def connection_string(settings: Settings) -> str:
         "idle_in_transaction_session_timeout": settings.idle_in_transaction_timeout_ms,
     }
     given = conninfo_to_dict(settings.database_url).get("options") or ""
-    options = [str(given), "-c timezone=UTC", *(f"-c {name}={ms}" for name, ms in limits.items())]
+    # Of every statement that commits itself: stricter ones would fail where they may wait.
+    level = "-c default_transaction_isolation=read\\ committed"
+    options = [
+        str(given),
+        "-c timezone=UTC",
+        level,
+        *(f"-c {name}={ms}" for name, ms in limits.items()),
+    ]
     return make_conninfo(
         settings.database_url,
         client_encoding="utf8",

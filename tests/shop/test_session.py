@@ -99,6 +99,48 @@ def test_a_server_that_never_had_the_session_is_believed_when_it_has_the_row_alo
         assert trace(SELL, session, VALUES, second) == row
 
 
+def test_a_row_is_not_believed_before_the_standby_has_what_was_committed(
+    pool: Pool, postgres_server: Any
+) -> None:
+    with (
+        connect(pool) as first,
+        connect(pool) as second,
+        psycopg.connect(postgres_server.admin_url, autocommit=True) as admin,
+    ):
+        session = open_session(first, SELL)
+        assert sold(first, session) is not None
+        admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        try:
+            admin.execute("SELECT pg_reload_conf()")
+            wait_for(second, "synchronous_standby_names", "nobody")
+            second.until = time.monotonic() + 0.5
+            with pytest.raises(psycopg.OperationalError):
+                trace(SELL, session, VALUES, second)
+        finally:
+            second.close()
+            admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            admin.execute("SELECT pg_reload_conf()")
+
+
+def test_an_order_waits_for_the_stock_whatever_isolation_the_role_has(
+    make_shop: MakeShop, database_url: str, rows: Rows
+) -> None:
+    rows("ALTER ROLE shop SET default_transaction_isolation = 'repeatable read'")
+    try:
+        client = make_shop().test_client()
+        with psycopg.connect(database_url) as other, ThreadPoolExecutor(1) as thread:
+            other.execute("UPDATE products SET stock = 40 WHERE id = 3")
+            waiting = thread.submit(client.post, "/orders", json=ORDER, headers=HEADERS)
+            wait_for_a_waiter(rows)
+            # Done again, it would be another transaction that waits.
+            first = rows("SELECT xact_start FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+            other.commit()
+            assert waiting.result(10).status_code == 201
+        assert rows("SELECT created_at FROM orders") == first
+    finally:
+        rows("ALTER ROLE shop RESET default_transaction_isolation")
+
+
 def test_a_statement_that_comes_too_late_does_nothing(pool: Pool, rows: Rows) -> None:
     with connect(pool) as connection:
         session = open_session(connection, SELL)
@@ -157,5 +199,12 @@ def test_an_order_cut_off_while_it_waits_for_a_lock_is_ended_and_placed_once(
 def wait_for_a_waiter(rows: Rows) -> None:
     deadline = time.monotonic() + 10
     while rows("SELECT count(*) FROM pg_locks WHERE NOT granted") != [(1,)]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def wait_for(connection: Connection, setting: str, value: str) -> None:
+    deadline = time.monotonic() + 10
+    while connection.execute(f"SHOW {setting}".encode()).fetchone() != (value,):
         assert time.monotonic() < deadline
         time.sleep(0.01)
