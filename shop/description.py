@@ -101,7 +101,7 @@ REFUSED = {
     415: "The body is not application/json. Nothing was done.",
     422: "A field is of the wrong type, the total too large, or the key names another order. "
     "Nothing was done.",
-    503: "`outcome: unknown`: COMMIT was sent and its answer lost; GET /orders?order_key= tells, "
+    503: "`outcome: unknown`: it was sent and the answer lost; GET /orders?order_key= tells, "
     "or the same request with the same key. Without `outcome`: nothing was changed.",
 }
 

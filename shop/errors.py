@@ -7,7 +7,7 @@
     ├── DatabaseUnavailableError  a 503: no COMMIT took effect, so nothing was changed
     │   ├── LostError             the connection or the transaction is gone: safe to do again
     │   └── BusyError             a lock or a place in the pool was not to be had in time
-    └── OutcomeUnknownError       a 503: COMMIT was sent, and what became of it cannot be told
+    └── OutcomeUnknownError       a 503: it was sent, and what became of it cannot be told
 
 No message carries a password or the database's own words to a customer.
 """
@@ -63,4 +63,4 @@ class BusyError(DatabaseUnavailableError):
 
 
 class OutcomeUnknownError(ShopError):
-    """COMMIT was sent and no server says what became of it: it may be there or not."""
+    """The order was sent and no server says what became of it: it may be there or not."""

@@ -15,7 +15,7 @@ import gevent
 from locust import constant, events
 from locust.env import Environment
 
-from locustfiles import _customer, shoppers
+from locustfiles import _recording, shoppers
 from locustfiles._ledger import Ledger
 from locustfiles._process import process
 
@@ -35,13 +35,13 @@ class _Switch:
 
     def __init__(self) -> None:
         self._methods = {name: getattr(Ledger, name) for name in _KEPT}
-        self._records = {name: getattr(_customer, name) for name in _RECORDS}
+        self._records = {name: getattr(_recording, name) for name in _RECORDS}
 
     def set(self, *, keeps: bool) -> None:
         for name, method in self._methods.items():
             setattr(Ledger, name, method if keeps else _nothing)
         for name, record in self._records.items():
-            setattr(_customer, name, record if keeps else _nothing)
+            setattr(_recording, name, record if keeps else _nothing)
 
 
 def _nothing(*_: object, **__: object) -> None:
