@@ -30,19 +30,26 @@ def main(names: list[str]) -> None:
     if wrong := set(names) - set(BENCHMARKS):
         sys.exit(f"bench: no {', '.join(sorted(wrong))}: choose from {', '.join(BENCHMARKS)}")
     found: list[Measurement] = []
-    for name in names or BENCHMARKS:
-        print(f"bench: {name} ...", flush=True)
-        with tempfile.TemporaryDirectory(prefix="chaos-shop-bench-") as path, Guard() as guard:
-            folder = Path(path)
-            folder.chmod(0o755)  # root's PostgreSQL runs as another user
-            stage = Stage(folder, guard)
-            try:
-                found += BENCHMARKS[name].measure(stage)
-            finally:
-                stage.close()
-    show_measurements(found)
-    write_measurements(found, KEPT_IN)
-    print(f"bench: kept in {KEPT_IN}")
+    try:
+        for name in names or BENCHMARKS:
+            print(f"bench: {name} ...", flush=True)
+            found += _run(name)
+    finally:  # one that fails does not take the others' numbers along
+        show_measurements(found)
+        write_measurements(found, KEPT_IN)
+        print(f"bench: kept in {KEPT_IN}")
+
+
+def _run(name: str) -> list[Measurement]:
+    with tempfile.TemporaryDirectory(prefix="chaos-shop-bench-") as path, Guard() as guard:
+        folder = Path(path)
+        folder.chmod(0o755)  # root's PostgreSQL runs as another user
+        stage = Stage(folder, guard)
+        try:
+            found: list[Measurement] = BENCHMARKS[name].measure(stage)
+            return found
+        finally:
+            stage.close()
 
 
 main(sys.argv[1:])
