@@ -82,6 +82,6 @@ def test_every_wait_for_the_database_has_a_limit() -> None:
     assert parts["connect_timeout"] == "3"
     assert parts["tcp_user_timeout"] == "5000"
     assert parts["options"] == (
-        "-c search_path=x -c timezone=UTC -c lock_timeout=7 -c statement_timeout=3000 "
-        "-c idle_in_transaction_session_timeout=5000"
+        "-c search_path=x -c timezone=UTC -c default_transaction_isolation=read\\ committed "
+        "-c lock_timeout=7 -c statement_timeout=3000 -c idle_in_transaction_session_timeout=5000"
     )
