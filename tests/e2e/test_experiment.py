@@ -27,6 +27,9 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]
 FAST = {
     "LAB_PROFILE": "fast",
+    # Refused for a second, long enough for some 502; and then silent for at least two, until the
+    # third check has failed, so that customers run into their own two seconds, too.
+    "LAB_STOPPING_S": "1",
     "LOCUST_ARGS": "--fis-at 6s --connect-timeout 1 --total-timeout 2 --stop-timeout 4s "
     "--poll-every 0.5",
     "USERS": "16",
