@@ -29,7 +29,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a check looks at. The orders table has been read."""
+    """What a check looks at. The orders table has been read; `rows` are without the plain ones."""
 
     evidence: Evidence
     findings: Reconciliation
@@ -42,7 +42,12 @@ class Case:
     @property
     def acknowledged(self) -> int:
         """How many attempts were acknowledged."""
-        return sum(each.attempt.outcome is Outcome.ACKNOWLEDGED for each in self.findings.attempts)
+        return self.findings.count_outcome(Outcome.ACKNOWLEDGED)
+
+    @property
+    def row_count(self) -> int:
+        """How many rows there are, those included of which there is no more to say."""
+        return self.findings.row_count or 0
 
 
 Check = Callable[[Case], Finding]
@@ -100,7 +105,7 @@ def exactly_once(case: Case) -> Finding:
     duplicates = [each.row.id for each in case.findings.rows if each.verdict is Verdict.DUPLICATE]
     if duplicates:
         return Finding(broken=f"{len(duplicates)} second rows: {_some('order', duplicates)}")
-    return Finding(doubts=_ownerless(case), held=f"{len(case.rows)} rows, each of another order")
+    return Finding(doubts=_ownerless(case), held=f"{case.row_count} rows, each of another order")
 
 
 def _ownerless(case: Case) -> tuple[str, ...]:
@@ -170,7 +175,7 @@ def conservation(case: Case) -> Finding:
     if not case.evidence.was_settled_before:
         return Finding(doubts=("the database was at work during the first snapshot",))
     doubts = []
-    sold: Counter[int] = Counter()
+    sold = Counter(case.findings.plain.sold)
     known = {each.id for each in products}
     for row in case.rows:
         if row.product_id not in known or row.quantity is None:
@@ -228,7 +233,7 @@ def arithmetic(case: Case) -> Finding:
     return Finding(
         broken=f"{len(wrong)} totals are wrong: {_some('', wrong)}" if wrong else "",
         doubts=_unknown_prices(case),
-        held=f"{len(case.rows)} totals",
+        held=f"{case.row_count} totals",
     )
 
 
@@ -250,7 +255,7 @@ def nothing_unexpected(case: Case) -> Finding:
         doubts.append(f"{late} of them are only too late, by the late window that was assumed")
     if not case.evidence.was_settled_before:
         doubts.append("the database was at work during the first snapshot")
-    return Finding(doubts=tuple(doubts), held=f"{len(case.rows)} rows")
+    return Finding(doubts=tuple(doubts), held=f"{case.row_count} rows")
 
 
 def _without_keys(case: Case) -> str:

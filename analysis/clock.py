@@ -47,7 +47,9 @@ def measure_clock(findings: Reconciliation) -> Clock:
     for each in findings.attempts:
         by_order[order_of(each.attempt)].append(each.attempt)
     found = bounds(findings.attempts, by_order, use_keys=findings.method is Method.KEY)
-    agreed = _agreed((each.low, each.high) for each in found)
+    stretches = [(each.low, each.high) for each in found]
+    plain = findings.plain.agreed
+    agreed = plain(stretches) if plain else _agreed(stretches)
     if agreed is None:
         return Clock(offset_s=None, error_s=None)
     lowest, highest = agreed

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from analysis.records import Attempt, OrderRow, Verdict
+from analysis.plain import NOTHING_PLAIN, Plain
+from analysis.records import Attempt, OrderRow, Outcome, Verdict
 
 
 class Method(StrEnum):
@@ -59,6 +60,7 @@ class Unacknowledged:
 class Reconciliation:
     """All findings of a run, and how many questions the evidence leaves open.
 
+    `attempts` are those that are not `plain`; whoever counts asks the methods below.
     `wrong_rows` made by unacknowledged attempts differ from what was asked; `doubtful_refusals`
     may have made a row that another attempt may have made as well; of `ownerless_rows` neither a
     key nor a reply says whose they are, and no attempt can have made `nobodys_rows` of them
@@ -78,8 +80,31 @@ class Reconciliation:
     late_rows: int = 0
     committed_total: int | None = None
     unacknowledged: Unacknowledged | None = None
+    plain: Plain = NOTHING_PLAIN
+
+    @property
+    def attempt_count(self) -> int:
+        """How many attempts the run made."""
+        return len(self.attempts) + self.plain.attempts
 
     def count(self, verdict: Verdict) -> int:
         """Return how many attempts, or rows, have this verdict."""
+        plain = {Verdict.CONFIRMED: self.plain.confirmed, Verdict.ABSENT: self.plain.all_absent}
         of_attempts = sum(each.verdict is verdict for each in self.attempts)
-        return of_attempts + sum(each.verdict is verdict for each in self.rows)
+        of_rows = sum(each.verdict is verdict for each in self.rows)
+        return of_attempts + of_rows + plain.get(verdict, 0)
+
+    def count_outcome(self, outcome: Outcome, verdict: Verdict | None = None) -> int:
+        """Return how many attempts ended so, and with this verdict if one is given."""
+        plain = {
+            (Outcome.ACKNOWLEDGED, Verdict.CONFIRMED): self.plain.confirmed,
+            (Outcome.INDETERMINATE, Verdict.ABSENT): self.plain.all_absent,
+        }
+        return sum(
+            each.attempt.outcome is outcome and verdict in {None, each.verdict}
+            for each in self.attempts
+        ) + sum(
+            count
+            for (of_outcome, of_verdict), count in plain.items()
+            if of_outcome is outcome and verdict in {None, of_verdict}
+        )

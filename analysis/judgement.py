@@ -1,7 +1,10 @@
 """Judge a run from its files, and write the results beside them."""
 
-from collections.abc import Callable, Set
-from typing import TypeVar
+import sys
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
 
 from analysis.access_log import BalancerLog, trace_root
 from analysis.clock import measure_clock
@@ -11,10 +14,11 @@ from analysis.findings import Method
 from analysis.hypotheses import score
 from analysis.invariants import judge_invariants
 from analysis.measures import Subject
+from analysis.plain import Question
 from analysis.reconcile import reconcile
 from analysis.retries import measure_retries
 from analysis.run import parse_before, parse_run
-from analysis.run_directory import RECONCILIATION_FILE, SUMMARY_FILE, RunDirectory
+from analysis.run_directory import RECONCILIATION_FILE, SUMMARY_FILE, RunDirectory, csv_lines
 from analysis.summary import (
     RECONCILIATION_COLUMNS,
     FailOn,
@@ -25,7 +29,13 @@ from analysis.summary import (
 from analysis.tables import ATTEMPTS, EVENTS, ORDERS, PRODUCTS, REQUESTS, Table
 from analysis.windows import find_exposure, find_windows, traces_that_tell
 
+if TYPE_CHECKING:
+    from analysis.sieve import Sieve
+
 ValueT = TypeVar("ValueT")
+
+# Below this DuckDB takes longer to load than it saves: some 30,000 attempts.
+_LARGE = 10_000_000
 
 
 def judge_run(
@@ -34,21 +44,39 @@ def judge_run(
     method: Method = Method.AUTO,
     late_window_s: float | None = None,
     fail_on: FailOn = FailOn.DATA,
+    sift_above: int = _LARGE,
 ) -> Judgement:
     """Judge a run and write reconciliation.csv and summary.json.
 
-    EvidenceError if run.json or attempts.csv is missing, or one of the needed four unreadable.
+    Of evidence larger than `sift_above` bytes the plain orders are set aside first. That changes
+    no byte of the results. EvidenceError if run.json or attempts.csv is missing, or one of the
+    needed four unreadable.
     """
     # If this one fails, no older verdict may be taken for it.
     directory.discard_results()
-    judgement = judge(
-        load_evidence(directory), method=method, late_window_s=late_window_s, fail_on=fail_on
-    )
-    with directory.new_csv(RECONCILIATION_FILE, RECONCILIATION_COLUMNS) as put:
-        for row in reconciliation_rows(judgement.findings, judgement.evidence.balancer):
-            put(row)
-    directory.write_json(SUMMARY_FILE, summarise(judgement))
+    above_bytes = sift_above if method is not Method.INFERRED else sys.maxsize
+    with _sifted(directory, above_bytes=above_bytes) as (evidence, sieve):
+        judgement = judge(evidence, method=method, late_window_s=late_window_s, fail_on=fail_on)
+        _write_reconciliation(directory, judgement, sieve)
+        directory.write_json(SUMMARY_FILE, summarise(judgement))
     return judgement
+
+
+def _write_reconciliation(
+    directory: RunDirectory, judgement: Judgement, sieve: "Sieve | None"
+) -> None:
+    rows = reconciliation_rows(judgement.findings, judgement.evidence.balancer)
+    if sieve is None:
+        with directory.new_csv(RECONCILIATION_FILE, RECONCILIATION_COLUMNS) as put:
+            for row in rows:
+                put(row)
+        return
+    attempts = [each.attempt for each in judgement.findings.attempts]
+    others = [(each, csv_lines([next(rows)])) for each in attempts]
+    with directory.new_csv_text(RECONCILIATION_FILE, RECONCILIATION_COLUMNS) as put_text:
+        for text in sieve.lines(others):
+            put_text(text)
+        put_text(csv_lines(rows))
 
 
 def judge(
@@ -69,6 +97,7 @@ def judge(
         method=method,
         late_window_s=late_window_s,
         may_lack_attempts_of=evidence.may_lack_attempts_of,
+        plain=evidence.plain,
     )
     invariants = judge_invariants(evidence, findings)
     windows = find_windows(evidence)
@@ -92,23 +121,57 @@ def load_evidence(directory: RunDirectory, *, story_of: str = "") -> Evidence:
 
     `story_of` is the id of an attempt of which the load balancer's line is wanted in any case.
     """
+    return _whole(directory, _around(directory), story_of=story_of)
+
+
+@contextmanager
+def _sifted(
+    directory: RunDirectory, *, above_bytes: int
+) -> "Iterator[tuple[Evidence, Sieve | None]]":
+    """Read a run's files, the plain orders apart where the run is large and that can be done."""
+    around = _around(directory)
+    question = Question(
+        products=around.products,
+        fault_at=around.run.fault.started_at if around.run.fault else None,
+        may_be_absent=around.is_settled and around.unseen_up_to is None,
+        has_log=directory.has_access_log(),
+    )
+    with directory.sifted(question, above_bytes=above_bytes) as sieve:
+        if sieve is None:
+            yield _whole(directory, around), None
+            return
+        sifted = replace(around, attempts=sieve.attempts, orders=sieve.rows, plain=sieve.plain)
+        yield _with_balancer(directory, sifted), sieve
+
+
+def _whole(directory: RunDirectory, around: Evidence, *, story_of: str = "") -> Evidence:
+    attempts = list(directory.read_table(ATTEMPTS))
+    orders = _needed(directory, ORDERS, around.notes)
+    whole = replace(around, attempts=attempts, orders=orders)
+    return _with_balancer(directory, whole, story_of=story_of)
+
+
+def _around(directory: RunDirectory) -> Evidence:
+    """Read everything but attempts and orders."""
     notes: list[str] = []
     content = directory.read_before()
-    run = parse_run(directory.read_run())
-    attempts = list(directory.read_table(ATTEMPTS))
-    told = [trace_root(each.trace_id) for each in attempts if each.attempt_id == story_of]
-    wanted = traces_that_tell(attempts, run.fault).union(filter(None, told))
     return Evidence(
-        run=run,
-        attempts=attempts,
-        orders=_needed(directory, ORDERS, notes),
+        run=parse_run(directory.read_run()),
+        attempts=[],
+        orders=None,
         products=_needed(directory, PRODUCTS, notes),
         requests=_helpful(lambda: list(directory.read_table(REQUESTS)), notes),
         events=_helpful(lambda: list(directory.read_table(EVENTS)), notes),
         before=parse_before(content) if content is not None else None,
-        balancer=_balancer_log(directory, wanted, notes),
         notes=notes,
     )
+
+
+def _with_balancer(directory: RunDirectory, evidence: Evidence, *, story_of: str = "") -> Evidence:
+    attempts = evidence.attempts
+    told = [trace_root(each.trace_id) for each in attempts if each.attempt_id == story_of]
+    wanted = traces_that_tell(attempts, evidence.run.fault).union(filter(None, told))
+    return replace(evidence, balancer=_balancer_log(directory, wanted, evidence.notes))
 
 
 def _balancer_log(

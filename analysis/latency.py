@@ -8,11 +8,13 @@ counts as those did that were open as long (Kaplan and Meier, 1958). One that wa
 others were open was never answered: it counts as longer than all.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from analysis.failures import RUN_STOPPING
 from analysis.ledger import IN_FLIGHT
+from analysis.plain import NOTHING_PLAIN, Plain
 from analysis.records import Attempt
 
 __all__ = ["Latency", "Spread", "measure_latency"]
@@ -69,9 +71,12 @@ class Latency:
         }
 
 
-def measure_latency(attempts: Iterable[Attempt], *, ended_at: int | None) -> Latency:
+def measure_latency(
+    attempts: Iterable[Attempt], *, ended_at: int | None, plain: Plain = NOTHING_PLAIN
+) -> Latency:
     """Measure attempts at orders, however they ended; `ended_at` is when the run did."""
-    due, sent_of_due, sent_of_all = _Times(), _Times(), _Times()
+    due, sent_of_due = _Times.of(plain.from_due), _Times.of(plain.from_sent_of_due)
+    sent_of_all = _Times.of(plain.from_sent_of_others)
     for attempt in attempts:
         if attempt.due_at is not None:
             due.add(attempt, attempt.due_at, ended_at or 0)
@@ -86,19 +91,25 @@ def measure_latency(attempts: Iterable[Attempt], *, ended_at: int | None) -> Lat
 
 @dataclass(slots=True)
 class _Times:
-    """Each of `seen` is twice the microseconds, and one more for an attempt that was cut off.
+    """How many took how long: `seen` by twice the microseconds, one more for those cut off.
 
     So at the same time those that ended come first. `never` counts those that were turned away,
     and `longest` is the longest time that any was waited for.
     """
 
-    seen: list[int] = field(default_factory=list)
+    seen: Counter[int] = field(default_factory=Counter)
     never: int = 0
     longest: int = 0
 
+    @classmethod
+    def of(cls, ended: Mapping[int, int]) -> "_Times":
+        """Begin with attempts that ended, so many after each number of microseconds."""
+        seen = Counter({2 * time: count for time, count in ended.items()})
+        return cls(seen, longest=max(ended, default=0))
+
     @property
     def count(self) -> int:
-        return len(self.seen) + self.never
+        return self.seen.total() + self.never
 
     def add(self, attempt: Attempt, since: int, run_ended_at: int) -> None:
         was_cut = attempt.ended_at is None or attempt.error in {IN_FLIGHT, RUN_STOPPING}
@@ -111,11 +122,11 @@ class _Times:
         if was_turned_away:
             self.never += 1
         else:
-            self.seen.append(2 * time + was_cut)
+            self.seen[2 * time + was_cut] += 1
 
     def spread(self) -> Spread:
         reached = self._reached()
-        cut = sum(time % 2 for time in self.seen)
+        cut = sum(count for time, count in self.seen.items() if time % 2)
         values = {
             f"p{percent}_s": reached.get(percent, self.longest) / 1e6 if self.count else None
             for percent in _PERCENTILES
@@ -143,12 +154,12 @@ class _Times:
         wanted = list(_PERCENTILES)
         left, done = self.count, 0.0
         weight = 1 / max(1, left)
-        for time in sorted(self.seen):
-            left -= 1
+        for time, count in sorted(self.seen.items()):
+            left -= count
             if time % 2:
                 weight = (1 - done) / left if left else 0.0
                 continue
-            done += weight
+            done += weight * count
             while wanted and done >= wanted[0] / 100 - _ROUNDING:
                 reached[wanted.pop(0)] = time // 2
         return reached

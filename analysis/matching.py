@@ -121,10 +121,20 @@ class Rows:
     by_order: dict[str, list[Row]]
 
     @classmethod
-    def of(cls, records: Sequence[OrderRow], attempts: Attempts, *, use_keys: bool) -> "Rows":
-        """Index the rows; with `use_keys` false as if the table had no key columns."""
+    def of(
+        cls,
+        records: Sequence[OrderRow],
+        attempts: Attempts,
+        *,
+        use_keys: bool,
+        are_ours: bool = False,
+    ) -> "Rows":
+        """Index the rows; with `use_keys` false as if the table had no key columns.
+
+        `are_ours` says that other rows bear ids of attempts of the run.
+        """
         # Where all are unknown, something on the way has put its own id into X-Request-Id.
-        are_ours = any(each.attempt_id in attempts.by_id for each in records)
+        are_ours = are_ours or any(each.attempt_id in attempts.by_id for each in records)
         rows = [
             _row(each, each.attempt_id if are_ours else "", attempts)
             if use_keys

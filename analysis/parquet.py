@@ -4,7 +4,7 @@ Import it where it is needed, not before: DuckDB takes as long to load as all el
 What a column's type would not hold exactly stays text, so that nothing changes on the way; and
 cells are handed back as the text that CSV has, so that both are understood by the same code.
 """
-# ruff: noqa: S608 -- names and paths in queries go through _name and _literal
+# ruff: noqa: S608 -- names and paths in queries go through name_of and literal
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -14,11 +14,11 @@ from pathlib import Path
 
 import duckdb
 
+from analysis.duck import connected, literal, name_of
 from analysis.errors import EvidenceError
 from analysis.tables import Kind, RecordT, Table
 
 _MEMORY = "512MB"
-_THREADS = 2  # each takes its share of the memory
 _ROWS_AT_ONCE = 5_000
 _LONGEST_ROW = 1 << 25
 _BETWEEN = "\x1f"  # cells that are compared
@@ -54,19 +54,19 @@ def write_parquet(
     folder for what does not fit into memory.
     """
     with (
-        _connected(scratch) as database,
+        connected(scratch, memory=_MEMORY) as database,
         _explained(f"{source} cannot be written as Parquet", way_out="CSV is read instead"),
     ):
         header = next(rows, [])
         table.reader(header)  # says what is wrong with it
         content = _csv(header, source)
         types = _exact_types(database, table, header, content)
-        columns = ", ".join(f"{_typed(types[each], each)} AS {_name(each)}" for each in header)
+        columns = ", ".join(f"{_typed(types[each], each)} AS {name_of(each)}" for each in header)
         database.execute(
-            f"COPY (SELECT {columns} FROM {content}) TO {_literal(target)} "
+            f"COPY (SELECT {columns} FROM {content}) TO {literal(target)} "
             "(FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false, PER_THREAD_OUTPUT false)"
         )
-        cells = ", ".join(_as_text(types[each], _name(each)) for each in header)
+        cells = ", ".join(_as_text(types[each], name_of(each)) for each in header)
         query = f"SELECT concat_ws(chr({ord(_BETWEEN)}), {cells}) FROM {_parquet(target)}"
         _compare(rows, _fetched(database, query), source)
 
@@ -82,7 +82,7 @@ def _compare(rows: Iterator[Sequence[str]], written: Iterator[Sequence[str]], so
 def read_parquet(table: Table[RecordT], path: Path) -> Iterator[RecordT]:
     """Yield the records of a Parquet table; EvidenceError names the column, or row and cell."""
     with (
-        _connected(None) as database,
+        connected(None, memory=_MEMORY) as database,
         _explained(f"{path} cannot be read as Parquet", way_out="restore it as it was written"),
     ):
         source = _parquet(path)
@@ -90,7 +90,7 @@ def read_parquet(table: Table[RecordT], path: Path) -> Iterator[RecordT]:
         types = {str(name): str(kind) for name, kind, *_ in described if name in table.columns}
         for name, found in types.items():
             _check_type(path, name, table.columns[name].kind, found)
-        cells = ", ".join(_as_text(found, _name(name)) for name, found in types.items())
+        cells = ", ".join(_as_text(found, name_of(name)) for name, found in types.items())
         rows = _fetched(database, f"SELECT {cells or 0} FROM {source}")
         yield from _records(table, list(types), rows, path)
 
@@ -116,20 +116,6 @@ def _fetched(database: duckdb.DuckDBPyConnection, query: str) -> Iterator[Sequen
 
 
 @contextmanager
-def _connected(scratch: Path | None) -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(":memory:") as database:
-        for setting in (
-            f"memory_limit = '{_MEMORY}'",
-            f"threads = {_THREADS}",
-            "autoinstall_known_extensions = false",  # nothing is fetched from anywhere
-            "autoload_known_extensions = false",
-            f"temp_directory = {_literal(scratch or '')}",
-        ):
-            database.execute(f"SET {setting}")
-        yield database
-
-
-@contextmanager
 def _explained(what: str, *, way_out: str) -> Iterator[None]:
     try:
         yield
@@ -142,14 +128,14 @@ def _explained(what: str, *, way_out: str) -> Iterator[None]:
 
 
 def _parquet(path: Path) -> str:
-    return f"read_parquet({_literal(path)}, hive_partitioning=false)"
+    return f"read_parquet({literal(path)}, hive_partitioning=false)"
 
 
 def _csv(header: Sequence[str], source: Path) -> str:
-    columns = ", ".join(f"{_literal(name)}: '{_TEXT}'" for name in header)
+    columns = ", ".join(f"{literal(name)}: '{_TEXT}'" for name in header)
     longest = min(source.stat().st_size + 1, _LONGEST_ROW)  # what a buffer costs is felt
     return (
-        f"read_csv({_literal(source)}, columns={{{columns}}}, header=true, auto_detect=false, "
+        f"read_csv({literal(source)}, columns={{{columns}}}, header=true, auto_detect=false, "
         "delim=',', quote='\"', escape='\"', parallel=false, "
         f"max_line_size={longest}, buffer_size={2 * longest}, hive_partitioning=false)"
     )
@@ -163,7 +149,7 @@ def _exact_types(
     money = [name for name, kind in kinds.items() if kind is Kind.MONEY]
     types = {name: _WHOLE for name, kind in kinds.items() if kind is Kind.WHOLE}
     types |= {name: _TIME for name, kind in kinds.items() if kind is Kind.TIME}
-    digits = _ask(database, rows, [_DIGITS_AFTER_POINT.format(_name(name)) for name in money])
+    digits = _ask(database, rows, [_DIGITS_AFTER_POINT.format(name_of(name)) for name in money])
     types |= {
         name: f"{_MONEY}({_MOST_DIGITS}, {min(int(most), _MOST_DIGITS)})"
         for name, most in zip(money, digits, strict=True)
@@ -188,7 +174,11 @@ def _ask(database: duckdb.DuckDBPyConnection, rows: str, what: list[str]) -> Seq
 
 def _typed(kind: str, name: str) -> str:
     """Return the SQL that makes a value of a CSV cell; NULL of one that is empty or unfit."""
-    return f"coalesce({_name(name)}, '')" if kind == _TEXT else f"TRY_CAST({_name(name)} AS {kind})"
+    return (
+        f"coalesce({name_of(name)}, '')"
+        if kind == _TEXT
+        else f"TRY_CAST({name_of(name)} AS {kind})"
+    )
 
 
 def _as_text(kind: str, value: str) -> str:
@@ -203,11 +193,3 @@ def _check_type(path: Path, name: str, kind: Kind, found: str) -> None:
     if found.partition("(")[0] not in allowed:
         message = f"{path}: its column {name} is {found}, but {kind} are kept as {allowed[0]}"
         raise EvidenceError(message)
-
-
-def _name(column: str) -> str:
-    return '"' + column.replace('"', '""') + '"'
-
-
-def _literal(value: str | Path) -> str:
-    return "'" + str(value).replace("'", "''") + "'"

@@ -36,6 +36,7 @@ from analysis.matching import (
     order_of,
 )
 from analysis.ownerless import NO_CANDIDATE, Ownerless, Seeker
+from analysis.plain import NOTHING_PLAIN, Plain
 from analysis.records import Attempt, OrderRow, Outcome, Product, Verdict
 from analysis.spans import Spans
 
@@ -51,21 +52,23 @@ def reconcile(
     method: Method = Method.AUTO,
     late_window_s: float | None = None,
     may_lack_attempts_of: Callable[[str], bool] = lambda _process_id: False,
+    plain: Plain = NOTHING_PLAIN,
 ) -> Reconciliation:
     """Judge every attempt and row. `rows` is None where the orders table was not read.
 
     `is_whole` is false where attempts that are not recorded, or transactions from before the run,
     may have made rows; `may_lack_attempts_of` says of a process whether its ledger may have gaps.
-    Rows with an id of `unseen_up_to` or less may be missing from `rows`.
+    Rows with an id of `unseen_up_to` or less may be missing from `rows`. What is `plain` is counted
+    as it is; where it is, rows bear keys of the run, the others none that are only missing.
     UsageError if the method asks for keys that no row bears.
     """
     index = Attempts.of(attempts)
     if rows is None:
         return _without_table(index)
-    use_keys = _should_use_keys(method, rows, index)
+    use_keys = plain.confirmed > 0 or _should_use_keys(method, rows, index)
     judge = _Judge(
         attempts=index,
-        rows=Rows.of(rows, index, use_keys=use_keys),
+        rows=Rows.of(rows, index, use_keys=use_keys, are_ours=plain.confirmed > 0),
         prices=Prices.of(products),
         use_keys=use_keys,
         settled=settled,
@@ -73,6 +76,7 @@ def reconcile(
         unseen_up_to=unseen_up_to,
         late_window_s=late_window_s,
         may_lack_attempts_of=may_lack_attempts_of,
+        plain=plain,
     )
     return judge.run()
 
@@ -117,6 +121,7 @@ class _Judge:
     unseen_up_to: int | None
     late_window_s: float | None
     may_lack_attempts_of: Callable[[str], bool]
+    plain: Plain
     ownerless: Ownerless = field(default_factory=Ownerless)
     spans: Spans = field(default_factory=Spans)
     claimed: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
@@ -144,7 +149,7 @@ class _Judge:
             method=Method.KEY if self.use_keys else Method.INFERRED,
             attempts=findings,
             rows=row_findings,
-            row_count=len(self.rows.all),
+            row_count=len(self.rows.all) + self.plain.confirmed,
             repeated_ids=len(self.attempts.repeated_ids),
             wrong_rows=self.wrong_rows,
             doubtful_refusals=self.doubtful_refusals,
@@ -153,6 +158,7 @@ class _Judge:
             late_rows=self.ownerless.late,
             committed_total=self.ownerless.total if self.is_certain else None,
             unacknowledged=self._unacknowledged(),
+            plain=self.plain,
         )
 
     # --- whose row is it, where only replies can tell ---

@@ -68,7 +68,7 @@ def _chains(findings: Iterable[AttemptFinding]) -> list[list[AttemptFinding]]:
 
 def _first(attempt: Attempt, by_id: dict[str, AttemptFinding]) -> str:
     seen = {attempt.attempt_id}
-    while attempt.retry_of in by_id and attempt.retry_of not in seen:
+    while attempt.retry_of and attempt.retry_of in by_id and attempt.retry_of not in seen:
         seen.add(attempt.retry_of)
         attempt = by_id[attempt.retry_of].attempt
     return min(seen) if attempt.retry_of in seen else attempt.attempt_id

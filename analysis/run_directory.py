@@ -12,11 +12,16 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from analysis.errors import EvidenceError
 from analysis.records import Event, LedgerClosed, TornLine, format_time, parse_line
-from analysis.tables import EVENTS, Table
+from analysis.tables import ATTEMPTS, EVENTS, ORDERS, Table
+
+if TYPE_CHECKING:
+    from analysis.plain import Question
+    from analysis.sieve import Sieve
 
 __all__ = [
     "BEFORE_FILE",
@@ -25,6 +30,7 @@ __all__ = [
     "SUMMARY_FILE",
     "EvidenceError",  # what the methods raise, for those who may import nothing else of ours
     "RunDirectory",
+    "csv_lines",
     "sync_folder",
 ]
 
@@ -277,6 +283,31 @@ class RunDirectory:
             # A reader would take it for this table, which it is not any more.
             (self.path / _parquet(file_name)).unlink(missing_ok=True)
 
+    @contextmanager
+    def sifted(self, question: "Question", *, above_bytes: int) -> "Iterator[Sieve | None]":
+        """Give attempts and orders with the plain ones apart; None where that is not worth while.
+
+        So it is below a size, where there is Parquet, and where `sieve` leaves the run whole.
+        """
+        names = [ATTEMPTS.file_name, ORDERS.file_name]
+        is_csv = all(self.has(name) and not self.has(_parquet(name)) for name in names)
+        if not is_csv or sum(map(self.size, names)) <= above_bytes:
+            yield None
+            return
+        from analysis.sieve import opened  # noqa: PLC0415 -- few need it, and it is slow
+
+        with TemporaryDirectory(prefix=".sieve-", dir=self.path) as scratch:
+            attempts, orders = (self.path / name for name in names)
+            with opened(attempts, orders, question, scratch=Path(scratch)) as sieve:
+                yield sieve
+
+    @contextmanager
+    def new_csv_text(self, file_name: str, header: list[str]) -> Iterator[Callable[[str], object]]:
+        """As `new_csv`, for lines that are spelled out already, ends included."""
+        with self._new_file(file_name) as file:
+            file.write(csv_lines([header]))
+            yield file.write
+
     def add_parquet(self, table: Table[RecordT]) -> None:
         """Write NAME.parquet beside NAME.csv, in one step, unless it is there."""
         from analysis.parquet import write_parquet  # noqa: PLC0415 -- few need it, and it is slow
@@ -376,10 +407,15 @@ def _parquet(file_name: str) -> str:
     return file_name.removesuffix(".csv") + ".parquet"
 
 
-def _csv_line(cells: list[str]) -> bytes:
+def csv_lines(rows: Iterable[Sequence[str]]) -> str:
+    """Return rows as the lines of a CSV file."""
     parts: list[str] = []
-    csv.writer(_Collector(parts)).writerow(cells)
-    return "".join(parts).encode("utf-8", errors="backslashreplace")
+    csv.writer(_Collector(parts)).writerows(rows)
+    return "".join(parts)
+
+
+def _csv_line(cells: list[str]) -> bytes:
+    return csv_lines([cells]).encode("utf-8", errors="backslashreplace")
 
 
 class _Collector:

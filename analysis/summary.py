@@ -1,7 +1,7 @@
 """The results of a run in the form of the contract: summary.json and reconciliation.csv. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -67,23 +67,30 @@ class Judgement:
     def latency(self) -> Latency:
         """How long attempts took, from when they were due and from when they were sent."""
         attempts = (each.attempt for each in self.findings.attempts)
-        return measure_latency(attempts, ended_at=self.evidence.run.ended_at)
+        ended_at = self.evidence.run.ended_at
+        return measure_latency(attempts, ended_at=ended_at, plain=self.findings.plain)
 
     @property
     def indeterminate_by_cause(self) -> dict[str, int]:
         """How many attempts ended without a definite answer, by what the client saw."""
-        return _by_cause(
-            each.attempt
-            for each in self.findings.attempts
-            if each.attempt.outcome is Outcome.INDETERMINATE
-        )
+        return self.open_by_cause()
 
     @property
     def committed_by_cause(self) -> dict[str, int]:
         """How many of those are in the table."""
-        return _by_cause(
-            each.attempt for each in self.findings.attempts if each.verdict is Verdict.COMMITTED
+        return self.open_by_cause(Verdict.COMMITTED)
+
+    def open_by_cause(self, verdict: Verdict | None = None) -> dict[str, int]:
+        """Return how many indeterminate attempts there are by cause, with a verdict if given."""
+        causes = Counter(
+            cause_of(each.attempt)
+            for each in self.findings.attempts
+            if each.attempt.outcome is Outcome.INDETERMINATE and verdict in {None, each.verdict}
         )
+        if verdict in {None, Verdict.ABSENT}:
+            for (status, error), count in self.findings.plain.absent.items():
+                causes[_cause(status, error)] += count
+        return dict(sorted(causes.items()))
 
     @property
     def hidden(self) -> list[AttemptFinding]:
@@ -98,19 +105,18 @@ class Judgement:
 
     def count_outcome(self, outcome: Outcome) -> int:
         """Return how many attempts ended so."""
-        return sum(each.attempt.outcome is outcome for each in self.findings.attempts)
+        return self.findings.count_outcome(outcome)
 
 
 def cause_of(attempt: Attempt) -> str:
     """Return why an attempt is indeterminate: the status of a 5xx, else the client's error."""
-    status = attempt.http_status
+    return _cause(attempt.http_status, attempt.error)
+
+
+def _cause(status: int | None, error: str) -> str:
     if status is not None and status >= _FIRST_SERVER_ERROR:
         return str(status)
-    return attempt.error or (str(status) if status is not None else "unknown")
-
-
-def _by_cause(attempts: Iterable[Attempt]) -> dict[str, int]:
-    return dict(sorted(Counter(map(cause_of, attempts)).items()))
+    return error or (str(status) if status is not None else "unknown")
 
 
 def summarise(judgement: Judgement) -> dict[str, object]:
@@ -170,7 +176,7 @@ def _attempts(judgement: Judgement) -> dict[str, int]:
         *(Outcome.INDETERMINATE, Outcome.UNSENT),
     ]
     counts = {outcome.value: judgement.count_outcome(outcome) for outcome in outcomes}
-    return {"total": len(judgement.findings.attempts), **counts}
+    return {"total": judgement.findings.attempt_count, **counts}
 
 
 def _orders(findings: Reconciliation) -> dict[str, int | None]:
@@ -227,7 +233,7 @@ def _window(window: Window | None) -> dict[str, object] | None:
 def reconciliation_rows(
     findings: Reconciliation, balancer: BalancerLog | None
 ) -> Iterator[list[str]]:
-    """Yield the rows of reconciliation.csv: every attempt, then every row that is wrong."""
+    """Yield the rows of reconciliation.csv: every attempt judged, then every row that is wrong."""
     for attempt in findings.attempts:
         line = balancer.of_trace(attempt.attempt.trace_id) if balancer is not None else None
         yield _attempt_row(attempt, line)

@@ -15,7 +15,7 @@ from analysis.latency import Latency, Spread
 from analysis.records import Outcome, RunVerdict, Verdict, format_time
 from analysis.retries import Retries
 from analysis.run import HealthCheck
-from analysis.summary import Judgement, cause_of
+from analysis.summary import Judgement
 from analysis.terminal_parts import grid, safe
 from analysis.terminal_stories import stories_of
 from analysis.windows import Window
@@ -130,13 +130,11 @@ def _outcomes(judgement: Judgement) -> Table:
     findings = judgement.findings
     table = grid("outcome", "attempts", "in the orders table", right=["attempts"])
     for outcome, verdicts in _VERDICTS_OF.items():
-        of_outcome = [each for each in findings.attempts if each.attempt.outcome is outcome]
-        counts = {
-            verdict: sum(each.verdict is verdict for each in of_outcome) for verdict in verdicts
-        }
+        total = findings.count_outcome(outcome)
+        counts = {verdict: findings.count_outcome(outcome, verdict) for verdict in verdicts}
         is_read = findings.row_count is not None or outcome is Outcome.INDETERMINATE
-        said = _counts(counts) if is_read and of_outcome else Text("–", style="dim")
-        table.add_row(outcome.value, str(len(of_outcome)), said)
+        said = _counts(counts) if is_read and total else Text("–", style="dim")
+        table.add_row(outcome.value, str(total), said)
     table.add_section()
     extra = {each: findings.count(each) for each in (Verdict.DUPLICATE, Verdict.UNEXPECTED)}
     rows = findings.row_count
@@ -158,16 +156,10 @@ def _causes(judgement: Judgement) -> Table:
     verdicts = _VERDICTS_OF[Outcome.INDETERMINATE]
     names = [verdict.value for verdict in verdicts]
     table = grid("cause", "attempts", *names, right=["attempts", *names])
-    open_ones = [
-        each
-        for each in judgement.findings.attempts
-        if each.attempt.outcome is Outcome.INDETERMINATE
-    ]
+    of_verdict = [judgement.open_by_cause(verdict) for verdict in verdicts]
     for cause, count in judgement.indeterminate_by_cause.items():
-        same = [each.verdict for each in open_ones if cause_of(each.attempt) == cause]
-        table.add_row(
-            Text(safe(cause)), str(count), *(str(same.count(verdict)) for verdict in verdicts)
-        )
+        counts = (str(each.get(cause, 0)) for each in of_verdict)
+        table.add_row(Text(safe(cause)), str(count), *counts)
     return table
 
 

@@ -133,7 +133,7 @@ def traces_that_tell(attempts: Iterable[Attempt], fault: Fault | None) -> frozen
     at = fault.started_at if fault else None
     traces: set[str] = set()
     answered: dict[str, str] = {}
-    for attempt in attempts:
+    for attempt in sorted(attempts, key=lambda each: (each.sent_at or 0, each.attempt_id)):
         is_caught = at is not None and _is_in_flight(attempt, at)
         if attempt.outcome is Outcome.INDETERMINATE or is_caught:
             traces.add(attempt.trace_id)

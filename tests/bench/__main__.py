@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from infra.lab.processes import Guard
-from tests.bench import closing, hung_database, inferred, ledger, orders, workers
+from tests.bench import closing, hung_database, inferred, judging, ledger, orders, workers
 from tests.bench.measurement import Measurement, show_measurements, write_measurements
 from tests.bench.stage import Stage
 
@@ -19,6 +19,7 @@ BENCHMARKS = {
     "hung_database": hung_database,
     "closing": closing,
     "inferred": inferred,
+    "judging": judging,
     "ledger": ledger,
     "workers": workers,
 }

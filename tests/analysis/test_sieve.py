@@ -1,0 +1,323 @@
+"""Setting plain orders aside changes not one byte of what is found, whatever is in the files."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analysis.errors import EvidenceError
+from analysis.judgement import judge_run
+from analysis.plain import NOTHING_PLAIN, Plain
+from analysis.records import Attempt, OrderRow, Outcome
+from analysis.run_directory import RECONCILIATION_FILE, SUMMARY_FILE, RunDirectory
+from analysis.tables import ATTEMPTS, ORDERS
+from tests.analysis.histories import NOON, PRICES, SECOND, SETTLED, attempt, evidence, row, store
+
+NEVER = 1 << 62
+FAULT = {
+    "experiment_id": "EXP1",
+    "action": "aws:ec2:stop-instances",
+    "targets": ["i-1"],
+    "started_at": "2026-11-23T12:00:30.000000Z",
+    "ended_at": None,
+}
+Change = Callable[[random.Random, "History"], object]
+
+
+class History:
+    """Attempts and rows of a run in the ids that we really use."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.attempts: list[Attempt] = []
+        self.rows: list[OrderRow] = []
+
+    def id(self) -> str:
+        return str(uuid.UUID(int=self.chance.getrandbits(128), version=4))
+
+    def order(self, outcome: Outcome, *, has_row: bool, **changes: Any) -> Attempt:
+        """Add an attempt, and the row that it made."""
+        chance = self.chance
+        sent_at = NOON + chance.randrange(60) * SECOND + chance.randrange(3) * 250_000
+        number = 100 + len(self.rows)
+        is_told = outcome is Outcome.ACKNOWLEDGED
+        made = attempt(
+            self.id(),
+            outcome,
+            **{
+                "order_key": self.id(),
+                "product_id": chance.randint(1, 2),
+                "quantity": chance.randint(1, 3),
+                "due_at": chance.choice([None, sent_at - 1500]),
+                "sent_at": sent_at,
+                "ended_at": sent_at + chance.choice([0, 1500, SECOND]),
+                "order_id": number if is_told else None,
+                "http_status": 201 if is_told else chance.choice([502, None, 504]),
+                "error": "" if is_told else chance.choice(["", "timeout", "in_flight_at_stop"]),
+                "served_by": chance.choice(["", "i-1", "i-2"]),
+                **changes,
+            },
+        )
+        self.attempts.append(made)
+        if has_row:
+            committed_at = chance.choice([None, sent_at + 1000, sent_at + SECOND])
+            self.rows.append(row(number, made, committed_at=committed_at))
+        return made
+
+
+def _some(chance: random.Random, records: list[Any], **changes: Any) -> None:
+    """Change one record, if there is one."""
+    if records:
+        place = chance.randrange(len(records))
+        records[place] = replace(records[place], **changes)
+
+
+def _retry(chance: random.Random, history: History, *, is_keyed: bool) -> None:
+    if not history.attempts:
+        return
+    first = chance.choice(history.attempts)
+    key = first.order_key if is_keyed else history.id()
+    again = replace(first, attempt_id=history.id(), order_key=key, attempt_no=2)
+    history.attempts.append(replace(again, retry_of=first.attempt_id, outcome=first.outcome))
+
+
+def _copy_row(chance: random.Random, history: History, **changes: Any) -> None:
+    if history.rows:
+        history.rows.append(replace(chance.choice(history.rows), **changes))
+
+
+def _lose_row(chance: random.Random, history: History) -> None:
+    if history.rows:
+        history.rows.pop(chance.randrange(len(history.rows)))
+
+
+def _copy_attempt(chance: random.Random, history: History, **changes: Any) -> None:
+    if history.attempts:
+        history.attempts.append(replace(chance.choice(history.attempts), **changes))
+
+
+CHANGES: dict[str, Change] = {
+    "a row is missing": _lose_row,
+    "a row is there twice": lambda chance, history: _copy_row(chance, history, id=9000),
+    "two rows have one id": lambda chance, history: _copy_row(
+        chance, history, order_key=history.id(), attempt_id=history.id()
+    ),
+    "a stranger's row without keys": lambda _, history: history.rows.append(row(9001)),
+    "a stranger's row with a key": lambda _, history: history.rows.append(
+        row(9002, order_key=history.id())
+    ),
+    "a row of another's attempt": lambda chance, history: _some(
+        chance, history.rows, attempt_id=history.id()
+    ),
+    "a row without its attempt": lambda chance, history: _some(chance, history.rows, attempt_id=""),
+    "a row without its order": lambda chance, history: _some(chance, history.rows, order_key=""),
+    "other goods": lambda chance, history: _some(chance, history.rows, product_id=2, quantity=1),
+    "another total": lambda chance, history: _some(chance, history.rows, total=PRICES[1] * 7),
+    "no total": lambda chance, history: _some(chance, history.rows, total=None),
+    "a row without a time": lambda chance, history: _some(chance, history.rows, created_at=None),
+    "a strange status": lambda chance, history: _some(
+        chance, history.rows, status='a "quoted",\r\nstatus\x1f'
+    ),
+    "rejected and there": lambda _, history: history.order(Outcome.REJECTED, has_row=True),
+    "rejected": lambda _, history: history.order(Outcome.REJECTED, has_row=False),
+    "never sent": lambda _, history: (
+        history.order(Outcome.UNSENT, has_row=False, sent_at=None, ended_at=None, due_at=NOON)
+        and None
+    ),
+    "another order's id": lambda chance, history: _some(
+        chance, history.attempts, order_id=chance.randint(100, 104)
+    ),
+    "no order's id": lambda chance, history: _some(chance, history.attempts, order_id=None),
+    "an id of another kind": lambda chance, history: _some(
+        chance, history.attempts, attempt_id=chance.choice(["x", "attempt 1", 'a"b', "A" * 36])
+    ),
+    "an id in capitals": lambda chance, history: _some(
+        chance, history.attempts, attempt_id=history.id().upper()
+    ),
+    "no key": lambda chance, history: _some(chance, history.attempts, order_key=""),
+    "a quoted error": lambda chance, history: _some(
+        chance, history.attempts, error='said "no, never"'
+    ),
+    "an unknown end": lambda chance, history: _some(chance, history.attempts, ended_at=None),
+    "an end before its beginning": lambda chance, history: _some(
+        chance, history.attempts, sent_at=NOON + 100 * SECOND
+    ),
+    "a wrong clock": lambda chance, history: _some(
+        chance, history.rows, created_at=NOON + 3600 * SECOND
+    ),
+    "another's attempt id": lambda chance, history: _copy_attempt(
+        chance, history, order_key=history.id()
+    ),
+    "the same attempt twice": _copy_attempt,
+    "tried again with its key": lambda chance, history: _retry(chance, history, is_keyed=True),
+    "tried again without": lambda chance, history: _retry(chance, history, is_keyed=False),
+}
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> History:
+    """Up to 14 orders, and up to three things that went wrong."""
+    history = History(random.Random(draw(st.integers(0, 1 << 32))))
+    for _ in range(draw(st.integers(0, 9))):
+        history.order(Outcome.ACKNOWLEDGED, has_row=True)
+    for has_row in draw(st.lists(st.booleans(), max_size=5)):
+        history.order(Outcome.INDETERMINATE, has_row=has_row)
+    for name in draw(st.lists(st.sampled_from(sorted(CHANGES)), max_size=3)):
+        CHANGES[name](history.chance, history)
+    history.chance.shuffle(history.attempts)
+    history.chance.shuffle(history.rows)
+    return history
+
+
+def stored(history: History, folder: str, **run: Any) -> RunDirectory:
+    directory = store(RunDirectory(folder), evidence(history.attempts, history.rows))
+    directory.update_run(**run)
+    return directory
+
+
+def results(directory: RunDirectory, *, sift_above: int) -> tuple[object, Plain]:
+    """What judging wrote, or what it said was wrong; and what was set aside."""
+    try:
+        judgement = judge_run(directory, sift_above=sift_above)
+    except EvidenceError as error:
+        return str(error), NOTHING_PLAIN
+    files = [directory.path / name for name in (SUMMARY_FILE, RECONCILIATION_FILE)]
+    return [each.read_bytes() for each in files], judgement.findings.plain
+
+
+@given(
+    history=histories(),
+    settled=st.booleans(),
+    fault=st.sampled_from([None, FAULT]),
+    has_log=st.booleans(),
+)
+@settings(max_examples=40, deadline=None)
+def test_no_byte_of_the_results_changes(
+    history: History, settled: bool, fault: dict[str, object] | None, has_log: bool
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        settle = {**SETTLED.as_json(), "settled": settled}
+        directory = stored(history, folder, settle=settle, fault=fault)
+        if has_log:
+            (directory.path / "elb_access.log").write_text("", encoding="utf-8")
+        whole, _ = results(directory, sift_above=NEVER)
+        sifted, _ = results(directory, sift_above=0)
+        assert sifted == whole
+
+
+HOSTILE = [
+    *("", " ", "0", "-1", "1.5", "1e3", "+7", " 8", "007", "99999999999999999999", "abc", "NaN"),
+    *("acknowledged", "\x00", "\x01", "\x02\x03", "=1+1", "é", "2026-11-23T12:00:00Z", '"', "a,b"),
+    *("2026-11-23 12:00:00.000000Z", "2026-11-23T12:00:00.000000+01:00", "\n", '"a"', "x" * 70_000),
+]
+
+
+@given(history=histories(), data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_whatever_a_cell_holds_is_taken_or_refused_alike(
+    history: History, data: st.DataObject
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        directory = stored(history, folder)
+        path = directory.path / data.draw(
+            st.sampled_from([ATTEMPTS.file_name, ORDERS.file_name]), label="file"
+        )
+        lines = path.read_bytes().split(b"\r\n")
+        place = data.draw(st.integers(0, len(lines) - 1), label="line")
+        cells = lines[place].split(b",")
+        cells[data.draw(st.integers(0, len(cells) - 1), label="cell")] = data.draw(
+            st.sampled_from([*(each.encode() for each in HOSTILE), b"\xff", b"a,b,c"]), label="text"
+        )
+        lines[place] = b",".join(cells)
+        path.write_bytes(b"\r\n".join(lines))
+        whole, _ = results(directory, sift_above=NEVER)
+        sifted, _ = results(directory, sift_above=0)
+        assert sifted == whole
+
+
+def honest(count: int, *, absent: int = 0, committed: int = 0) -> History:
+    history = History(random.Random(count))
+    for _ in range(count):
+        history.order(Outcome.ACKNOWLEDGED, has_row=True)
+    for has_row in [False] * absent + [True] * committed:
+        history.order(Outcome.INDETERMINATE, has_row=has_row, error="timeout")
+    return history
+
+
+def sifted_alike(directory: RunDirectory) -> Plain:
+    whole, _ = results(directory, sift_above=NEVER)
+    found, plain = results(directory, sift_above=0)
+    assert found == whole
+    return plain
+
+
+def test_orders_as_they_should_be_are_set_aside(tmp_path: Path) -> None:
+    plain = sifted_alike(stored(honest(20, absent=3, committed=2), str(tmp_path)))
+    assert plain.confirmed == 20
+    assert plain.all_absent == 3
+    assert sum(plain.absent.values()) == 3
+    assert list(tmp_path.glob(".sieve*")) == []
+
+
+def _damages() -> Sequence[str]:
+    return sorted(set(CHANGES) - {"a stranger's row without keys", "the same attempt twice"})
+
+
+@pytest.mark.parametrize("name", _damages())
+def test_one_order_that_is_not_keeps_no_other_from_it(name: str, tmp_path: Path) -> None:
+    history = honest(20)
+    CHANGES[name](random.Random(7), history)
+    assert sifted_alike(stored(history, str(tmp_path))).confirmed >= 16
+
+
+@pytest.mark.parametrize("name", ["a stranger's row without keys", "the same attempt twice"])
+def test_a_run_that_only_the_whole_can_tell_of_is_judged_as_a_whole(
+    name: str, tmp_path: Path
+) -> None:
+    history = honest(5)
+    CHANGES[name](random.Random(7), history)
+    assert sifted_alike(stored(history, str(tmp_path))) == NOTHING_PLAIN
+
+
+def test_orders_in_flight_at_the_fault_are_looked_at_one_by_one(tmp_path: Path) -> None:
+    history = honest(5)
+    caught = {"sent_at": NOON + 29 * SECOND, "ended_at": NOON + 31 * SECOND}
+    history.order(Outcome.ACKNOWLEDGED, has_row=True, due_at=None, **caught)
+    directory = stored(history, str(tmp_path), fault=FAULT)
+    in_flight = sum(
+        (each.sent_at or 0) <= NOON + 30 * SECOND < (each.ended_at or 0)
+        for each in history.attempts
+    )
+    assert sifted_alike(directory).confirmed == 6 - in_flight
+
+
+def test_no_attempt_is_set_aside_as_absent_where_a_row_may_still_come(tmp_path: Path) -> None:
+    settle = {**SETTLED.as_json(), "settled": False}
+    directory = stored(honest(5, absent=3), str(tmp_path), settle=settle)
+    plain = sifted_alike(directory)
+    assert (plain.confirmed, plain.all_absent) == (5, 0)
+
+
+def test_clocks_that_contradict_each_other_give_the_offset_of_the_most(tmp_path: Path) -> None:
+    history = honest(30)
+    history.rows = [
+        replace(each, created_at=(each.created_at or 0) + shift * SECOND)
+        for shift, each in zip([0, 0, 0, 5, 60] * 6, history.rows, strict=True)
+    ]
+    assert sifted_alike(stored(history, str(tmp_path))).confirmed == 30
+
+
+def test_many_lines_come_out_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("analysis.sieve._LINES_AT_ONCE", 7)
+    assert sifted_alike(stored(honest(40, absent=9, committed=9), str(tmp_path))).confirmed == 40
