@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from analysis.checks import CHECKS, Case, Check
 from analysis.evidence import Evidence
 from analysis.findings import Reconciliation
+from analysis.matching import rows_in_order
 from analysis.records import RunVerdict
 
 
@@ -25,7 +26,9 @@ class Invariant:
 
 def judge_invariants(evidence: Evidence, findings: Reconciliation) -> list[Invariant]:
     """Return every invariant with its verdict, in the order of the contract."""
-    return [_judge(name, statement, check, evidence, findings) for name, statement, check in CHECKS]
+    rows = rows_in_order(evidence.orders or ())  # what is said names the first of them
+    case = None if evidence.orders is None else Case(evidence, findings, rows)
+    return [_judge(name, statement, check, case) for name, statement, check in CHECKS]
 
 
 def worst(verdicts: Iterable[RunVerdict]) -> RunVerdict:
@@ -37,23 +40,21 @@ def worst(verdicts: Iterable[RunVerdict]) -> RunVerdict:
     return RunVerdict.HELD if found else RunVerdict.UNDECIDED
 
 
-def _judge(
-    name: str, statement: str, check: Check, evidence: Evidence, findings: Reconciliation
-) -> Invariant:
-    verdict, detail = _weigh(check, evidence, findings)
+def _judge(name: str, statement: str, check: Check, case: Case | None) -> Invariant:
+    verdict, detail = _weigh(check, case)
     return Invariant(id=name, statement=statement, verdict=verdict, detail=detail)
 
 
-def _weigh(check: Check, evidence: Evidence, findings: Reconciliation) -> tuple[RunVerdict, str]:
-    if evidence.orders is None:
+def _weigh(check: Check, case: Case | None) -> tuple[RunVerdict, str]:
+    if case is None:
         return RunVerdict.UNDECIDED, "the orders table was not read (no orders.csv)"
     try:
-        finding = check(Case(evidence, findings, evidence.orders))
+        finding = check(case)
     except Exception as error:  # noqa: BLE001 -- whatever it is, the other checks must still run
         return RunVerdict.UNDECIDED, f"the check failed: {type(error).__name__}: {error}"
     if finding.broken:
         return RunVerdict.BROKEN, finding.broken
-    doubts = [*finding.doubts, *_general_doubts(evidence, findings)]
+    doubts = [*finding.doubts, *_general_doubts(case.evidence, case.findings)]
     if doubts:
         return RunVerdict.UNDECIDED, "; ".join(dict.fromkeys(doubts))
     return RunVerdict.HELD, finding.held

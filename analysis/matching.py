@@ -1,11 +1,15 @@
 """Which rows of the orders table bear whose keys: the index that `reconcile` judges from. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import pairwise
+from typing import TypeVar
 
 from analysis.records import Attempt, OrderRow, Outcome, Product
+
+RecordT = TypeVar("RecordT")
 
 CENT = Decimal("0.01")
 
@@ -58,7 +62,7 @@ class Attempts:
     @classmethod
     def of(cls, attempts: Iterable[Attempt]) -> "Attempts":
         """Index the attempts; the order they come in does not matter."""
-        index = cls(sorted(attempts, key=_attempt_order))
+        index = cls(attempts_in_order(attempts))
         for attempt in index.all:
             if attempt.attempt_id in index.by_id:
                 index.repeated_ids.add(attempt.attempt_id)
@@ -81,12 +85,24 @@ class Attempts:
         return all(each.outcome in refused for each in self.by_order.get(order, ()))
 
 
-def _attempt_order(attempt: Attempt) -> tuple[object, ...]:
-    return (attempt.sent_at or 0, attempt.attempt_id, attempt.attempt_no, repr(attempt))
+def attempts_in_order(attempts: Iterable[Attempt]) -> list[Attempt]:
+    """Return the attempts in an order that does not depend on that in which they come."""
+    return _in_order(attempts, lambda each: (each.sent_at or 0, each.attempt_id, each.attempt_no))
 
 
-def _row_order(row: OrderRow) -> tuple[object, ...]:
-    return (row.id, repr(row))
+def rows_in_order(rows: Iterable[OrderRow]) -> list[OrderRow]:
+    """Return the rows in an order that does not depend on that in which they come."""
+    return _in_order(rows, lambda each: (each.id,))
+
+
+def _in_order(
+    records: Iterable[RecordT], key: Callable[[RecordT], tuple[int | str, ...]]
+) -> list[RecordT]:
+    ordered = sorted(records, key=key)
+    if any(key(one) == key(other) for one, other in pairwise(ordered)):
+        # Damaged evidence: only then is all of a record worth looking at, which takes long.
+        ordered.sort(key=lambda each: (key(each), repr(each)))
+    return ordered
 
 
 @dataclass(slots=True, eq=False)
@@ -139,7 +155,7 @@ class Rows:
             _row(each, each.attempt_id if are_ours else "", attempts)
             if use_keys
             else _keyless(each)
-            for each in sorted(records, key=_row_order)
+            for each in rows_in_order(records)
         ]
         index = cls(rows, defaultdict(list), defaultdict(list), defaultdict(list))
         for row in rows:
