@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.records import AttemptEnded, AttemptSent, Outcome
+from analysis.records import AttemptSent, Outcome, ended_line
 from locustfiles._journal import now
 from locustfiles._ledger import Ledger
 from tests.bench.measurement import Measurement, median
@@ -87,16 +87,9 @@ def _write(path: Path) -> tuple[float, float]:
                 trace_id=f"Root=1-{name}",
             )
         )
-        ledger.ended(
-            AttemptEnded(
-                attempt_id=name,
-                ended_at=now(),
-                outcome=Outcome.ACKNOWLEDGED,
-                http_status=201,
-                error="",
-                order_id=123456,
-                served_by="i-0123456789abcdef0",
-                bytes=250,
+        ledger.write(
+            ended_line(
+                name, now(), Outcome.ACKNOWLEDGED, 201, "", 123456, "i-0123456789abcdef0", 250
             )
         )
     took_s = time.perf_counter() - began
