@@ -26,7 +26,7 @@ def _nothing(*_: object, **__: object) -> None:
     return
 
 
-def _switch(is_on: bool) -> None:  # noqa: FBT001 -- it is called by position
+def _switch(is_on: bool) -> None:
     for owner, name, part in _KEPT:
         setattr(owner, name, part if is_on else _nothing)
 

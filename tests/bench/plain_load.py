@@ -101,7 +101,7 @@ def _object(response: Any) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _switch(is_on: bool) -> None:  # noqa: FBT001 -- it is called by position
+def _switch(is_on: bool) -> None:
     _turns["plain" if is_on else "ours"].clear()
     _turns["ours" if is_on else "plain"].set()
 
