@@ -7,7 +7,6 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -57,7 +56,7 @@ Told = tuple[int | None, str, int | None]
 
 
 @pytest.fixture(scope="module")
-def asked() -> Iterator[tuple[list[Told], list[Arrival]]]:
+def asked() -> tuple[list[Told], list[Arrival]]:
     """What each of the requests above came to, and what arrived."""
     arrivals: list[Arrival] = []
 
@@ -71,7 +70,7 @@ def asked() -> Iterator[tuple[list[Told], list[Arrival]]]:
     with serve_connections(answer) as url:
         command = [sys.executable, "-c", _ASK, url]
         told = json.loads(subprocess.check_output(command, cwd=ROOT, text=True, timeout=60))
-    yield [tuple(each) for each in told], arrivals
+    return [tuple(each) for each in told], arrivals
 
 
 Asked = tuple[list[Told], list[Arrival]]
