@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
-from flask import Flask, Response
-from flask.json.provider import DefaultJSONProvider
+from flask import Flask
 from werkzeug.routing import BaseConverter
 
 from shop import current, orders, products, service
 from shop.answers import register_error_answers
+from shop.documents import ShopJSON
 from shop.observation import observe
+from shop.plain_orders import PlainOrders
 from shop.pool import Pool
 from shop.settings import Settings
 
@@ -26,18 +24,6 @@ class RowId(BaseConverter):
     def to_python(self, value: str) -> int:
         """Return the id as a number."""
         return int(value)
-
-
-class ShopJSON(DefaultJSONProvider):
-    """JSON with its fields in the order in which they were written."""
-
-    # Made once: the inherited way makes one for each answer.
-    encoder = json.JSONEncoder(separators=(",", ":"))
-
-    def response(self, *args: Any, **kwargs: Any) -> Response:
-        """Return an answer with the arguments as its body."""
-        body = self.encoder.encode(self._prepare_response_obj(args, kwargs))
-        return Response(f"{body}\n", mimetype=self.mimetype)
 
 
 class Shop(Flask):
@@ -56,9 +42,13 @@ def create_app(settings: Settings) -> Flask:
     # OPTIONS is not described, and nothing of the shop's is for browsers of other sites.
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.converters["row_id"] = RowId
-    current.attach(app, settings=settings, pool=Pool(settings))
+    pool = Pool(settings)
+    current.attach(app, settings=settings, pool=pool)
     observe(app)
     register_error_answers(app)
     for noun in (service, products, orders):
         app.register_blueprint(noun.blueprint)
+    app.wsgi_app = PlainOrders(  # type: ignore[method-assign]
+        app.wsgi_app, settings=settings, pool=pool, largest_body=LARGEST_BODY_BYTES
+    )
     return app
