@@ -38,6 +38,8 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn is not typed
     only so many: clients that stall would take /health away.
     """
 
+    data_ready: bool
+
     def __init__(
         self, cfg: Any, sock: socket.socket, client: Any, server: Any, *, limit_ms: int
     ) -> None:
@@ -68,8 +70,9 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn is not typed
         """As gunicorn's, which would have a thread wait for seconds."""
         poll = select.poll()
         poll.register(self.sock, select.POLLIN)
-        self.data_ready = self.data_ready or bool(poll.poll(SILENCE_MS))
-        return bool(self.data_ready)
+        if not self.data_ready:
+            self.data_ready = bool(poll.poll(SILENCE_MS))
+        return self.data_ready
 
 
 class _Reader(SocketUnreader):  # type: ignore[misc]  # gunicorn is not typed

@@ -38,7 +38,7 @@ def start_logging() -> None:
     """Write the log to stderr."""
     # Of who logs where no line says anything, and finding out takes longer than the line.
     # https://docs.python.org/3/howto/logging.html#optimization
-    logging._srcfile = None  # type: ignore[attr-defined]  # noqa: SLF001
+    logging._srcfile = None  # noqa: SLF001
     logging.logThreads = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JSONLines())
