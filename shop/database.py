@@ -55,6 +55,11 @@ TROUBLE = (
     pg.InvalidSqlStatementName,
 )
 
+# What makes a connection useless and nothing else: its server may no longer write, it is a
+# pooler's, or tables have changed since it prepared a statement ("cached plan must not
+# change result type").
+STALE = (pg.ReadOnlySqlTransaction, pg.InvalidSqlStatementName, pg.FeatureNotSupported)
+
 
 class Change(Protocol):
     """A row that a transaction made, as a dataclass, with the id of that transaction."""
@@ -250,7 +255,7 @@ class _Lease:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         connection, trouble = self._connection, None
         try:
-            if isinstance(error, TROUBLE):
+            if isinstance(error, (*TROUBLE, *STALE)):
                 logger.warning("database trouble: %s", describe(error))
                 metrics.TROUBLE.labels(type(error).__name__).inc()
                 trouble = _translate(error, connection)
@@ -293,10 +298,9 @@ def _translate(error: psycopg.Error, connection: Connection) -> DatabaseUnavaila
         return BusyError("the database is too busy")
     if isinstance(error, pg.SerializationFailure | pg.DeadlockDetected):
         return LostError("the database is too busy")
-    is_read_only = isinstance(error, pg.ReadOnlySqlTransaction)
-    if is_read_only or isinstance(error, pg.InvalidSqlStatementName):
-        connection.close()  # it leads to a server that is no longer the writer, or a pooler's
-    if is_read_only:
+    if isinstance(error, STALE):
+        connection.close()
+    if isinstance(error, pg.ReadOnlySqlTransaction):
         return LostError("the database is read-only")
     if time.monotonic() >= (connection.until or 0):
         connection.close()

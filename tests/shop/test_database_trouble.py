@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,10 +22,16 @@ MakeShop = Callable[..., Flask]
 ORDER = {"product_id": 3, "quantity": 2}
 COMMIT = b"COMMIT\0"  # the statement, not the end of READ COMMITTED
 SELL_AT_ONCE = b"\0sell_"  # the name of a prepared statement, after its portal's
+KEYED = {"Idempotency-Key": "k"}  # an order with this alone is two messages
+NAMED = KEYED | {"X-Request-Id": "attempt-1"}  # and with both one
 KILL = """
 SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
 WHERE application_name LIKE 'chaos-shop%' AND datname = current_database()
 """
+
+
+def named(number: int) -> dict[str, str]:
+    return {"Idempotency-Key": f"k{number}", "X-Request-Id": f"attempt-{number}"}
 
 
 def test_a_connection_killed_between_requests_is_not_noticed(
@@ -122,20 +129,21 @@ def test_without_a_database_to_do_it_again_nothing_was_changed(
     assert rows("SELECT count(*) FROM orders") == [(0,)]
 
 
+@pytest.mark.parametrize("headers", [{}, KEYED, NAMED], ids=["plain", "keyed", "named"])
 def test_a_locked_product_is_503_within_the_lock_timeout(
-    make_shop: MakeShop, database_url: str
+    make_shop: MakeShop, database_url: str, headers: dict[str, str]
 ) -> None:
     client = make_shop(lock_timeout_ms=300).test_client()
     with psycopg.connect(database_url) as other:
         other.execute("SELECT 1 FROM products WHERE id = 3 FOR UPDATE")
         started = time.monotonic()
-        answer = client.post("/orders", json=ORDER)
+        answer = client.post("/orders", json=ORDER, headers=headers)
         assert 0.25 < time.monotonic() - started < 2
         assert answer.status_code == 503
         assert "too busy" in answer.get_json()["error"]
         assert client.get("/products/3").status_code == 200
         other.rollback()
-    assert client.post("/orders", json=ORDER).status_code == 201
+    assert client.post("/orders", json=ORDER, headers=headers).status_code == 201
 
 
 def test_a_slow_statement_is_503_within_the_statement_timeout(
@@ -148,15 +156,17 @@ def test_a_slow_statement_is_503_within_the_statement_timeout(
         assert client.get("/health").status_code == 200
 
 
+@pytest.mark.parametrize("is_named", [False, True])
 def test_a_database_that_became_read_only_is_noticed_and_left(
-    make_shop: MakeShop, database_url: str, rows: Rows
+    make_shop: MakeShop, database_url: str, rows: Rows, is_named: bool
 ) -> None:
     client = make_shop().test_client()
-    assert client.post("/orders", json=ORDER).status_code == 201
+    headers = (named(number) if is_named else {} for number in count())
+    assert client.post("/orders", json=ORDER, headers=next(headers)).status_code == 201
     name = urlsplit(database_url).path[1:]
     rows(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     rows(KILL)
-    answer = client.post("/orders", json=ORDER)
+    answer = client.post("/orders", json=ORDER, headers=next(headers))
     assert answer.status_code == 503
     assert "read-only" in answer.get_json()["error"]
     deep = client.get("/health/deep")
@@ -164,8 +174,24 @@ def test_a_database_that_became_read_only_is_noticed_and_left(
     assert client.get("/products").status_code == 200
     rows(f"ALTER DATABASE {name} RESET default_transaction_read_only")
     # The kept connection still leads to the server that cannot write: a new one is made.
-    assert client.post("/orders", json=ORDER).status_code == 201
+    assert client.post("/orders", json=ORDER, headers=next(headers)).status_code == 201
     assert client.get("/health/deep").status_code == 200
+
+
+def test_a_migration_in_the_middle_of_the_traffic_costs_nobody_an_answer(
+    client: FlaskClient, rows: Rows
+) -> None:
+    # Whoever has prepared a statement is refused once a column in its result is another.
+    for number in range(7):
+        assert client.post("/orders", json=ORDER, headers=named(number)).status_code == 201
+        assert client.post("/orders", json=ORDER).status_code == 201
+        assert client.get("/orders/1").status_code == 200
+    rows("ALTER TABLE orders ALTER COLUMN total TYPE numeric(14, 2)")
+    assert client.post("/orders", json=ORDER, headers=named(7)).status_code == 201
+    rows("ALTER TABLE orders ALTER COLUMN total TYPE numeric(15, 2)")
+    assert client.get("/orders/1").status_code == 200
+    assert client.post("/orders", json=ORDER).status_code == 201
+    assert rows("SELECT count(*) FROM orders") == [(16,)]
 
 
 def test_without_a_database_only_the_shallow_answers_are_200(
