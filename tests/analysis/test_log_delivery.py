@@ -156,7 +156,7 @@ def test_more_files_than_one_answer_lists_are_all_fetched(
     real = boto3.Session.client
 
     def client_of_small_pages(self: boto3.Session, *arguments: Any, **settings: Any) -> Any:
-        client = real(self, *arguments, **settings)  # type: ignore[call-overload]
+        client = real(self, *arguments, **settings)
         client.meta.events.register(
             "provide-client-params.s3.ListObjectsV2", lambda params, **_: {**params, "MaxKeys": 2}
         )
