@@ -1,4 +1,4 @@
-"""The commands: reconcile, snapshot, finish, story.
+"""The commands: reconcile, snapshot, finish, story, fetch-access-log.
 
 Exit codes: 0 held, 1 broken, 2 undecided, 64 a wrong argument or unreadable input, 70 our fault.
 """
@@ -6,6 +6,7 @@ Exit codes: 0 held, 1 broken, 2 undecided, 64 a wrong argument or unreadable inp
 import argparse
 import os
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from analysis.errors import (
 from analysis.findings import Method
 from analysis.gathering import gather_access_log, gather_ledgers
 from analysis.judgement import judge, judge_run, load_evidence
+from analysis.log_delivery import fetch_access_log
 from analysis.run_directory import RunDirectory
 from analysis.snapshot import SETTLE_LIMIT_S, take_after, take_before
 from analysis.summary import FailOn
@@ -92,6 +94,8 @@ def _run(options: argparse.Namespace, surroundings: Surroundings) -> int:
             return _finish(directory, options, surroundings)
         case "story":
             return _tell(directory, options.attempt_id)
+        case "fetch-access-log":
+            return _fetch_access_log(directory, options.uri, surroundings)
         case _:
             return _reconcile(directory, options)
 
@@ -171,6 +175,17 @@ def _tell(directory: RunDirectory, attempt_id: str) -> int:
     return 0
 
 
+def _fetch_access_log(directory: RunDirectory, uri: str, surroundings: Surroundings) -> int:
+    delivery = fetch_access_log(directory, uri, now=time.time_ns() // 1000)
+    where = directory.path / "elb_access"
+    print(
+        f"access log files of the run's time: {delivery.files} ({delivery.bytes} bytes) in {where}"
+    )
+    if delivery.may_be_more:
+        _complain("the last files may not have been delivered yet; fetch again later", surroundings)
+    return 0
+
+
 def _console() -> Console:
     return Console(markup=False, emoji=False, highlight=False)
 
@@ -197,9 +212,14 @@ def _parser() -> argparse.ArgumentParser:
 
     story = commands.add_parser("story", help="tell what became of one attempt, in order")
 
-    for command in (reconcile, snapshot, finish, story):
+    fetch = commands.add_parser(
+        "fetch-access-log", help="copy an ALB's access log of the run's time from S3"
+    )
+
+    for command in (reconcile, snapshot, finish, story, fetch):
         command.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="a folder under runs/")
     story.add_argument("attempt_id", metavar="ATTEMPT_ID", help="as in reconciliation.csv")
+    fetch.add_argument("uri", metavar="S3_URI", help="s3://bucket/prefix, as the load balancer has")
     return parser
 
 

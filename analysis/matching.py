@@ -151,8 +151,14 @@ class Rows:
         """
         # Where all are unknown, something on the way has put its own id into X-Request-Id.
         are_ours = are_ours or any(each.attempt_id in attempts.by_id for each in records)
+        shared = attempts.repeated_ids
+        # And an id that two attempts share does not tell which of them it was.
         rows = [
-            _row(each, each.attempt_id if are_ours else "", attempts)
+            _row(
+                each,
+                each.attempt_id if are_ours and each.attempt_id not in shared else "",
+                attempts,
+            )
             if use_keys
             else _keyless(each)
             for each in rows_in_order(records)

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from operator import attrgetter
 
 from analysis.clock import bounds
 from analysis.errors import UsageError
@@ -71,6 +72,7 @@ def reconcile(
         rows=Rows.of(rows, index, use_keys=use_keys, are_ours=plain.confirmed > 0),
         prices=Prices.of(products),
         use_keys=use_keys,
+        may_look_at_keys=method is not Method.INFERRED,
         settled=settled,
         is_whole=is_whole,
         unseen_up_to=unseen_up_to,
@@ -116,6 +118,7 @@ class _Judge:
     rows: Rows
     prices: Prices
     use_keys: bool
+    may_look_at_keys: bool
     settled: bool
     is_whole: bool
     unseen_up_to: int | None
@@ -156,7 +159,7 @@ class _Judge:
             ownerless_rows=sum(1 for _ in self.ownerless.rows),
             nobodys_rows=self.ownerless.unexplained,
             late_rows=self.ownerless.late,
-            committed_total=self.ownerless.total if self.is_certain else None,
+            committed_total=self.ownerless.total if self._is_total_known() else None,
             unacknowledged=self._unacknowledged(),
             plain=self.plain,
         )
@@ -196,7 +199,8 @@ class _Judge:
         self.spans = Spans.of(
             known,
             self.attempts.all,
-            late_window_s=self.late_window_s,
+            # A row told of may be that of an attempt that is not recorded, and older than it seems.
+            late_window_s=self.late_window_s if self.is_whole else None,
         )
         seekers = [
             Seeker(number, each, not self.attempts.is_acknowledged(order_of(each)))
@@ -212,10 +216,23 @@ class _Judge:
             and cell_of(each.row) != cell_of(each.attempt)
             for each in told.values()
         )
-        has_strangers = self.ownerless.unexplained > self.ownerless.late
+        has_strangers = self.ownerless.unexplained > self.ownerless.late or self._have_other_keys()
         self.is_certain = (
             self.is_whole and self.is_faithful and not self.use_keys and not has_strangers
         )
+
+    def _have_other_keys(self) -> bool:
+        """Whether rows bear keys that nobody sent, and rows that replies name as ours do not."""
+        if not self.may_look_at_keys:
+            return False
+        ours = [row.record for claimed in self.claimed.values() for row in claimed]
+        return any(
+            any(key(row.record) for row in self.ownerless.rows) and not any(map(key, ours))
+            for key in (attrgetter("order_key"), attrgetter("attempt_id"))
+        )
+
+    def _is_total_known(self) -> bool:
+        return self.is_certain and self.unseen_up_to is None
 
     def _is_seeker(self, attempt: Attempt, told: AttemptFinding | None) -> bool:
         """Whether it may have made a row, and no row is known to be its."""

@@ -124,16 +124,7 @@ class RunDirectory:
 
     def write_ledger(self, process_id: str, parts: Iterable[bytes]) -> None:
         """Write a ledger that was gathered from elsewhere; it appears, whole, in the end."""
-        path = self.ledger_file(process_id)
-        beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            with beside.open("wb") as file:
-                file.writelines(parts)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+        _write_whole(self.ledger_file(process_id), parts)
 
     def is_being_written(self, ledger: Path) -> bool:
         """Whether the process that writes a ledger lives: it holds a lock on it until it ends."""
@@ -182,6 +173,16 @@ class RunDirectory:
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
+
+    def size_of_access_log(self, name: str) -> int | None:
+        """How many bytes a file of elb_access/ has; None where it is not there."""
+        path = self.path / ACCESS_LOG / name
+        return path.stat().st_size if path.is_file() else None
+
+    def keep_access_log_file(self, name: str, parts: Iterable[bytes]) -> None:
+        """Write a file of elb_access/ that was fetched from elsewhere; it appears whole."""
+        (self.path / ACCESS_LOG).mkdir(exist_ok=True)
+        _write_whole(self.path / ACCESS_LOG / name, parts)
 
     def read_access_log(self) -> Iterator[str]:
         """Yield the lines of every file of the log, gzip or not; EvidenceError on damage."""
@@ -371,6 +372,18 @@ class RunDirectory:
             sync_folder(self.path)
         finally:
             beside.unlink(missing_ok=True)
+
+
+def _write_whole(path: Path, parts: Iterable[bytes]) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with beside.open("wb") as file:
+            file.writelines(parts)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _last_line(content: bytes) -> bytes:

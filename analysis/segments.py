@@ -8,13 +8,8 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
-from analysis.errors import EvidenceError
+from analysis.bucket import Bucket, Object
 
 _CLOSED = "closed"
 _ENDING = ".jsonl"
@@ -58,35 +53,21 @@ class SegmentStore:
     """One run's place in S3. Every error is an EvidenceError of one line that says the way out."""
 
     def __init__(self, uri: str, *, run_id: str) -> None:
-        self._uri = uri
-        self._bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-        self._folder = "/".join(part for part in (prefix, run_id, "ledger") if part) + "/"
-        config = Config(
-            connect_timeout=5,
-            read_timeout=20,
-            retries={"total_max_attempts": 4, "mode": "standard"},
-        )
-        try:
-            self._client: Any = boto3.Session().client("s3", config=config)
-        except (BotoCoreError, ClientError, ValueError) as error:  # a wrong AWS_ENDPOINT_URL
-            raise self._complaint(error) from error
+        self._bucket = Bucket(uri, about="the ledgers", way_out="run `finish` again")
+        self._folder = "/".join(part for part in (self._bucket.prefix, run_id, "ledger") if part)
 
     def ledgers(self) -> dict[str, Uploaded]:
         """Return what has been uploaded so far, by the names of the ledgers."""
         found: dict[str, Uploaded] = defaultdict(Uploaded)
-        try:
-            for each in self._objects():
-                name, _, piece = each["Key"].removeprefix(self._folder).rpartition("/")
-                if "/" in name:
-                    continue
-                if piece == _CLOSED:
-                    found[name].is_closed = True
-                elif piece.endswith(_ENDING) and piece.removesuffix(_ENDING).isdecimal():
-                    start = int(piece.removesuffix(_ENDING))
-                    segment = Segment(start=start, size=each["Size"], key=each["Key"])
-                    found[name].segments.append(segment)
-        except (BotoCoreError, ClientError) as error:
-            raise self._complaint(error) from error
+        for each in self._bucket.objects(f"{self._folder}/"):
+            name, _, piece = each.key.removeprefix(f"{self._folder}/").rpartition("/")
+            if "/" in name:
+                continue
+            if piece == _CLOSED:
+                found[name].is_closed = True
+            elif piece.endswith(_ENDING) and piece.removesuffix(_ENDING).isdecimal():
+                start = int(piece.removesuffix(_ENDING))
+                found[name].segments.append(Segment(start=start, size=each.size, key=each.key))
         return dict(found)
 
     def await_ledgers(self, *, limit_s: float) -> dict[str, Uploaded]:
@@ -103,30 +84,7 @@ class SegmentStore:
     def read(self, segments: Iterable[Segment]) -> Iterator[bytes]:
         """Yield the bytes of segments, one after the other."""
         for segment in segments:
-            try:
-                body = self._client.get_object(Bucket=self._bucket, Key=segment.key)["Body"]
-                content: bytes = body.read()
-            except (BotoCoreError, ClientError) as error:
-                raise self._complaint(error) from error
-            if len(content) != segment.size:
-                message = (
-                    f"s3://{self._bucket}/{segment.key} has {len(content)} bytes instead of "
-                    f"{segment.size}; run `finish` again"
-                )
-                raise EvidenceError(message)
-            yield content
-
-    def _objects(self) -> Iterator[dict[str, Any]]:
-        pages = self._client.get_paginator("list_objects_v2")
-        for page in pages.paginate(Bucket=self._bucket, Prefix=self._folder):
-            yield from page.get("Contents", ())
-
-    def _complaint(self, error: Exception) -> EvidenceError:
-        why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        return EvidenceError(
-            f"the ledgers in {self._uri} cannot be read: {why}; "
-            "put that right and run `finish` again"
-        )
+            yield from self._bucket.read(Object(key=segment.key, size=segment.size))
 
 
 def _are_closed(found: dict[str, Uploaded]) -> bool:

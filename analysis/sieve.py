@@ -10,7 +10,7 @@ bears its keys: it is absent where the table is known to be whole and at rest.
 
 Whatever is spelled in another way than we do (ids that are no UUIDs, repeated attempts, refusals,
 times of another form, quotes in a cell) is left to the exact judging, and so is the whole run where
-rows bear no keys, or DuckDB does not read the files as we do.
+one row bears no order's key, or DuckDB does not read the files as we do.
 """
 # ruff: noqa: S608 -- names and paths in queries go through name_of and literal
 
@@ -209,7 +209,7 @@ SELECT CASE WHEN is_ours THEN id END AS named, id, aid, key, product, quantity, 
        CASE WHEN is_ours THEN committed END AS committed,
        CASE WHEN is_ours THEN NULL ELSE cells END AS cells,
        CASE WHEN is_ours THEN status || {between} || served_by END AS rest,
-       order_key = '' AND attempt_id = '' AS is_keyless
+       order_key = '' AS is_keyless
 FROM (
   SELECT *, coalesce(
     {is_same_id} AND {is_same_aid} AND {is_same_key} AND {is_same_product} AND {is_same_quantity}

@@ -26,7 +26,8 @@ from analysis.records import Attempt, Outcome
 
 STRETCH_US = 10_000_000
 SLEWED_AT_MOST = 500e-6  # adjtime's and NTP's limit; free quartz is ten times better
-_COARSEST_US = 1_000_000
+_SECOND_US = 1_000_000
+_MINUTE_US, _HOUR_US, _DAY_US = 60 * _SECOND_US, 3600 * _SECOND_US, 86_400 * _SECOND_US
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +112,16 @@ def _longest_silence(acknowledged: Iterable[int], sent: Iterable[int]) -> int:
 
 
 def _grain(times: Iterable[int]) -> int:
-    """Return to how many microseconds times are kept, as powers of ten go; at most a second."""
-    common = gcd(*times)
+    """Return how coarsely times are kept, in microseconds, at most a day.
+
+    Up to a second as powers of ten go; minutes, hours and days may begin where a time zone has it.
+    """
+    known = list(times)
+    common = gcd(*known)
+    if common % _MINUTE_US == 0:
+        spread = gcd(*(each - known[0] for each in known))
+        return next(each for each in (_DAY_US, _HOUR_US, _MINUTE_US) if spread % each == 0)
     grain = 1
-    while grain < _COARSEST_US and common % (grain * 10) == 0:
+    while grain < _SECOND_US and common % (grain * 10) == 0:
         grain *= 10
     return grain

@@ -59,6 +59,15 @@ def test_only_one_module_of_the_analysis_talks_to_the_database() -> None:
     assert talking == {"database.py"}
 
 
+def test_only_one_module_of_the_analysis_talks_to_aws() -> None:
+    talking = {
+        module.name
+        for module in modules("analysis")
+        if any(is_under(name, each) for name in imported(module) for each in ("boto3", "botocore"))
+    }
+    assert talking == {"bucket.py"}
+
+
 def test_no_module_is_a_kitchen_sink() -> None:
     banned = {"utils", "util", "helpers", "common", "manager", "misc"}
     assert [m for package in OURS for m in modules(package) if m.stem.strip("_") in banned] == []

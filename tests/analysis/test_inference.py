@@ -5,12 +5,13 @@ import time
 from math import inf
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analysis.inference import Span, Use, infer
+from tests.analysis.examples import examples
 
-RANDOM = settings(max_examples=200, deadline=None)
+RANDOM = examples(200)
 ALWAYS, SOMETIMES, NEVER = Use.ALWAYS, Use.SOMETIMES, Use.NEVER
 
 

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.findings import Method, Reconciliation
 from analysis.judgement import judge, judge_run
 from analysis.records import Attempt, OrderRow, Outcome, RunVerdict, Verdict
 from analysis.run_directory import RECONCILIATION_FILE, SUMMARY_FILE, RunDirectory
+from tests.analysis.examples import examples
 from tests.analysis.histories import (
     NOON,
     PRICES,
@@ -29,10 +30,7 @@ from tests.analysis.histories import (
     store,
 )
 
-# No deadline: how long one example takes is a matter of what else the machine does.
-OFTEN = settings(max_examples=150, deadline=None)
-RANDOM = settings(max_examples=60, deadline=None)
-RARELY = settings(max_examples=20, deadline=None)
+OFTEN, RANDOM, RARELY = examples(150), examples(60), examples(20)
 
 Clock = Callable[[int], int]
 

@@ -1,0 +1,118 @@
+"""What looks certain and is not: each was a wrong `committed`, `absent` or `broken` once."""
+
+from dataclasses import replace
+
+import pytest
+
+from analysis.findings import Method
+from analysis.records import Attempt, OrderRow, RunVerdict, Verdict
+from tests.analysis.histories import (
+    NOON,
+    PRICES,
+    SECOND,
+    acknowledged,
+    evidence,
+    findings,
+    indeterminate,
+    invariants_of,
+    row,
+    verdicts,
+)
+
+MINUTE = 60 * SECOND
+
+
+# --- keys that are not ours ---
+
+
+@pytest.mark.parametrize("field", ["order_key", "attempt_id"])
+def test_a_row_with_a_key_that_nobody_of_the_run_sent_may_be_a_strangers(field: str) -> None:
+    silent = indeterminate("a")
+    found = findings([silent], [replace(row(5), **{field: "strange"})])
+    assert [each.verdict for each in found.attempts] == [Verdict.POSSIBLE]
+    assert found.committed_total is None
+
+
+@pytest.mark.parametrize("field", ["order_key", "attempt_id"])
+def test_where_the_rows_of_our_own_orders_bear_keys_as_strange_all_may_be_ours(field: str) -> None:
+    told, silent = acknowledged("told", 4), indeterminate("a")
+    rows = [replace(row(number), **{field: f"strange-{number}"}) for number in (4, 5)]
+    assert verdicts([told, silent], rows) == {"told": "confirmed", "a": "committed"}
+
+
+def test_keys_that_are_not_to_be_looked_at_leave_no_doubt() -> None:
+    strange = row(5, order_key="strange")
+    assert verdicts([indeterminate("a")], [strange], method=Method.INFERRED) == {"a": "committed"}
+
+
+# --- times that are kept coarsely ---
+
+
+def _told(number: int, at: int) -> Attempt:
+    return acknowledged(
+        f"told{number}", number, product_id=2, sent_at=at, ended_at=at + SECOND // 10
+    )
+
+
+def _kept(number: int, at: int, grain: int, **changes: object) -> OrderRow:
+    return row(number, created_at=at // grain * grain, **changes)
+
+
+@pytest.mark.parametrize("zone", [0, 3600 * SECOND, 5 * 3600 * SECOND + 1800 * SECOND], ids=str)
+@pytest.mark.parametrize("grain", [MINUTE, 60 * MINUTE, 24 * 60 * MINUTE], ids=str)
+@pytest.mark.parametrize("orders", [1, 5])
+def test_a_time_kept_to_the_minute_hour_or_day_takes_no_row_from_its_maker(
+    grain: int, zone: int, orders: int
+) -> None:
+    began = NOON + 7_123_457
+    times = [began + number * 9 * SECOND for number in range(orders)]
+    told = [_told(number, at) for number, at in enumerate(times)]
+    clock = [
+        _kept(number, at + zone + 2000, grain, product_id=2, total=PRICES[2])
+        for number, at in enumerate(times)
+    ]
+    maker = indeterminate("maker", sent_at=began + 200 * SECOND, ended_at=began + 201 * SECOND)
+    its = _kept(99, began + 200 * SECOND + zone + 3000, grain)
+    assert verdicts([*told, maker], [*clock, its])["maker"] == "committed"
+
+
+# --- attempts that a ledger lacks ---
+
+
+def test_a_retry_told_of_the_row_of_an_attempt_that_is_missing_shows_no_clock() -> None:
+    """The row is older than the only attempt known at its order; that is no clock set back."""
+    retry = acknowledged(
+        "retry", 1, product_id=2, sent_at=NOON + 40 * SECOND, ended_at=NOON + 41 * SECOND
+    )
+    its = row(1, product_id=2, total=PRICES[2], created_at=NOON + 1_234_567)
+    maker = indeterminate("maker", sent_at=NOON + 42 * SECOND, ended_at=NOON + 43 * SECOND)
+    made = row(2, created_at=NOON + 42_765_432)
+    found = verdicts(
+        [retry, maker],
+        [its, made],
+        is_whole=False,
+        late_window_s=5,
+        may_lack_attempts_of=lambda _process_id: True,
+    )
+    assert found["maker"] == "possible"
+
+
+# --- rows that were not read ---
+
+
+def test_of_rows_that_were_not_read_the_number_is_not_told() -> None:
+    told, silent = acknowledged("told", 501), indeterminate("a")
+    rows = [row(501), row(502)]
+    assert findings([told, silent], rows).committed_total == 1
+    assert findings([told, silent], rows, unseen_up_to=500).committed_total is None
+
+
+# --- attempt ids that occur twice ---
+
+
+def test_an_attempt_id_that_two_orders_share_accuses_nobody() -> None:
+    one = indeterminate("a")
+    other = acknowledged("a", 6, order_key="order-b")
+    case = evidence([one, other], [row(5, one), row(6, other)])
+    assert RunVerdict.BROKEN not in invariants_of(case).values()
+    assert RunVerdict.HELD not in invariants_of(case).values()

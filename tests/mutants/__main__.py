@@ -1,0 +1,80 @@
+"""`python -m tests.mutants [MODULE ...]`: do the tests notice small mistakes in the judging?
+
+Exit code 1 if a mutant survives that survivors.toml does not explain.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+# Read as soon as the tests are imported: each mutant is tried on all of them.
+os.environ.setdefault("EXAMPLES_TIMES", "0.1")
+
+from tests.mutants.mutations import Mutant, mutants_of
+from tests.mutants.survivors import Score, explained, show, write
+from tests.mutants.trial import get_ready, is_noticed, try_all
+
+MODULES = (
+    *("inference", "matching", "ownerless", "spans"),
+    *("clock", "reconcile", "checks", "invariants"),
+)
+# None of them needs a database; the quickest to fail come first.
+TESTS = (
+    *("reconcile", "spans", "invariants", "incomplete", "retries", "windows"),
+    *("inference", "inferred_histories"),
+)
+_EVERY = 50
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Try the mutants, show each module's score, and name those that survived."""
+    options = _options(arguments)
+    mutants = _mutants(options.modules or MODULES)
+    if options.sample:
+        mutants = random.Random(options.seed).sample(mutants, min(options.sample, len(mutants)))
+    tests = [f"tests/analysis/test_{name}.py" for name in TESTS]
+    get_ready()
+    if any(failed for _, failed in try_all([None], partial(is_noticed, tests), at_once=1)):
+        sys.exit("mutants: these tests fail as it is; see `python -m pytest tests/analysis`")
+    score = Score.of(mutants)
+    trials = try_all(mutants, partial(is_noticed, tests), at_once=options.at_once)
+    for number, (mutant, noticed) in enumerate(trials, 1):
+        if not noticed:
+            score.survivors.append(survivor := explained(mutant))
+            if not survivor.why:
+                print(f"mutants: survived: {survivor}", flush=True)
+        if number % _EVERY == 0 or number == len(mutants):
+            said = f"{number} of {len(mutants)} tried, {len(score.survivors)} survived"
+            print(f"mutants: {said}", flush=True)
+    show(score)
+    write(score)
+    return 1 if any(not each.why for each in score.survivors) else 0
+
+
+def _mutants(modules: Sequence[str]) -> list[Mutant]:
+    return [
+        mutant
+        for name in modules
+        for mutant in mutants_of(
+            Path(f"analysis/{name}.py").read_text("utf-8"), module=f"analysis.{name}"
+        )
+    ]
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"{', '.join(MODULES)}")
+    parser.add_argument("--at-once", type=int, default=1, metavar="N", help="processes (1)")
+    parser.add_argument("--sample", type=int, metavar="N", help="try so many of all mutants")
+    parser.add_argument("--seed", type=int, default=1, help="which ones a sample takes (1)")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
