@@ -14,7 +14,7 @@ from analysis.headline import headline_of
 from analysis.junit import render_junit
 from analysis.records import Event
 from analysis.report import Report, render_report
-from analysis.run_directory import JUNIT_FILE, PICTURE_FILE, REPORT_FILE, RunDirectory
+from analysis.run_directory import JUNIT_FILE, PICTURE_FILE, REPORT_FILE, RunDirectory, append_file
 from analysis.step_summary import render_step_summary
 from analysis.summary import Judgement, summarise
 from analysis.tables import ATTEMPTS, EVENTS, ORDERS, PRODUCTS, REQUESTS
@@ -38,7 +38,7 @@ def write_for_ci(
     yield from complaints
     if step_summary is not None:
         with _noted() as complaints:
-            directory.append_elsewhere(step_summary, render_step_summary(summary))
+            append_file(step_summary, render_step_summary(summary))
         yield from complaints
 
 
