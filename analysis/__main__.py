@@ -35,7 +35,7 @@ from analysis.judgement import judge, judge_again, judge_run, load_evidence
 from analysis.listing import list_runs, render_runs
 from analysis.progress import Progress
 from analysis.records import format_time
-from analysis.results import is_quickly_reported, write_for_ci, write_picture, write_report
+from analysis.results import write_for_ci, write_picture, write_report
 from analysis.run_directory import REPORT_FILE, RunDirectory
 from analysis.snapshot import SETTLE_LIMIT_S, take_after, take_before
 from analysis.summary import FailOn, Judgement, summarise
@@ -193,9 +193,6 @@ def _reconcile(
     _tell_all(
         write_for_ci(directory, judgement, step_summary=surroundings.step_summary), surroundings
     )
-    if not is_quickly_reported(directory):
-        _complain(f"report.html takes a while here: make report RUN={directory.path}", surroundings)
-        return judgement.exit_code
     with _progress("drawing the report"):
         complaints = list(write_report(directory, judgement))
     _tell_all(complaints, surroundings)

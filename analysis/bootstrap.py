@@ -10,12 +10,19 @@ import random
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from operator import itemgetter, mul
 
-__all__ = ["DRAWS", "Interval", "Stretches", "draw_weights", "interval_of", "percentiles_of"]
+__all__ = [
+    "DRAWS",
+    "Interval",
+    "Stretches",
+    "draw_weights",
+    "interval_of",
+    "percentile_of",
+    "weighted",
+]
 
-DRAWS = 1000
+DRAWS = 500
 _ROUNDING = 1e-9
 _SEED = 20_260_101  # the same files give the same intervals
 
@@ -36,13 +43,12 @@ class Interval:
 class Stretches:
     """One endpoint's requests by stretch of the run, in which they are exchangeable.
 
-    Of its `times` in microseconds, the shortest first, `amounts` says how many requests of the
-    stretch in `places` took so long. `counts` and `failures` are by stretch.
+    `reached[k][s]` is how many of stretch `s` took no longer than `times[k]` microseconds, of which
+    the shortest comes first; `counts` and `failures` are by stretch.
     """
 
     times: Sequence[int] = ()
-    places: Sequence[int] = ()
-    amounts: Sequence[int] = ()
+    reached: Sequence[Sequence[int]] = ()
     counts: Sequence[int] = ()
     failures: Sequence[int] = ()
 
@@ -65,17 +71,21 @@ def draw_weights(phases: Mapping[int, Sequence[int]], *, salt: int = 0) -> list[
     return draws
 
 
-def percentiles_of(
-    stretches: Stretches, shares: Sequence[float], weights: Sequence[int]
-) -> list[float | None]:
-    """Return percentiles in microseconds, by nearest rank, with each stretch weighted."""
-    drawn = map(weights.__getitem__, stretches.places)
-    reached = list(accumulate(map(mul, drawn, stretches.amounts)))
-    total = reached[-1] if reached else 0
+def percentile_of(stretches: Stretches, share: float, weights: Sequence[int]) -> float | None:
+    """Return a percentile in microseconds, by nearest rank, with each stretch weighted."""
+    if not stretches.reached:
+        return None
+    total = weighted(stretches.reached[-1], weights)
     if not total:
-        return [None] * len(shares)
-    times = stretches.times
-    return [times[bisect_left(reached, share * total - _ROUNDING)] for share in shares]
+        return None
+    rank = share * total - _ROUNDING
+    place = bisect_left(stretches.reached, rank, key=lambda row: weighted(row, weights))
+    return stretches.times[place]
+
+
+def weighted(counts: Sequence[int], weights: Sequence[int]) -> int:
+    """Return the sum of counts by stretch, each as often as it was drawn."""
+    return sum(map(mul, counts, weights))
 
 
 def interval_of(draws: Sequence[float | None], *, confidence: float) -> Interval | None:

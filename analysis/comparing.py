@@ -47,8 +47,8 @@ def add_comparison(parser: argparse.ArgumentParser) -> None:
 
 def _share(text: str) -> float:
     share = float(text)
-    if not 0.5 <= share <= 0.998:  # noqa: PLR2004 -- beyond that a thousand draws tell nothing
-        message = f"{text!r} is no confidence; give one from 0.5 to 0.998"
+    if not 0.5 <= share <= 0.99:  # noqa: PLR2004 -- beyond that the draws are too few
+        message = f"{text!r} is no confidence; give one from 0.5 to 0.99"
         raise argparse.ArgumentTypeError(message)
     return share
 

@@ -8,9 +8,8 @@ changed; nor is what has no interval for want of data.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from operator import mul
 
-from analysis.bootstrap import Interval, draw_weights, interval_of, percentiles_of
+from analysis.bootstrap import Interval, draw_weights, interval_of, percentile_of, weighted
 from analysis.samples import ALL, Sample, Side
 
 __all__ = ["MEASURES", "Change", "Compared", "Comparison", "compare"]
@@ -184,19 +183,12 @@ def _draws(sample: Sample, draws: Sequence[Sequence[int]], width_s: float) -> _D
         return {}
     found: dict[str, list[float | None]] = {"rps": [], "failures": []}
     for weights in draws:
-        count = _weighted(stretches.counts, weights)
+        count = weighted(stretches.counts, weights)
         found["rps"].append(count / (len(weights) * width_s))
-        failed = _weighted(stretches.failures, weights)
+        failed = weighted(stretches.failures, weights)
         found["failures"].append(100 * failed / count if count else None)
     if stretches.times:
-        for name in _SHARES:
-            found[name] = []
-        for weights in draws:
-            times = percentiles_of(stretches, list(_SHARES.values()), weights)
-            for name, time in zip(_SHARES, times, strict=True):
-                found[name].append(None if time is None else time / 1e6)
+        for name, share in _SHARES.items():
+            times = (percentile_of(stretches, share, weights) for weights in draws)
+            found[name] = [None if time is None else time / 1e6 for time in times]
     return found
-
-
-def _weighted(counts: Sequence[int], weights: Sequence[int]) -> int:
-    return sum(map(mul, counts, weights))

@@ -8,7 +8,7 @@
     comparison = > | >= | < | <=
     limit     = number [x | ms | s | %]                   (x: times the base's)
 
-Without an endpoint a measure is of all requests together. What is relative to the base may be noise:
+Without an endpoint a measure is of all requests. What is relative to the base may be noise:
 where its interval reaches back over the limit, the condition is undecided. What a run did in itself
 is as it was measured.
 """

@@ -186,10 +186,17 @@ def _samples(
 
 
 def _stretched(
-    cells: Sequence[tuple[int, int, int]], counts: Sequence[int], failures: Sequence[int]
+    cells: Iterable[tuple[int, int, int]], counts: Sequence[int], failures: Sequence[int]
 ) -> Stretches:
-    times, places, amounts = zip(*cells, strict=True) if cells else ((), (), ())
-    return Stretches(times=times, places=places, amounts=amounts, counts=counts, failures=failures)
+    """Return stretches of (time, stretch, how many) that come with the shortest time first."""
+    times: list[int] = []
+    reached: list[list[int]] = []
+    for took, stretch, count in cells:
+        if not times or times[-1] != took:
+            times.append(took)
+            reached.append(list(reached[-1]) if reached else [0] * len(counts))
+        reached[-1][stretch] += count
+    return Stretches(times=times, reached=reached, counts=counts, failures=failures)
 
 
 # --- from Locust's files ---
