@@ -3,13 +3,18 @@
 Import it where it is needed, not before: DuckDB takes as long to load as all else of ours.
 """
 
-from collections.abc import Iterator
+import csv
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 
-__all__ = ["connected", "literal", "name_of"]
+from analysis.errors import EvidenceError
+
+__all__ = ["connected", "csv_of", "explained", "literal", "name_of", "parquet_of"]
+
+_LONGEST_ROW = 1 << 25
 
 _THREADS = 2  # each takes its share of the memory
 
@@ -37,3 +42,29 @@ def name_of(column: str) -> str:
 def literal(value: str | Path) -> str:
     """Return a text as SQL has it."""
     return "'" + str(value).replace("'", "''") + "'"
+
+
+def parquet_of(path: Path) -> str:
+    """Return the SQL that reads a Parquet file."""
+    return f"read_parquet({literal(path)}, hive_partitioning=false)"
+
+
+def csv_of(header: Sequence[str], source: Path) -> str:
+    """Return the SQL that reads a CSV file as text, in its order, as our own reader does."""
+    columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in header)
+    longest = min(source.stat().st_size + 1, _LONGEST_ROW)  # what a buffer costs is felt
+    return (
+        f"read_csv({literal(source)}, columns={{{columns}}}, header=true, auto_detect=false, "
+        "delim=',', quote='\"', escape='\"', parallel=false, "
+        f"max_line_size={longest}, buffer_size={2 * longest}, hive_partitioning=false)"
+    )
+
+
+@contextmanager
+def explained(what: str, *, way_out: str) -> Iterator[None]:
+    """Turn what goes wrong inside into an EvidenceError."""
+    try:
+        yield
+    except (duckdb.Error, csv.Error, ValueError, OSError) as error:
+        message = f"{what}: {str(error).splitlines()[0]}; {way_out}"
+        raise EvidenceError(message) from error

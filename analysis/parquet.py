@@ -6,21 +6,18 @@ cells are handed back as the text that CSV has, so that both are understood by t
 """
 # ruff: noqa: S608 -- names and paths in queries go through name_of and literal
 
-import csv
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
 
 import duckdb
 
-from analysis.duck import connected, literal, name_of
+from analysis.duck import connected, csv_of, explained, literal, name_of, parquet_of
 from analysis.errors import EvidenceError
 from analysis.tables import Kind, RecordT, Table
 
 _MEMORY = "512MB"
 _ROWS_AT_ONCE = 5_000
-_LONGEST_ROW = 1 << 25
 _BETWEEN = "\x1f"  # cells that are compared
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 _MOST_DIGITS = 38  # of a DECIMAL
@@ -55,11 +52,11 @@ def write_parquet(
     """
     with (
         connected(scratch, memory=_MEMORY) as database,
-        _explained(f"{source} cannot be written as Parquet", way_out="CSV is read instead"),
+        explained(f"{source} cannot be written as Parquet", way_out="CSV is read instead"),
     ):
         header = next(rows, [])
         table.reader(header)  # says what is wrong with it
-        content = _csv(header, source)
+        content = csv_of(header, source)
         types = _exact_types(database, table, header, content)
         columns = ", ".join(f"{_typed(types[each], each)} AS {name_of(each)}" for each in header)
         database.execute(
@@ -67,7 +64,7 @@ def write_parquet(
             "(FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false, PER_THREAD_OUTPUT false)"
         )
         cells = ", ".join(_as_text(types[each], name_of(each)) for each in header)
-        query = f"SELECT concat_ws(chr({ord(_BETWEEN)}), {cells}) FROM {_parquet(target)}"
+        query = f"SELECT concat_ws(chr({ord(_BETWEEN)}), {cells}) FROM {parquet_of(target)}"
         _compare(rows, _fetched(database, query), source)
 
 
@@ -83,9 +80,9 @@ def read_parquet(table: Table[RecordT], path: Path) -> Iterator[RecordT]:
     """Yield the records of a Parquet table; EvidenceError names the column, or row and cell."""
     with (
         connected(None, memory=_MEMORY) as database,
-        _explained(f"{path} cannot be read as Parquet", way_out="restore it as it was written"),
+        explained(f"{path} cannot be read as Parquet", way_out="restore it as it was written"),
     ):
-        source = _parquet(path)
+        source = parquet_of(path)
         described = database.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
         types = {str(name): str(kind) for name, kind, *_ in described if name in table.columns}
         for name, found in types.items():
@@ -115,30 +112,7 @@ def _fetched(database: duckdb.DuckDBPyConnection, query: str) -> Iterator[Sequen
         yield from rows
 
 
-@contextmanager
-def _explained(what: str, *, way_out: str) -> Iterator[None]:
-    try:
-        yield
-    except (duckdb.Error, csv.Error, ValueError, OSError) as error:
-        message = f"{what}: {str(error).splitlines()[0]}; {way_out}"
-        raise EvidenceError(message) from error
-
-
 # --- columns ---
-
-
-def _parquet(path: Path) -> str:
-    return f"read_parquet({literal(path)}, hive_partitioning=false)"
-
-
-def _csv(header: Sequence[str], source: Path) -> str:
-    columns = ", ".join(f"{literal(name)}: '{_TEXT}'" for name in header)
-    longest = min(source.stat().st_size + 1, _LONGEST_ROW)  # what a buffer costs is felt
-    return (
-        f"read_csv({literal(source)}, columns={{{columns}}}, header=true, auto_detect=false, "
-        "delim=',', quote='\"', escape='\"', parallel=false, "
-        f"max_line_size={longest}, buffer_size={2 * longest}, hive_partitioning=false)"
-    )
 
 
 def _exact_types(

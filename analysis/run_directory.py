@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,23 +16,30 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from analysis.errors import EvidenceError
+from analysis.errors import EvidenceError, UsageError
 from analysis.records import Event, LedgerClosed, TornLine, format_time, parse_line
-from analysis.tables import ATTEMPTS, EVENTS, ORDERS, Table
+from analysis.tables import ATTEMPTS, EVENTS, ORDERS, REQUESTS, Kind, Table
 
 if TYPE_CHECKING:
     from analysis.plain import Question
+    from analysis.relations import Relations
     from analysis.sieve import Sieve
 
 __all__ = [
     "BEFORE_FILE",
+    "JUNIT_FILE",
     "LEDGER_FOLDER",
+    "PICTURE_FILE",
     "RECONCILIATION_FILE",
+    "REPORT_FILE",
     "SUMMARY_FILE",
     "EvidenceError",  # what the methods raise, for those who may import nothing else of ours
     "RunDirectory",
+    "append_file",
     "csv_lines",
+    "read_rows",
     "sync_folder",
+    "write_file",
 ]
 
 RUN_FILE = "run.json"
@@ -40,7 +48,15 @@ LEDGER_FOLDER = "ledger"
 ACCESS_LOG = "elb_access"
 RECONCILIATION_FILE = "reconciliation.csv"
 SUMMARY_FILE = "summary.json"
+REPORT_FILE = "report.html"
+JUNIT_FILE = "junit.xml"
+PICTURE_FILE = "report.png"
 LATEST = "latest"
+RECONCILIATION_KINDS = {
+    **dict.fromkeys(("order_id", "product_id", "quantity", "http_status"), Kind.WHOLE),
+    **dict.fromkeys(("candidates", "balancer_status", "target_status"), Kind.WHOLE),
+    "committed_at": Kind.TIME,
+}
 # The line that ends a ledger holds a time and no more.
 _LONGEST_END = 256
 
@@ -230,6 +246,11 @@ class RunDirectory:
 
     # --- tables and results ---
 
+    def read_summary(self) -> dict[str, Any] | None:
+        """Return what the run was judged to be; None if it was not, EvidenceError if damaged."""
+        hint = "`python -m analysis reconcile` writes it anew"
+        return self._read_json(SUMMARY_FILE, hint) if self.has(SUMMARY_FILE) else None
+
     def has(self, file_name: str) -> bool:
         """Whether the run has this file."""
         return (self.path / file_name).is_file()
@@ -265,6 +286,30 @@ class RunDirectory:
         except OSError as error:
             message = f"{path} cannot be read: {error.strerror}"
             raise EvidenceError(message) from error
+
+    @contextmanager
+    def relations(self) -> Iterator["Relations"]:
+        """Give the run's large tables, and the verdicts, to SQL; see `relations`."""
+        from analysis.relations import related  # noqa: PLC0415 -- few need it, and it is slow
+
+        tables = {each.file_name: each.columns for each in (ATTEMPTS, REQUESTS, ORDERS)}
+        files = {
+            self._stored(name): {column: cell.kind for column, cell in columns.items()}
+            for name, columns in tables.items()
+            if self.has(name) or self.has(_parquet(name))
+        }
+        if self.has(RECONCILIATION_FILE):
+            files[self.path / RECONCILIATION_FILE] = RECONCILIATION_KINDS
+        # Not in the run's own scratch folder, which belongs to whoever closes it.
+        with (
+            tempfile.TemporaryDirectory(prefix="chaos-shop-") as scratch,
+            related(files, scratch=Path(scratch)) as relations,
+        ):
+            yield relations
+
+    def _stored(self, table_name: str) -> Path:
+        name = _parquet(table_name) if self.has(_parquet(table_name)) else table_name
+        return self.path / name
 
     @contextmanager
     def new_table(self, table: Table[RecordT]) -> Iterator[Callable[[RecordT], object]]:
@@ -325,6 +370,20 @@ class RunDirectory:
                 os.fsync(written.fileno())
             part.replace(target)
 
+    def write_text(self, file_name: str, content: str) -> None:
+        """Write a text file in one step: readers see the old or the new one, never a part."""
+        with self._new_file(file_name) as file:
+            file.write(content)
+
+    def write_bytes(self, file_name: str, content: bytes) -> None:
+        """Write a file of bytes in one step."""
+        beside = self.path / f".{file_name}.{os.getpid()}.part"
+        try:
+            beside.write_bytes(content)
+            beside.replace(self.path / file_name)
+        finally:
+            beside.unlink(missing_ok=True)
+
     def write_json(self, file_name: str, content: Mapping[str, object]) -> None:
         """Write a JSON file in one step: readers see the old or the new one, never a part."""
         with self._new_file(file_name) as file:
@@ -338,7 +397,7 @@ class RunDirectory:
 
     def discard_results(self) -> None:
         """Remove what an earlier judgement wrote; the verdict goes first."""
-        for name in (SUMMARY_FILE, RECONCILIATION_FILE):
+        for name in (SUMMARY_FILE, RECONCILIATION_FILE, REPORT_FILE, JUNIT_FILE, PICTURE_FILE):
             (self.path / name).unlink(missing_ok=True)
 
     def _read_json(self, file_name: str, hint: str) -> dict[str, Any]:
@@ -388,6 +447,34 @@ def _write_whole(path: Path, parts: Iterable[bytes]) -> None:
 
 def _last_line(content: bytes) -> bytes:
     return content[content.rfind(b"\n", 0, -1) + 1 :]
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of any CSV file with a header; EvidenceError if it is none."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return list(csv.DictReader(file, restval="", strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        message = f"{path} cannot be read as CSV: {getattr(error, 'strerror', None) or error}"
+        raise EvidenceError(message) from error
+
+
+def append_file(path: Path, text: str) -> None:
+    """Add to a file that is not a run's; EvidenceError where that cannot be done."""
+    try:
+        _append(path, text.encode("utf-8", errors="backslashreplace"))
+    except OSError as error:
+        message = f"{path} cannot be written: {error.strerror}"
+        raise EvidenceError(message) from error
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file that somebody asked for by name; UsageError where that cannot be done."""
+    try:
+        path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
+    except OSError as error:
+        message = f"{path} cannot be written: {error.strerror}"
+        raise UsageError(message) from error
 
 
 def sync_folder(path: Path) -> None:

@@ -1,6 +1,7 @@
 """What looks certain and is not: each was a wrong `committed`, `absent` or `broken` once."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -25,10 +26,15 @@ MINUTE = 60 * SECOND
 # --- keys that are not ours ---
 
 
+def _keyed(one: OrderRow, field: str) -> OrderRow:
+    changes: dict[str, Any] = {field: f"strange-{one.id}"}
+    return replace(one, **changes)
+
+
 @pytest.mark.parametrize("field", ["order_key", "attempt_id"])
 def test_a_row_with_a_key_that_nobody_of_the_run_sent_may_be_a_strangers(field: str) -> None:
     silent = indeterminate("a")
-    found = findings([silent], [replace(row(5), **{field: "strange"})])
+    found = findings([silent], [_keyed(row(5), field)])
     assert [each.verdict for each in found.attempts] == [Verdict.POSSIBLE]
     assert found.committed_total is None
 
@@ -36,7 +42,7 @@ def test_a_row_with_a_key_that_nobody_of_the_run_sent_may_be_a_strangers(field: 
 @pytest.mark.parametrize("field", ["order_key", "attempt_id"])
 def test_where_the_rows_of_our_own_orders_bear_keys_as_strange_all_may_be_ours(field: str) -> None:
     told, silent = acknowledged("told", 4), indeterminate("a")
-    rows = [replace(row(number), **{field: f"strange-{number}"}) for number in (4, 5)]
+    rows = [_keyed(row(number), field) for number in (4, 5)]
     assert verdicts([told, silent], rows) == {"told": "confirmed", "a": "committed"}
 
 
@@ -54,7 +60,7 @@ def _told(number: int, at: int) -> Attempt:
     )
 
 
-def _kept(number: int, at: int, grain: int, **changes: object) -> OrderRow:
+def _kept(number: int, at: int, grain: int, **changes: Any) -> OrderRow:
     return row(number, created_at=at // grain * grain, **changes)
 
 

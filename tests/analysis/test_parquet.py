@@ -353,10 +353,10 @@ def test_parquet_that_is_not_what_the_csv_says_is_thrown_away(
     with directory.new_table(REQUESTS) as put:
         for each in requests:
             put(each)
-    content = parquet._csv(list(REQUESTS.columns), directory.path / "requests.csv")
+    content = parquet.csv_of(list(REQUESTS.columns), directory.path / "requests.csv")
     for wrong, number in ((" OFFSET 1", 1), (" LIMIT 2", 3), (" ORDER BY name DESC", 1)):
         misread = f"(SELECT * FROM {content}{wrong})"
-        monkeypatch.setattr(parquet, "_csv", lambda *_, misread=misread: misread)
+        monkeypatch.setattr(parquet, "csv_of", lambda *_, misread=misread: misread)
         with pytest.raises(EvidenceError, match=f"row {number} would not be the same"):
             directory.add_parquet(REQUESTS)
         assert not directory.has("requests.parquet")

@@ -10,7 +10,16 @@ import tempfile
 from pathlib import Path
 
 from infra.lab.processes import Guard
-from tests.bench import closing, hung_database, inferred, judging, ledger, orders, workers
+from tests.bench import (
+    closing,
+    hung_database,
+    inferred,
+    judging,
+    ledger,
+    orders,
+    report,
+    workers,
+)
 from tests.bench.measurement import Measurement, show_measurements, write_measurements
 from tests.bench.stage import Stage
 
@@ -21,6 +30,7 @@ BENCHMARKS = {
     "inferred": inferred,
     "judging": judging,
     "ledger": ledger,
+    "report": report,
     "workers": workers,
 }
 KEPT_IN = Path("build/bench.json")
