@@ -6,7 +6,7 @@ from analysis.records import AttemptEnded, AttemptSent, RequestDone
 from locustfiles._errors import LedgerFailed, NothingMore
 from locustfiles._exchange import Reply
 from locustfiles._journal import now
-from locustfiles._outcome import Conclusion
+from locustfiles._outcome import Conclusion, status_name
 from locustfiles._process import process
 
 __all__ = ["Over", "record_end", "record_read", "record_sent"]
@@ -22,15 +22,20 @@ def record_sent(attempt: AttemptSent) -> None:
         process.ledger.sent(attempt)
     except LedgerFailed as failure:
         raise Over from failure
+    if process.live is not None:
+        process.live.sent()
 
 
 def record_end(attempt: AttemptSent, conclusion: Conclusion, size: int | None) -> None:
     """Record what is known of an attempt that ends now; `size` is that of the reply's body."""
+    ended_at = now()
+    if process.live is not None:
+        process.live.ended(attempt, conclusion, ended_at=ended_at)
     try:
         process.ledger.ended(
             AttemptEnded(
                 attempt_id=attempt.attempt_id,
-                ended_at=now(),
+                ended_at=ended_at,
                 outcome=conclusion.outcome,
                 http_status=conclusion.http_status,
                 error=conclusion.error,
@@ -45,6 +50,10 @@ def record_end(attempt: AttemptSent, conclusion: Conclusion, size: int | None) -
 
 def record_read(user_id: str, reply: Reply, name: str, *, sent_at: int, error: str) -> None:
     """Record a read that ends now; `error` is what was wrong with it, beside its status."""
+    ended_at = now()
+    if process.live is not None:
+        failure = error or ("" if reply.is_ok else status_name(reply.status))
+        process.live.request(failure, sent_at=sent_at, ended_at=ended_at)
     served_by = reply.found.get("served_by")
     try:
         process.ledger.request(
@@ -54,7 +63,7 @@ def record_read(user_id: str, reply: Reply, name: str, *, sent_at: int, error: s
                 method="GET",
                 due_at=None,
                 sent_at=sent_at,
-                ended_at=now(),
+                ended_at=ended_at,
                 http_status=reply.status,
                 error=error,
                 bytes=len(reply.body),
