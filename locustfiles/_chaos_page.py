@@ -117,16 +117,14 @@ def add_chaos_page(web_ui: WebUI, watch: Watch, *, base_path: str) -> None:
         "/runs/<run_id>/<name>": page.file,
     }
     for rule, answer in routes.items():
-        chaos.add_url_rule(
-            rule, answer.__name__, web_ui.auth_required_if_enabled(answer), methods=["GET"]
-        )
+        chaos.add_url_rule(rule, answer.__name__, _behind_login(web_ui, answer), methods=["GET"])
     # Nothing is in these that is not in the clone; Locust's own are open before the login too.
     chaos.add_url_rule("/assets/<name>", "asset", page.asset, methods=["GET"])
     for answer in (page.inject, page.stop):
         chaos.add_url_rule(
             f"/{answer.__name__}",
             answer.__name__,
-            web_ui.auth_required_if_enabled(_with_token(page, answer)),
+            _behind_login(web_ui, _with_token(page, answer)),
             methods=["POST"],
         )
     app.before_request(_refuse_other_sites)
@@ -135,6 +133,13 @@ def add_chaos_page(web_ui: WebUI, watch: Watch, *, base_path: str) -> None:
     app.register_blueprint(chaos)
     _add_way(web_ui, base_path)
     _say_that_it_begins(web_ui, watch)
+
+
+def _behind_login(web_ui: WebUI, answer: Callable[..., Response]) -> Callable[..., Response]:
+    guarded: Callable[..., Response] = web_ui.auth_required_if_enabled(  # type: ignore[no-untyped-call]
+        answer
+    )
+    return guarded
 
 
 def _with_token(page: _Page, answer: Callable[[], Response]) -> Callable[[], Response]:

@@ -97,7 +97,8 @@
     pill(byId("state"), run ? run.state : "no run yet", run && STATE_KIND[run.state]);
     write("run-name", run ? run.id : "");
     const planned = run && run.run_time_s ? ` of ${seconds(run.run_time_s)}` : "";
-    write("clock", run ? `${seconds(run.elapsed_s)}${planned}, ${number(view.users)} users` : "");
+    const users = run && run.state === "running" ? `, ${number(view.users)} users` : "";
+    write("clock", run ? `${seconds(run.elapsed_s)}${planned}${users}` : "");
     document.title = run ? `Chaos: ${run.state}` : "Chaos";
     show("idle", !run);
     show("now", Boolean(run));
@@ -121,7 +122,7 @@
       ? `comes in ${seconds(left)}` : "");
     facts("experiment", [
       ["Template", run.template], ["Experiment", found.id], ["Reason", found.reason],
-      ["Victims", found.victims.join(", ")], ["Before it", scene.blast], ["Trouble", scene.trouble],
+      ["Victims", found.victims.join(", ")], ["Plan", scene.blast], ["Trouble", scene.trouble],
       ["Shop", run.host],
     ]);
     byId("inject").disabled = !can.inject;
@@ -129,14 +130,17 @@
   }
 
   function showOrders(view) {
-    const { orders, resolution } = view;
+    const { orders, results } = view;
     if (!orders) { return; }
+    const summary = results && results.summary;
+    const resolution = summary && summary.committed_by_cause ? { isFinal: true,
+      committed: summary.committed_by_cause, total: summary.orders.committed } : view.resolution;
     const tiles = [
       ["acknowledged", orders.acknowledged], ["rejected", orders.rejected],
-      ["open right now", orders.open], ["indeterminate", orders.indeterminate],
+      ["open now", orders.open], ["indeterminate", orders.indeterminate],
       ["unsent", orders.unsent],
     ];
-    if (resolution) { tiles.push(["committed so far", resolution.total]); }
+    if (resolution) { tiles.push(["of them committed", resolution.total]); }
     fill(byId("tiles"), tiles.map(([name, value]) => {
       const tile = element("div");
       tile.dataset.name = name;
@@ -146,13 +150,14 @@
     const causes = Object.entries(orders.causes);
     show("causes", causes.length > 0);
     table("causes", [{ name: "in doubt because of" }, { name: "attempts", isNumber: true },
-      { name: "in the table so far", isNumber: true }], causes.map(([cause, count]) =>
+      { name: resolution && resolution.isFinal ? "in the table" : "in the table so far", isNumber: true }], causes.map(([cause, count]) =>
       [cause, number(count), resolution ? number(resolution.committed[cause]) : "?"]));
     write("resolution", resolutionText(orders, resolution));
   }
 
   function resolutionText(orders, resolution) {
     if (!resolution || !orders.indeterminate) { return ""; }
+    if (resolution.isFinal) { return "As the last snapshot has it."; }
     if (resolution.trouble) { return `Not looked up: ${resolution.trouble}`; }
     if (resolution.asked_s_ago === null) { return "Not looked up yet."; }
     const part = orders.doubts_kept < orders.indeterminate
@@ -174,7 +179,9 @@
         pill(label, each.health || "no target", HEALTH_KIND[each.health] || "plainly");
         health.append(label);
         if (each.reason) { health.append(" ", element("span", each.reason, { className: "quiet" })); }
-        return [name, health, [each.state, each.zone].filter(Boolean).join(", ")];
+        const machine = element("span", each.state);
+        if (each.zone) { machine.append(" ", element("span", each.zone, { className: "quiet" })); }
+        return [name, health, machine];
       }));
     const activities = scene.activities.map((each) =>
       element("li", `${clockTime(each.at)} ${each.status}: ${each.story || each.id}`));
@@ -202,10 +209,9 @@
   function makePanels() {
     const parent = byId("charts");
     return {
-      rate: new Chart.Panel(parent, { title: "Requests per second", height: 150, unit: "" }),
-      failed: new Chart.Panel(parent, { title: "Failures per second, by kind", height: 130, unit: "" }),
-      latency: new Chart.Panel(parent, { title: "Latency: half of the requests are faster, 95 % are faster",
-        height: 150, unit: " ms" }),
+      rate: new Chart.Panel(parent, { title: "Requests per second", height: 150 }),
+      failed: new Chart.Panel(parent, { title: "Failures per second, by kind", height: 130 }),
+      latency: new Chart.Panel(parent, { title: "Latency in ms: median and 95th percentile", height: 150 }),
     };
   }
 
@@ -242,26 +248,27 @@
     const known = [...seen.seconds.keys()];
     const first = known.length ? Math.min(...known) : Math.floor(view.now);
     // The second that is on is not whole, and would look like a fall.
-    const to = isOver && known.length ? Math.max(...known) : Math.floor(view.now) - 1;
-    const from = Math.min(isOver ? first : Math.max(first, to - WINDOW_S), to - LEAST_S);
+    const last = isOver && known.length ? Math.max(...known) : Math.floor(view.now) - 1;
+    const from = isOver ? first : Math.max(first, last - WINDOW_S);
+    const to = Math.max(last, from + LEAST_S);
     const points = [];
-    for (let at = Math.max(first, from); at <= to; at += 1) {
+    for (let at = from; at <= last; at += 1) {
       points.push(seen.seconds.get(at)
         || { at, requests: 0, failures: {}, p50_ms: null, p95_ms: null, longest_ms: 0 });
     }
-    return { from, to, points };
+    return { from, to, last, points };
   }
 
   function showChart(view) {
     panels = panels || makePanels();
-    const { from, to, points } = drawn(view);
+    const { from, to, last: newest, points } = drawn(view);
     const kinds = chosenKinds(points);
     const failed = (point) => Object.values(point.failures).reduce((sum, each) => sum + each, 0);
     const most = (value) => points.reduce((top, point) => Math.max(top, value(point) || 0), 0);
     const marks = seen.events.filter((each) => MARKED.has(each.source)).map((each) => ({
       at: each.at / 1e6, number: each.number, isFault: each.source === "fis" || each.source === "user",
     }));
-    const spans = faultSpans(to);
+    const spans = faultSpans(newest);
     const { rate, failed: bad, latency } = panels;
     for (const [panel, top] of [[rate, most((p) => p.requests)], [bad, most(failed)],
       [latency, most((p) => p.p95_ms)]]) {

@@ -2,7 +2,7 @@
 "use strict";
 
 const Chart = (() => {
-  const LEFT = 46, RIGHT = 8, GAP = 4, MARKS = 20;
+  const LEFT = 46, RIGHT = 8, MARKS = 20;
   const DASHES = [[], [6, 3], [2, 2], [8, 3, 2, 3], [1, 3]];
 
   function colours() {
@@ -30,7 +30,7 @@ const Chart = (() => {
   }
 
   class Panel {
-    constructor(parent, { title, height, unit }) {
+    constructor(parent, { title, height }) {
       const figure = document.createElement("figure");
       const caption = document.createElement("figcaption");
       caption.textContent = title;
@@ -38,7 +38,6 @@ const Chart = (() => {
       this.canvas.setAttribute("role", "img");
       this.canvas.style.height = `${height}px`;
       this.height = height;
-      this.unit = unit;
       figure.append(caption, this.canvas);
       parent.append(figure);
     }
@@ -73,10 +72,11 @@ const Chart = (() => {
         const y = Math.round(this.y(this.top * share)) + 0.5;
         context.beginPath(); context.moveTo(LEFT, y); context.lineTo(this.width - RIGHT, y);
         context.stroke();
-        context.fillText(`${+(this.top * share).toPrecision(3)}${this.unit}`, LEFT - 6, y + 4);
+        context.fillText((+(this.top * share).toPrecision(3)).toLocaleString("en"), LEFT - 6, y + 4);
       }
       const wanted = Math.max(2, Math.floor(this.width / 110));
-      const step = [5, 10, 15, 30, 60, 120, 300].find((each) => (this.to - this.from) / each <= wanted) || 600;
+      const span = this.to - this.from;
+      const step = [5, 10, 15, 30, 60, 120, 300].find((each) => span / each <= wanted) || 600;
       context.textAlign = "center";
       for (let at = Math.ceil(this.from / step) * step; at <= this.to; at += step) {
         if (this.x(at) < LEFT + 16 || this.x(at) > this.width - 26) { continue; }
@@ -97,7 +97,7 @@ const Chart = (() => {
       const { context } = this;
       context.fillStyle = this.colour(colour);
       context.beginPath();
-      context.moveTo(this.x(this.from), this.base);
+      if (points.length) { context.moveTo(this.x(points[0].at), this.base); }
       for (const point of points) { context.lineTo(this.x(point.at), this.y(value(point))); }
       if (points.length) { context.lineTo(this.x(points[points.length - 1].at), this.base); }
       context.fill();

@@ -22,7 +22,7 @@
   link.href = page;
   link.id = "to-chaos";
   link.textContent = "Chaos";
-  link.style.cssText = "color:inherit;font:600 .95rem system-ui,sans-serif;margin:0 auto 0 1.5rem;" +
+  link.style.cssText = "color:inherit;font:600 .95rem system-ui,sans-serif;margin:0 auto 0 1.5rem;padding-right:1rem;" +
     "text-underline-offset:3px";
 
   function place() {
