@@ -47,13 +47,19 @@ def quick_server() -> Iterator[QuickServer]:
 
 
 @contextmanager
-def restless_load(run: Path, url: str, *arguments: str, **environment: str) -> Iterator[None]:
+def restless_load(
+    run: Path,
+    url: str,
+    *arguments: str,
+    locustfile: str = "ledger_load.py",
+    **environment: str,
+) -> Iterator[None]:
     """Locust, killed afterwards: its ledgers are all that is wanted of it."""
     run.parent.mkdir(parents=True, exist_ok=True)
     load = subprocess.Popen(
         [
             *(sys.executable, "-m", "locust", "-H", url, "--headless", "--only-summary"),
-            *("-f", str(Path(__file__).with_name("ledger_load.py")), "-u", str(USERS)),
+            *("-f", str(Path(__file__).with_name(locustfile)), "-u", str(USERS)),
             *("-r", "1000", "-s", "5", "--run-dir", str(run), *arguments),
         ],
         cwd=run.parent,

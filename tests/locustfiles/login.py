@@ -17,10 +17,10 @@ class Guest(UserMixin):  # type: ignore[misc]
 
 def add_login(environment: Environment, **_: object) -> None:
     web_ui = environment.web_ui
-    if web_ui is None or web_ui.app is None:
+    if web_ui is None or web_ui.app is None or not web_ui.web_login:
         return
     web_ui.app.secret_key = secrets.token_hex()
-    web_ui.login_manager.user_loader(lambda _: Guest())  # type: ignore[no-untyped-call]
+    web_ui.login_manager.user_loader(lambda _: Guest())
 
     @web_ui.app.route("/let-me-in")
     def let_in() -> Response:

@@ -86,7 +86,7 @@ def _status(url: str, method: str = "GET", **headers: str) -> int:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: object) -> None:  # type: ignore[override]
+    def redirect_request(self, *_: object) -> None:
         return None
 
 
