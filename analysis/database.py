@@ -5,7 +5,7 @@ It reads only. No text that leaves this module holds a password.
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -104,6 +104,27 @@ class Database:
             self._connection.execute("SET LOCAL statement_timeout = 0")
             self._connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             yield Snapshot(self._connection)
+
+    def rows_of(self, order_keys: Sequence[str], *, limit_s: float) -> list[tuple[str, str]]:
+        """Return the order key and the attempt id of each row that has one of these keys.
+
+        DatabaseError where rows carry no keys, or if it takes longer than `limit_s`.
+        """
+        columns = _columns(self._connection, "orders")
+        if "order_key" not in columns:
+            message = "rows carry no order key, so no attempt can be looked up while the run is on"
+            raise DatabaseError(message)
+        attempt_id = "coalesce(attempt_id::text, '')" if "attempt_id" in columns else "''"
+        limit_ms = str(round(limit_s * 1000))
+        for name in ("statement_timeout", "lock_timeout"):
+            self._connection.execute("SELECT set_config(%s, %s, false)", [name, limit_ms])
+        found = self._connection.execute(
+            sql.SQL(
+                "SELECT order_key, {} AS attempt_id FROM orders WHERE order_key = ANY(%s)"
+            ).format(sql.SQL(attempt_id)),
+            [list(order_keys)],
+        ).fetchall()
+        return [(each["order_key"], each["attempt_id"]) for each in found]
 
     def _open_transactions(self, since: object) -> list[dict[str, Any]]:
         found = self._connection.execute(_OPEN_TRANSACTIONS, {"since": since}).fetchall()

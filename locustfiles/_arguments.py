@@ -122,11 +122,12 @@ class Settings:
 def add_arguments(parser: "LocustArgumentParser") -> None:
     """Add our arguments to Locust's parser, and let every wrong argument exit with 64."""
     parser.error = partial(_refuse, parser)  # type: ignore[method-assign]
+    # In the order in which the web UI's form shows them.
+    _add_fault_arguments(parser)
+    add_order_arguments(parser)
+    _add_customer_arguments(parser)
     _add_run_arguments(parser)
     _add_fleet_arguments(parser)
-    _add_fault_arguments(parser)
-    _add_customer_arguments(parser)
-    add_order_arguments(parser)
 
 
 def _add_run_arguments(parser: "LocustArgumentParser") -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 from botocore.exceptions import ClientError
+from gevent.event import Event
 
 from analysis.records import format_time
 from locustfiles._blast import describe_blast, why_refuse
@@ -79,6 +80,10 @@ class Hook:
         self._fault: dict[str, Any] = {}
         self._greenlet: gevent.Greenlet[..., None] | None = None
         self._is_failing = False
+        self.fires_after_s: float | None = None
+        self._is_wanted_now = Event()
+        self._stopper: gevent.Greenlet[..., None] | None = None
+        self._stop_is_asked = False
 
     def announce(self) -> None:
         """Note what the template would hit now, and that it is to come. Raises AWS_ERRORS."""
@@ -98,13 +103,63 @@ class Hook:
 
     def start(self, after_s: float) -> None:
         """Fire in `after_s` seconds, without waiting."""
+        self.fires_after_s = after_s
         self._greenlet = gevent.spawn(self._live, after_s)
+
+    def why_not_fire(self) -> str:
+        """Say why it cannot be fired now; empty if it can. There is one experiment at most."""
+        if self._fault.get("client_token"):
+            return "this run's experiment was started already, and there is never a second one"
+        if self._greenlet is None:
+            return "no users are there any more, or not yet"
+        if self._is_wanted_now.is_set() and not self._greenlet.ready():
+            return "it was asked for already"
+        return ""
+
+    def fire_now(self) -> None:
+        """Fire at once, and not when it was to come; ask `why_not_fire` first.
+
+        It is the schedule's own shot. Where that was refused, because too little was healthy, it
+        is tried again.
+        """
+        if self._greenlet is None or self.why_not_fire():
+            return
+        self._is_wanted_now.set()
+        self._journal.note("user", self._journal.run.run_id, "inject_requested")
+        if self._greenlet.ready():
+            self.start(0)
+
+    def why_not_stop(self) -> str:
+        """Say why it cannot be stopped; empty if it can."""
+        if not self._fault.get("client_token"):
+            return "no experiment was started"
+        if self._is_over:
+            return "the experiment is over"
+        if self._stopper is not None or self._greenlet is None:
+            return "it was asked to stop already"
+        return ""
+
+    def stop_now(self) -> None:
+        """Stop the experiment as `close` does, without waiting; ask `why_not_stop` first."""
+        if self._greenlet is None or self.why_not_stop():
+            return
+        self._stopper = gevent.spawn(self._stop_for_user, self._greenlet)
+        self._journal.note("user", self._journal.run.run_id, "stop_requested", self._subject)
 
     def close(self) -> None:
         """Stop the experiment if it is on, and wait (a minute at most) until it is over."""
-        if self._greenlet is not None:
-            self._greenlet.kill()
-            self._greenlet = None
+        gevent.killall([each for each in (self._stopper, self._greenlet) if each is not None])
+        self._greenlet = None
+        self._stop_within_limit()
+
+    def _stop_for_user(self, following: "gevent.Greenlet[..., None]") -> None:
+        try:
+            following.kill()
+            self._stop_within_limit()
+        except Exception as error:  # noqa: BLE001 -- the end of a greenlet: nobody else would hear
+            self._journal.on_our_fault(error)
+
+    def _stop_within_limit(self) -> None:
         if not self._fault.get("client_token") or self._is_over:
             return
         try:
@@ -125,7 +180,7 @@ class Hook:
 
     def _live(self, after_s: float) -> None:
         try:
-            gevent.sleep(after_s)
+            self._is_wanted_now.wait(after_s)
             if self._may_fire():
                 self._fire()
                 self._follow()
@@ -210,15 +265,14 @@ class Hook:
 
     def _stop(self) -> None:
         """Ask for a stop, again if need be, and follow the experiment to its end."""
-        is_asked = False
         give_up_at = time.monotonic() + _FIND_FOR_S
         while not self._is_over:
             try:
                 if not self._fault["experiment_id"]:
                     self._find(is_last=time.monotonic() > give_up_at)
-                elif not is_asked:
+                elif not self._stop_is_asked:
                     self._clients.fis.stop_experiment(id=self._fault["experiment_id"])
-                    is_asked = True
+                    self._stop_is_asked = True
                     self._journal.note_run("fis_stop_requested", self._subject)
             except AWS_ERRORS as error:
                 # Also when it has ended by itself in between, which the next look will show.

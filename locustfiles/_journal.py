@@ -20,18 +20,26 @@ def now() -> int:
 class Journal:
     """The events of one run, and what its run.json knows so far.
 
-    `on_our_fault` is told of an error that no part of the run had foreseen.
+    `on_our_fault` is told of an error that no part of the run had foreseen, `on_event` of every
+    event, as soon as it is written.
     """
 
-    def __init__(self, run: RunDirectory, *, on_our_fault: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self,
+        run: RunDirectory,
+        *,
+        on_our_fault: Callable[[BaseException], None],
+        on_event: Callable[[Event], None] = lambda _event: None,
+    ) -> None:
         self.run = run
         self.on_our_fault = on_our_fault
+        self._on_event = on_event
 
     def note(self, source: str, subject: str, event: str, detail: str = "") -> None:
         """Append one event that was seen now."""
-        self.run.append_event(
-            Event(at=now(), source=source, subject=subject, event=event, detail=detail)
-        )
+        happened = Event(at=now(), source=source, subject=subject, event=event, detail=detail)
+        self.run.append_event(happened)
+        self._on_event(happened)
 
     def note_run(self, event: str, detail: str = "") -> None:
         """Append an event of the harness about the run itself."""

@@ -28,9 +28,11 @@ from locust.runners import (
 )
 from locust.web import WebUI
 
+from analysis.records import Event
 from analysis.run_directory import RunDirectory
 from locustfiles._arguments import Settings, add_arguments
 from locustfiles._arrivals import Arriving
+from locustfiles._chaos_page import add_chaos_page
 from locustfiles._desk import Desk
 from locustfiles._ending import await_end_of, end_web_ui, stop_users
 from locustfiles._errors import (
@@ -43,9 +45,12 @@ from locustfiles._errors import (
 )
 from locustfiles._journal import now
 from locustfiles._ledger import Ledger, LedgerKeeper, process_id
+from locustfiles._live import LiveCounts
+from locustfiles._place import Offer
 from locustfiles._plan import Plan
 from locustfiles._run import Run
 from locustfiles._upload import EvidenceStore
+from locustfiles._watch import Watch, WatchedRun
 from locustfiles._worker import LEDGER_MESSAGE, WorkerSide
 from locustfiles._workers import Workers
 
@@ -92,6 +97,9 @@ class LoadProcess:
         self._interrupts = 0
         self._result = ""
         self._was_released = False
+        # Of the run that is on, where there is a page to show it: here, or at the master.
+        self.live: LiveCounts | None = None
+        self._watch: Watch | None = None
 
     @property
     def ledger(self) -> Ledger:
@@ -125,6 +133,7 @@ class LoadProcess:
         gevent.signal_handler(signal.SIGINT, self.on_interrupt)
         if isinstance(runner, WorkerRunner):
             self._worker = WorkerSide(runner)
+            _listen(environment.events.report_to_master, self.on_report_to_master)
             if self._options.processes:
                 gevent.spawn(self._end_with, os.getppid())
             return
@@ -135,6 +144,10 @@ class LoadProcess:
             # A worker that comes back would be ignored until its old connection is seen to be dead.
             runner.server.socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
         self._check_arguments(self._options, is_headless=web_ui is None)
+        if web_ui is not None:
+            self._watch = Watch()
+            _listen(environment.events.worker_report, self.on_worker_report)
+            add_chaos_page(web_ui, self._watch, base_path=self._options.web_base_path or "")
         # Registered last and fired in reverse: before the master's own listener ends the test.
         _listen(environment.events.quitting, self.on_quitting)
 
@@ -143,6 +156,7 @@ class LoadProcess:
         """Get ready; no user starts before this returns."""
         self.is_stopping = False
         if self._worker is not None:
+            self.live = LiveCounts(run_id=Offer.read(self._options.chaos_run).run_id)
             self._worker.begin(self._options, self._open_ledger)
             return
         if self._closing is not None:
@@ -164,6 +178,8 @@ class LoadProcess:
             self._desk.stop()
         if self._run is not None:
             self._run.stopping()
+        if self._newest is not None:
+            self._newest.stop()
 
     @_guarded
     def on_test_stop(self, **_: object) -> None:
@@ -226,6 +242,17 @@ class LoadProcess:
         if self._workers is not None:
             self._workers.on_connect(client_id)
 
+    def on_report_to_master(self, data: dict[str, Any], **_: object) -> None:
+        """Worker: tell the master what there is to see, with Locust's own statistics."""
+        if self.live is not None:
+            data["chaos_live"] = self.live.report()
+
+    def on_worker_report(self, client_id: str, data: dict[str, Any], **_: object) -> None:
+        """Master: hear what a worker has seen."""
+        report = data.get("chaos_live")
+        if self._watch is not None and report is not None:
+            self._watch.take_report(client_id, report)
+
     def on_note_message(self, msg: Message, **_: object) -> None:
         """Master: a worker has something for the run's events and for people."""
         self._tell(msg.data["event"], msg.data["detail"])
@@ -274,6 +301,8 @@ class LoadProcess:
     def _tell(self, event: str, why: str) -> None:
         """Tell people, and the run if its disk still takes it."""
         sys.stderr.write(f"chaos-shop: {why}\n")
+        if self._watch is not None and event in {"run_failed", "our_fault"}:
+            self._watch.fail(why)
         try:
             if self._run is not None:
                 self._run.journal.note_run(event, why)
@@ -281,6 +310,10 @@ class LoadProcess:
             sys.stderr.write(f"chaos-shop: events.csv cannot be written: {error}\n")
 
     # --- a run's life ---
+
+    @property
+    def _newest(self) -> WatchedRun | None:
+        return self._watch.newest if self._watch is not None else None
 
     @property
     def _options(self) -> Namespace:
@@ -304,17 +337,24 @@ class LoadProcess:
 
     def _start_run(self, environment: Environment) -> None:
         try:
+            on_event = _nothing if self._watch is None else self._watch.begin()
             settings = Settings.from_options(self._options)
             self.settings = replace(settings, database_url=self._database_url)
             self._failed_with = None
-            self._run = run = Run.create(environment, self.settings, self.on_our_fault)
+            self._run = run = Run.create(environment, self.settings, self.on_our_fault, on_event)
+            if self._watch is not None:
+                self._watch.prepared(run)
             run.prepare()
             self._share_out(environment)
             if isinstance(environment.runner, MasterRunner):
                 self._begin_workers(environment.runner, run)
             else:
+                if self._watch is not None:
+                    self.live = LiveCounts(run_id=run.directory.run_id)
                 self._open_ledger(run.directory, process_id())
             run.release()
+            if self._newest is not None:
+                self._newest.release(self.live)
             self._was_released = True
         except LoadError as error:
             self.fail(str(error), error.exit_code)
@@ -346,6 +386,8 @@ class LoadProcess:
             sys.stderr.write(f"chaos-shop: {error}\n")
         finally:
             self._workers = None
+            if self._newest is not None:
+                self._newest.finish(is_over=False)
 
     def _begin_workers(self, runner: MasterRunner, run: Run) -> None:
         """Master: get ready for the workers, and tell them of the run when they are started."""
@@ -430,6 +472,8 @@ class LoadProcess:
             self._close_desk()
             ended_at = now()
             self._close_ledger()
+            if self._newest is not None:
+                self._newest.close()
             code = run.close(ended_at)
             self._result = run.result
             if self._failed_with is None and self._environment is not None:
@@ -439,6 +483,8 @@ class LoadProcess:
         except Exception as error:  # noqa: BLE001 -- the outermost frame that is ours
             self.on_our_fault(error)
         finally:
+            if self._newest is not None:
+                self._newest.finish(is_over=True)
             self._run = None
             self._workers = None
             if is_deaf:  # the last worker is gone, and Locust would go on without any
@@ -475,6 +521,10 @@ def _check_headless(settings: Settings, options: Namespace) -> None:
     settings.orders.check(run_time_s=options.run_time or None, parts=max(1, options.processes or 1))
     if settings.fis_template:
         settings.fis_at.after_s(options.run_time or None)
+
+
+def _nothing(_event: Event) -> None:
+    return
 
 
 def _listen(hook: EventHook, listener: Callable[..., None]) -> None:

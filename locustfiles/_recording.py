@@ -6,7 +6,7 @@ from analysis.records import AttemptSent, ended_line
 from locustfiles._errors import LedgerFailed, NothingMore
 from locustfiles._exchange import Reply
 from locustfiles._journal import now
-from locustfiles._outcome import Conclusion
+from locustfiles._outcome import Conclusion, status_name
 from locustfiles._process import process
 
 __all__ = ["Over", "record_end", "record_read", "record_sent"]
@@ -22,15 +22,18 @@ def record_sent(attempt: AttemptSent) -> None:
         process.ledger.sent(attempt)
     except LedgerFailed as failure:
         raise Over from failure
+    if process.live is not None:
+        process.live.sent()
 
 
 def record_end(attempt: AttemptSent, conclusion: Conclusion, size: int | None) -> None:
     """Record what is known of an attempt that ends now; `size` is that of the reply's body."""
+    ended_at = now()
     try:
         process.ledger.write(
             ended_line(
                 attempt.attempt_id,
-                now(),
+                ended_at,
                 conclusion.outcome,
                 conclusion.http_status,
                 conclusion.error,
@@ -41,10 +44,13 @@ def record_end(attempt: AttemptSent, conclusion: Conclusion, size: int | None) -
         )
     except LedgerFailed as failure:
         raise Over from failure
+    if process.live is not None:
+        process.live.ended(attempt, conclusion, ended_at=ended_at)
 
 
 def record_read(user_id: str, reply: Reply, name: str, *, sent_at: int, error: str) -> None:
     """Record a read that ends now; `error` is what was wrong with it, beside its status."""
+    ended_at = now()
     served_by = reply.found.get("served_by")
     try:
         process.ledger.put_off(
@@ -54,7 +60,7 @@ def record_read(user_id: str, reply: Reply, name: str, *, sent_at: int, error: s
                 "GET",
                 None,  # due_at
                 sent_at,
-                now(),
+                ended_at,
                 reply.status,
                 error,
                 len(reply.body),
@@ -63,3 +69,6 @@ def record_read(user_id: str, reply: Reply, name: str, *, sent_at: int, error: s
         )
     except LedgerFailed as failure:
         raise Over from failure
+    if process.live is not None:
+        failed_with = error or ("" if reply.is_ok else status_name(reply.status))
+        process.live.request(failed_with, sent_at=sent_at, ended_at=ended_at)

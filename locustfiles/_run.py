@@ -4,6 +4,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import gevent
 from locust.env import Environment
 
-from analysis.records import format_time
+from analysis.records import Event, format_time
 from analysis.run_directory import EvidenceError, RunDirectory
 from locustfiles._arguments import Settings, without_password
 from locustfiles._commands import AnalysisCommand
@@ -68,7 +69,13 @@ class Run:
         self._began = time.monotonic()
 
     @classmethod
-    def create(cls, environment: Environment, settings: Settings, on_our_fault: Any) -> "Run":
+    def create(
+        cls,
+        environment: Environment,
+        settings: Settings,
+        on_our_fault: Any,
+        on_event: Callable[[Event], None],
+    ) -> "Run":
         """Make the run's directory and its run.json, and say where it is."""
         options = environment.parsed_options
         hypotheses = load_hypotheses(
@@ -82,7 +89,7 @@ class Run:
         except (EvidenceError, OSError) as error:
             message = f"the run's directory cannot be made: {error}"
             raise BadArgument(message) from error
-        journal = Journal(directory, on_our_fault=on_our_fault)
+        journal = Journal(directory, on_our_fault=on_our_fault, on_event=on_event)
         journal.update(
             run_id=directory.run_id,
             started_at=format_time(started_at),
@@ -129,6 +136,47 @@ class Run:
             self._statistics.start()
         if self._hook is not None:
             self._hook.start(self.settings.fis_at.after_s(self._run_time_s))
+
+    @property
+    def host(self) -> str:
+        """The shop's address, without a password."""
+        return without_password(self.environment.host or "")
+
+    @property
+    def fires_at_s(self) -> float | None:
+        """When the fault is to come, in seconds after the users; None where there is none."""
+        return self._hook.fires_after_s if self._hook is not None else None
+
+    @property
+    def run_time_s(self) -> float | None:
+        """How long the run is to take; None for one that goes on until it is stopped."""
+        return self._run_time_s
+
+    def why_not_inject(self) -> str:
+        """Say why the fault cannot be fired now; empty if it can."""
+        if self._hook is None:
+            return "this run has no FIS template: name one in the form that starts it"
+        if self.is_stopping or self.is_interrupted:
+            return "the run is ending"
+        return self._hook.why_not_fire()
+
+    def why_not_stop(self) -> str:
+        """Say why the experiment cannot be stopped; empty if it can."""
+        return "this run has no experiment" if self._hook is None else self._hook.why_not_stop()
+
+    def inject_now(self) -> str:
+        """Fire the fault at once; returns why not, empty if it is to happen."""
+        why_not = self.why_not_inject()
+        if not why_not and self._hook is not None:
+            self._hook.fire_now()
+        return why_not
+
+    def stop_experiment(self) -> str:
+        """Stop the fault as the end of the run would; returns why not, or nothing."""
+        why_not = self.why_not_stop()
+        if not why_not and self._hook is not None:
+            self._hook.stop_now()
+        return why_not
 
     def stopping(self) -> None:
         """Note that users are being told to stop."""

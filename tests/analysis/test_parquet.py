@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from analysis import __main__ as command
 from analysis import parquet
 from analysis.closing import add_parquet
+from analysis.duck import csv_of
 from analysis.errors import EvidenceError
 from analysis.records import Event, OrderRow, Product, Request, parse_time
 from analysis.run_directory import RunDirectory
@@ -353,7 +354,7 @@ def test_parquet_that_is_not_what_the_csv_says_is_thrown_away(
     with directory.new_table(REQUESTS) as put:
         for each in requests:
             put(each)
-    content = parquet.csv_of(list(REQUESTS.columns), directory.path / "requests.csv")
+    content = csv_of(list(REQUESTS.columns), directory.path / "requests.csv")
     for wrong, number in ((" OFFSET 1", 1), (" LIMIT 2", 3), (" ORDER BY name DESC", 1)):
         misread = f"(SELECT * FROM {content}{wrong})"
         monkeypatch.setattr(parquet, "csv_of", lambda *_, misread=misread: misread)

@@ -17,6 +17,7 @@ from tests.bench import (
     judging,
     ledger,
     orders,
+    page,
     report,
     workers,
 )
@@ -32,6 +33,7 @@ BENCHMARKS = {
     "ledger": ledger,
     "report": report,
     "workers": workers,
+    "page": page,
 }
 KEPT_IN = Path("build/bench.json")
 

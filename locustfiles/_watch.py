@@ -1,0 +1,127 @@
+"""The runs of one Locust as they are seen from its web UI: the newest live, all by their files."""
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import gevent
+
+from analysis.records import Event
+from analysis.run_directory import RunDirectory
+from locustfiles._live import LiveCounts
+from locustfiles._live_fleet import LiveFleet
+from locustfiles._resolution import Resolution
+from locustfiles._results import Results, read_results
+from locustfiles._run import Run
+from locustfiles._scene import Scene
+
+__all__ = ["Watch", "WatchedRun"]
+
+
+class WatchedRun:
+    """One run: what is live of it, and in the end what was found.
+
+    `state` is preparing, running, stopping, judging, over or called off.
+    """
+
+    def __init__(self) -> None:
+        self.scene = Scene()
+        self.state = "preparing"
+        self.began = time.monotonic()
+        self.ended: float | None = None
+        self.results = Results()
+        self.fleet: LiveFleet | None = None
+        self.directory: RunDirectory | None = None
+        self.run: Run | None = None
+        self._resolution: Resolution | None = None
+        self._local: LiveCounts | None = None
+
+    def hear(self, event: Event) -> None:
+        """Take an event of the run."""
+        self.scene.hear(event)
+
+    def prepared(self, run: Run) -> None:
+        """Take the run, which has a directory now."""
+        self.run, self.directory = run, run.directory
+        self.fleet = LiveFleet(run_id=run.directory.run_id)
+
+    def release(self, local: LiveCounts | None) -> None:
+        """Users start; `local` counts those of this process."""
+        self._local = local
+        self.state = "running"
+        self.began = time.monotonic()
+        if self.fleet is not None and self.run is not None:
+            url = self.run.settings.database_url
+            self._resolution = Resolution(self.fleet, database_url=url, gather=self.gather)
+            self._resolution.start()
+
+    def gather(self) -> None:
+        """Bring into the fleet what this process has seen since the last time."""
+        if self._local is not None and self.fleet is not None:
+            self.fleet.take("local", self._local.report())
+
+    def stop(self) -> None:
+        """Users are told to stop."""
+        if self.state in {"preparing", "running"}:
+            self.state = "stopping"
+
+    def close(self) -> None:
+        """Users have stopped, and the evidence is closed and judged."""
+        self.state = "judging"
+        self.ended = time.monotonic()
+        self.gather()
+        if self._resolution is not None:
+            self._resolution.close()
+
+    def finish(self, *, is_over: bool) -> None:
+        """All that there will be of it is in its directory; it was called off or is over."""
+        if self.state in {"over", "called off"}:
+            return
+        self.gather()
+        if self._resolution is not None:
+            self._resolution.close()
+        self.ended = self.ended or time.monotonic()
+        if self.directory is not None and is_over:
+            # In a real thread: a table of a million rows takes a while, and the page goes on.
+            pool = gevent.get_hub().threadpool
+            self.results = pool.apply(partial(read_results, self.directory.path))
+        self.state = "over" if is_over else "called off"
+
+    def resolution(self) -> dict[str, Any] | None:
+        """Return which doubts have committed so far."""
+        return None if self._resolution is None else self._resolution.as_dict()
+
+
+class Watch:
+    """Follows the runs of this Locust; `notify` is told what people should see."""
+
+    def __init__(self) -> None:
+        self.newest: WatchedRun | None = None
+        self.trouble = ""
+        self._by_id: dict[str, WatchedRun] = {}
+
+    def begin(self) -> Callable[[Event], None]:
+        """Follow a run that is about to be made; returns who wants to hear its events."""
+        self.newest = watched = WatchedRun()
+        self.trouble = ""
+        return watched.hear
+
+    def prepared(self, run: Run) -> None:
+        """Take the run of which `begin` told."""
+        if self.newest is not None:
+            self.newest.prepared(run)
+            self._by_id[run.directory.run_id] = self.newest
+
+    def find(self, run_id: str) -> WatchedRun | None:
+        """Return a run of this Locust, or None."""
+        return self._by_id.get(run_id)
+
+    def take_report(self, name: str, report: Mapping[str, Any]) -> None:
+        """Take what a worker has seen; of an old run it is ignored."""
+        if self.newest is not None and self.newest.fleet is not None:
+            self.newest.fleet.take(name, report)
+
+    def fail(self, why: str) -> None:
+        """Show that something went wrong with the run that is on, or is to be."""
+        self.trouble = why
