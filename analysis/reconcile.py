@@ -255,16 +255,25 @@ class _Judge:
         for row in named:
             if self._is_of(row, order) and not self._differs(row, attempt):
                 return _found(attempt, Verdict.CONFIRMED, evidence, [row])
+        if any(self._may_be_of_a_missing_attempt(row, attempt) for row in named):
+            return _found(attempt, Verdict.POSSIBLE, evidence, named)
         if named:
             return _found(attempt, Verdict.ALTERED, evidence, named)
-        if own:  # it exists, but under another id than the customer was given
-            return _found(attempt, Verdict.ALTERED, Basis.KEY, own)
-        if attempt.order_id is None and self.ownerless.may_be(attempt):
-            count = self.ownerless.count_for(attempt, Span())
-            return _inferred(attempt, Verdict.POSSIBLE, count)
         if self.unseen_up_to is not None and (attempt.order_id or 0) <= self.unseen_up_to:
             return _found(attempt, Verdict.POSSIBLE, Basis.NONE, [])
+        if own:  # it exists, but under another id than the customer was given
+            return _found(attempt, Verdict.ALTERED, Basis.KEY, own)
+        if attempt.order_id is None:  # another reply may have named its order's row
+            shared = len(self.claimed.get(order, []))
+            if shared or self.ownerless.may_be(attempt):
+                count = shared + self.ownerless.count_for(attempt, Span())
+                return _inferred(attempt, Verdict.POSSIBLE, count)
         return _found(attempt, Verdict.LOST, evidence, [])
+
+    def _may_be_of_a_missing_attempt(self, row: Row, attempt: Attempt) -> bool:
+        """Whether it fits, and bears but the id of an attempt, which may have been at this order."""
+        is_known = row.has_known_maker or bool(row.record.order_key)
+        return not (is_known or self._is_known_whole(attempt) or self._differs(row, attempt))
 
     def _judge_open(self, number: int, attempt: Attempt) -> AttemptFinding:
         order = order_of(attempt)
