@@ -259,19 +259,24 @@ class _Judge:
             return _found(attempt, Verdict.POSSIBLE, evidence, named)
         if named:
             return _found(attempt, Verdict.ALTERED, evidence, named)
+        return self._judge_told_of_no_row(attempt, own, evidence)
+
+    def _judge_told_of_no_row(
+        self, attempt: Attempt, own: Sequence[Row], evidence: Basis
+    ) -> AttemptFinding:
         if self.unseen_up_to is not None and (attempt.order_id or 0) <= self.unseen_up_to:
             return _found(attempt, Verdict.POSSIBLE, Basis.NONE, [])
         if own:  # it exists, but under another id than the customer was given
             return _found(attempt, Verdict.ALTERED, Basis.KEY, own)
         if attempt.order_id is None:  # another reply may have named its order's row
-            shared = len(self.claimed.get(order, []))
+            shared = len(self.claimed.get(order_of(attempt), []))
             if shared or self.ownerless.may_be(attempt):
                 count = shared + self.ownerless.count_for(attempt, Span())
                 return _inferred(attempt, Verdict.POSSIBLE, count)
         return _found(attempt, Verdict.LOST, evidence, [])
 
     def _may_be_of_a_missing_attempt(self, row: Row, attempt: Attempt) -> bool:
-        """Whether it fits, and bears but the id of an attempt, which may have been at this order."""
+        """Whether it fits, and bears only an attempt's id, which may be one of this order's."""
         is_known = row.has_known_maker or bool(row.record.order_key)
         return not (is_known or self._is_known_whole(attempt) or self._differs(row, attempt))
 

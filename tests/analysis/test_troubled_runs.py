@@ -1,6 +1,5 @@
 """Whatever happens to an honest shop's run, the judge says nothing that is not true."""
 
-from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
