@@ -61,8 +61,8 @@ class Exposure:
         if self.on_victim != 0:
             return ""
         return (
-            "none was on the victim, so this run does not show what becomes of orders that a server "
-            "dies with; give it more users, or orders that take longer"
+            "none was on the victim, so this run does not show what becomes of orders that a "
+            "server dies with; give it more users, or orders that take longer"
         )
 
 
