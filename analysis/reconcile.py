@@ -124,7 +124,7 @@ class _Judge:
     spans: Spans = field(default_factory=Spans)
     claimed: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     doubtful_refusals: int = 0
-    wrong_rows: int = 0
+    wrong_rows: set[Row] = field(default_factory=set)
     is_certain: bool = False
     is_faithful: bool = True
 
@@ -149,7 +149,7 @@ class _Judge:
             rows=row_findings,
             row_count=len(self.rows.all),
             repeated_ids=len(self.attempts.repeated_ids),
-            wrong_rows=self.wrong_rows,
+            wrong_rows=len(self.wrong_rows),
             doubtful_refusals=self.doubtful_refusals,
             ownerless_rows=sum(1 for _ in self.ownerless.rows),
             nobodys_rows=self.ownerless.unexplained,
@@ -284,16 +284,18 @@ class _Judge:
         order = order_of(attempt)
         made = self._made_by(attempt)
         if made:
-            is_wrong = any(
-                row.bears_key_of_another(order) or self._differs(row, attempt) for row in made
+            self.wrong_rows.update(
+                row
+                for row in made
+                if row.bears_key_of_another(order) or self._differs(row, attempt)
             )
-            self.wrong_rows += is_wrong
             return _found(attempt, Verdict.COMMITTED, Basis.KEY, made)
         found = self.ownerless.candidacies.get(number, NO_CANDIDATE)
         if found.use is Use.ALWAYS and self.is_certain:
             return _inferred(attempt, Verdict.COMMITTED, found.candidates, found.row)
         shared = self._rows_it_may_share(attempt)
         if shared and shared[0].is_keyed:
+            self.wrong_rows.update(each for each in shared if self._fits_no_attempt(each, order))
             return _found(attempt, Verdict.POSSIBLE, Basis.KEY, shared)
         if shared or found.use is not Use.NEVER:
             return _inferred(attempt, Verdict.POSSIBLE, found.candidates + len(shared))
@@ -304,6 +306,10 @@ class _Judge:
             return _found(attempt, Verdict.POSSIBLE, Basis.NONE, [])
         evidence = Basis.KEY if self.use_keys else Basis.INFERRED
         return _found(attempt, Verdict.ABSENT, evidence, [])
+
+    def _fits_no_attempt(self, row: Row, order: str) -> bool:
+        """Whether a row is wrong whichever attempt at its order made it."""
+        return all(self._differs(row, each) for each in self.attempts.by_order[order])
 
     def _judge_refused(self, attempt: Attempt) -> AttemptFinding:
         order = order_of(attempt)

@@ -155,3 +155,20 @@ def test_an_order_told_by_an_id_that_was_not_read_is_not_altered_for_being_sold_
     found = verdicts([told, again], [row(501, again)], unseen_up_to=500)
     assert found == {"told": "possible", "again": "committed"}
     assert verdicts([told, again], [row(501, again)])["told"] == "altered"
+
+
+# --- rows of which only the order is known ---
+
+
+def test_a_wrong_row_breaks_fidelity_though_it_is_open_which_attempt_made_it() -> None:
+    """It was held once: only rows of a known maker were compared with what was sent."""
+    told = acknowledged("told", 4)
+    tries = [
+        indeterminate(f"try{n}", order_key="o", sent_at=NOON + n * 5 * SECOND) for n in range(3)
+    ]
+    wrong = row(5, tries[0], attempt_id="", quantity=2, total=PRICES[1] * 2)
+    case = evidence([told, *tries], [row(4, told), wrong])
+    assert invariants_of(case)["fidelity"] is RunVerdict.BROKEN
+    assert findings([told, *tries], [row(4, told), wrong]).wrong_rows == 1
+    right = row(5, tries[0], attempt_id="")
+    assert findings([told, *tries], [row(4, told), right]).wrong_rows == 0
