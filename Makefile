@@ -20,8 +20,8 @@ INSTALL = $(BIN)/python -c 'import fcntl, subprocess, sys; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup chaos-load web lab-up lab-down lab-status runs report compare finish test bench selftest soak check \
-        format lock clean
+.PHONY: help setup chaos-load web lab-up lab-down lab-status runs report compare finish test bench \
+        selftest soak check mutants format lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ bench: $(TESTS) ## the benchmarks: a table, and build/bench.json
 
 selftest: $(TESTS) ## the judge against shops with known mistakes: a table, and build/selftest.json
 	@$(BIN)/python -m tests.selftest $(SHOPS)
+
+mutants: $(TESTS) ## do the tests notice small mistakes in the judging? MODULES= SAMPLE= SEED=
+	@$(BIN)/python -m tests.mutants $(MODULES) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 
 check: $(TESTS) ## lint, format and types
 	@$(BIN)/python -m ruff check .

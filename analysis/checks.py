@@ -76,7 +76,7 @@ def durability(case: Case) -> Finding:
     if not case.acknowledged:
         doubts.append("no order was acknowledged, so none could be lost")
     if unnamed and not case.evidence.run.older_rows:
-        doubts.append(f"{unnamed} acknowledged orders have neither an id nor a key")
+        doubts.append(f"of {unnamed} acknowledged orders it is open whether a row is theirs")
     return Finding(doubts=tuple(doubts), held=f"{case.acknowledged} acknowledged, none lost")
 
 

@@ -129,7 +129,7 @@ class _Judge:
     spans: Spans = field(default_factory=Spans)
     claimed: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     doubtful_refusals: int = 0
-    wrong_rows: int = 0
+    wrong_rows: set[Row] = field(default_factory=set)
     is_certain: bool = False
     is_faithful: bool = True
 
@@ -154,7 +154,7 @@ class _Judge:
             rows=row_findings,
             row_count=len(self.rows.all) + self.plain.confirmed,
             repeated_ids=len(self.attempts.repeated_ids),
-            wrong_rows=self.wrong_rows,
+            wrong_rows=len(self.wrong_rows),
             doubtful_refusals=self.doubtful_refusals,
             ownerless_rows=sum(1 for _ in self.ownerless.rows),
             nobodys_rows=self.ownerless.unexplained,
@@ -261,31 +261,47 @@ class _Judge:
         for row in named:
             if self._is_of(row, order) and not self._differs(row, attempt):
                 return _found(attempt, Verdict.CONFIRMED, evidence, [row])
+        if any(self._may_be_of_a_missing_attempt(row, attempt) for row in named):
+            return _found(attempt, Verdict.POSSIBLE, evidence, named)
         if named:
             return _found(attempt, Verdict.ALTERED, evidence, named)
-        if own:  # it exists, but under another id than the customer was given
-            return _found(attempt, Verdict.ALTERED, Basis.KEY, own)
-        if attempt.order_id is None and self.ownerless.may_be(attempt):
-            count = self.ownerless.count_for(attempt, Span())
-            return _inferred(attempt, Verdict.POSSIBLE, count)
+        return self._judge_told_of_no_row(attempt, own, evidence)
+
+    def _judge_told_of_no_row(
+        self, attempt: Attempt, own: Sequence[Row], evidence: Basis
+    ) -> AttemptFinding:
         if self.unseen_up_to is not None and (attempt.order_id or 0) <= self.unseen_up_to:
             return _found(attempt, Verdict.POSSIBLE, Basis.NONE, [])
+        if own:  # it exists, but under another id than the customer was given
+            return _found(attempt, Verdict.ALTERED, Basis.KEY, own)
+        if attempt.order_id is None:  # another reply may have named its order's row
+            shared = len(self.claimed.get(order_of(attempt), []))
+            if shared or self.ownerless.may_be(attempt):
+                count = shared + self.ownerless.count_for(attempt, Span())
+                return _inferred(attempt, Verdict.POSSIBLE, count)
         return _found(attempt, Verdict.LOST, evidence, [])
+
+    def _may_be_of_a_missing_attempt(self, row: Row, attempt: Attempt) -> bool:
+        """Whether it fits, and bears only an attempt's id, which may be one of this order's."""
+        is_known = row.has_known_maker or bool(row.record.order_key)
+        return not (is_known or self._is_known_whole(attempt) or self._differs(row, attempt))
 
     def _judge_open(self, number: int, attempt: Attempt) -> AttemptFinding:
         order = order_of(attempt)
         made = self._made_by(attempt)
         if made:
-            is_wrong = any(
-                row.bears_key_of_another(order) or self._differs(row, attempt) for row in made
+            self.wrong_rows.update(
+                row
+                for row in made
+                if row.bears_key_of_another(order) or self._differs(row, attempt)
             )
-            self.wrong_rows += is_wrong
             return _found(attempt, Verdict.COMMITTED, Basis.KEY, made)
         found = self.ownerless.candidacies.get(number, NO_CANDIDATE)
         if found.use is Use.ALWAYS and self.is_certain:
             return _inferred(attempt, Verdict.COMMITTED, found.candidates, found.row)
         shared = self._rows_it_may_share(attempt)
         if shared and shared[0].is_keyed:
+            self.wrong_rows.update(each for each in shared if self._fits_no_attempt(each, order))
             return _found(attempt, Verdict.POSSIBLE, Basis.KEY, shared)
         if shared or found.use is not Use.NEVER:
             return _inferred(attempt, Verdict.POSSIBLE, found.candidates + len(shared))
@@ -296,6 +312,10 @@ class _Judge:
             return _found(attempt, Verdict.POSSIBLE, Basis.NONE, [])
         evidence = Basis.KEY if self.use_keys else Basis.INFERRED
         return _found(attempt, Verdict.ABSENT, evidence, [])
+
+    def _fits_no_attempt(self, row: Row, order: str) -> bool:
+        """Whether a row is wrong whichever attempt at its order made it."""
+        return all(self._differs(row, each) for each in self.attempts.by_order[order])
 
     def _judge_refused(self, attempt: Attempt) -> AttemptFinding:
         order = order_of(attempt)

@@ -215,6 +215,8 @@ def _windows(judgement: Judgement) -> RenderableType:
         f"orders in flight when it began: {_or_unknown(exposure.orders_in_flight_at_fault)}, "
         f"on the victim: {_or_unknown(exposure.on_victim)}"
     )
+    if exposure.note:
+        caught.append(f" ({exposure.note})", style="yellow")
     return Group(head, table, *_arithmetic(judgement.evidence.run.health_check), caught)
 
 

@@ -6,7 +6,8 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from analysis.findings import AttemptFinding
-from analysis.records import format_time
+from analysis.gaps import find_gaps, tell_gaps
+from analysis.records import Verdict, format_time
 from analysis.summary import Judgement
 from analysis.terminal_parts import grid, safe
 
@@ -42,3 +43,16 @@ def render_story(finding: AttemptFinding, judgement: Judgement, console: Console
     head = f"{finding.attempt.attempt_id}: {finding.attempt.outcome.value}, {verdict}"
     console.print(Text(safe(head), style="bold"), soft_wrap=True)
     console.print(table)
+    if finding.verdict in (Verdict.ABSENT, Verdict.POSSIBLE):
+        console.print(safe(_gaps_beside(finding, judgement)), soft_wrap=True, end="")
+
+
+def _gaps_beside(finding: AttemptFinding, judgement: Judgement) -> str:
+    evidence = judgement.evidence
+    gaps = find_gaps(
+        evidence.orders or (),
+        above_id=evidence.before.max_order_id if evidence.before else None,
+    )
+    offset_us = judgement.clock.certain_offset_us
+    said = tell_gaps(gaps, finding.attempt, offset_us=offset_us)
+    return f"{said}\n" if said else ""

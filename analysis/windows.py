@@ -55,6 +55,16 @@ class Exposure:
     orders_in_flight_at_fault: int | None
     on_victim: int | None
 
+    @property
+    def note(self) -> str:
+        """What the run cannot speak about for want of it; empty if there is nothing."""
+        if self.on_victim != 0:
+            return ""
+        return (
+            "none was on the victim, so this run does not show what becomes of orders that a "
+            "server dies with; give it more users, or orders that take longer"
+        )
+
 
 def find_windows(evidence: Evidence) -> Windows:
     """Return the three windows of the fault."""

@@ -103,6 +103,24 @@ def test_a_retry_told_of_the_row_of_an_attempt_that_is_missing_shows_no_clock() 
     assert found["maker"] == "possible"
 
 
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_retry_told_of_the_row_of_an_attempt_that_is_missing_is_not_altered(
+    is_whole: bool,
+) -> None:
+    """The row bears its maker's id and no order key, and that attempt may have been a first try."""
+    other, retry = acknowledged("other", 4), acknowledged("retry", 5)
+    missing = indeterminate("missing", order_key=retry.order_key)
+    ids_alone = [replace(row(4, other), order_key=""), replace(row(5, missing), order_key="")]
+    found = verdicts(
+        [other, retry],
+        ids_alone,
+        is_whole=is_whole,
+        may_lack_attempts_of=lambda _process_id: not is_whole,
+    )
+    assert found["retry"] == ("altered" if is_whole else "possible")
+    assert found["other"] == "confirmed"
+
+
 # --- rows that were not read ---
 
 
@@ -122,3 +140,41 @@ def test_an_attempt_id_that_two_orders_share_accuses_nobody() -> None:
     case = evidence([one, other], [row(5, one), row(6, other)])
     assert RunVerdict.BROKEN not in invariants_of(case).values()
     assert RunVerdict.HELD not in invariants_of(case).values()
+
+
+# --- replies that name no row, or one that was not read ---
+
+
+def test_a_reply_without_an_id_is_not_lost_where_another_reply_named_its_orders_row() -> None:
+    first = acknowledged("first", None, order_key="o", ended_at=NOON + SECOND)
+    again = acknowledged("again", 5, order_key="o", sent_at=NOON + 2 * SECOND)
+    found = findings([first, again], [row(5)])
+    assert [each.verdict for each in found.attempts] == [Verdict.POSSIBLE, Verdict.CONFIRMED]
+    assert [each.candidates for each in found.attempts] == [1, 1]
+    case = evidence([first, again], [row(5)])
+    assert invariants_of(case)["durability"] is RunVerdict.UNDECIDED
+
+
+def test_an_order_told_by_an_id_that_was_not_read_is_not_altered_for_being_sold_again() -> None:
+    told = acknowledged("told", 400)
+    again = indeterminate("again", order_key=told.order_key, sent_at=NOON + 5 * SECOND)
+    found = verdicts([told, again], [row(501, again)], unseen_up_to=500)
+    assert found == {"told": "possible", "again": "committed"}
+    assert verdicts([told, again], [row(501, again)])["told"] == "altered"
+
+
+# --- rows of which only the order is known ---
+
+
+def test_a_wrong_row_breaks_fidelity_though_it_is_open_which_attempt_made_it() -> None:
+    """It was held once: only rows of a known maker were compared with what was sent."""
+    told = acknowledged("told", 4)
+    tries = [
+        indeterminate(f"try{n}", order_key="o", sent_at=NOON + n * 5 * SECOND) for n in range(3)
+    ]
+    wrong = row(5, tries[0], attempt_id="", quantity=2, total=PRICES[1] * 2)
+    case = evidence([told, *tries], [row(4, told), wrong])
+    assert invariants_of(case)["fidelity"] is RunVerdict.BROKEN
+    assert findings([told, *tries], [row(4, told), wrong]).wrong_rows == 1
+    right = row(5, tries[0], attempt_id="")
+    assert findings([told, *tries], [row(4, told), right]).wrong_rows == 0

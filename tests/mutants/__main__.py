@@ -17,7 +17,7 @@ from pathlib import Path
 os.environ.setdefault("EXAMPLES_TIMES", "0.1")
 
 from tests.mutants.mutations import Mutant, mutants_of
-from tests.mutants.survivors import Score, explained, show, write
+from tests.mutants.survivors import Score, explained, key_of, show, survivors_before, write
 from tests.mutants.trial import get_ready, is_noticed, try_all
 
 MODULES = (
@@ -26,8 +26,8 @@ MODULES = (
 )
 # None of them needs a database; the quickest to fail come first.
 TESTS = (
-    *("reconcile", "spans", "invariants", "incomplete", "retries", "windows"),
-    *("inference", "inferred_histories"),
+    *("fine_points", "reconcile", "spans", "invariants", "doubts", "incomplete", "retries"),
+    *("windows", "troubled_runs", "inference", "inferred_histories"),
 )
 _EVERY = 50
 
@@ -36,6 +36,9 @@ def main(arguments: Sequence[str]) -> int:
     """Try the mutants, show each module's score, and name those that survived."""
     options = _options(arguments)
     mutants = _mutants(options.modules or MODULES)
+    if options.again:
+        survived = survivors_before()
+        mutants = [each for each in mutants if key_of(each) in survived]
     if options.sample:
         mutants = random.Random(options.seed).sample(mutants, min(options.sample, len(mutants)))
     tests = [f"tests/analysis/test_{name}.py" for name in TESTS]
@@ -71,6 +74,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"{', '.join(MODULES)}")
     parser.add_argument("--at-once", type=int, default=1, metavar="N", help="processes (1)")
+    parser.add_argument("--again", action="store_true", help="only those that survived last time")
     parser.add_argument("--sample", type=int, metavar="N", help="try so many of all mutants")
     parser.add_argument("--seed", type=int, default=1, help="which ones a sample takes (1)")
     return parser.parse_args(arguments)

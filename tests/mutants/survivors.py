@@ -48,19 +48,40 @@ class Score:
         return cls(Counter(each.module for each in mutants))
 
 
+Key = tuple[str, str, str, str]
+
+
+def key_of(one: Mutant | Survivor) -> Key:
+    """Return what it is known by when lines have moved."""
+    return one.module, one.function, one.was, one.becomes
+
+
 @cache
-def _reasons() -> dict[tuple[str, ...], str]:
+def _reasons() -> dict[Key, str]:
     known = tomllib.loads(EXPLAINED.read_text("utf-8")).get("survivor", [])
-    names = ("module", "function", "was", "becomes")
-    return {tuple(each[name] for name in names): each["why"] for each in known}
+    return {
+        (each["module"], each["function"], was, becomes): each["why"]
+        for each in known
+        for was, becomes in each["changes"]
+    }
 
 
 def explained(mutant: Mutant) -> Survivor:
     """Return a mutant that survived, with the reason that survivors.toml has for it."""
-    names = ("module", "function", "was", "becomes")
-    known_by = {name: getattr(mutant, name) for name in names}
-    why = _reasons().get(tuple(known_by.values()), "")
-    return Survivor(line=mutant.line, why=why, **known_by)
+    return Survivor(
+        module=mutant.module,
+        function=mutant.function,
+        line=mutant.line,
+        was=mutant.was,
+        becomes=mutant.becomes,
+        why=_reasons().get(key_of(mutant), ""),
+    )
+
+
+def survivors_before() -> set[Key]:
+    """Return those of the last time."""
+    found = json.loads(KEPT_IN.read_text(encoding="utf-8"))["survivors"]
+    return {key_of(Survivor(**each)) for each in found}
 
 
 def show(score: Score) -> None:
