@@ -123,6 +123,16 @@ def test_finish_draws_the_report(good: RunDirectory) -> None:
     assert good.has("junit.xml")
 
 
+def test_parquet_gives_the_same_report(good: RunDirectory) -> None:
+    call("finish", good.path)
+    from_csv = good.path.joinpath("report.html").read_bytes()
+    call("finish", good.path, "--parquet")
+    assert good.has("attempts.parquet")
+    good.path.joinpath("attempts.csv").unlink()
+    call("report", good.path)
+    assert good.path.joinpath("report.html").read_bytes() == from_csv
+
+
 def test_a_report_is_drawn_as_the_run_was_judged(good: RunDirectory) -> None:
     store(good, evidence([A, B], [row(2, B)]))
     assert call("reconcile", good.path, "--method", "inferred", "--fail-on", "never") == 0
