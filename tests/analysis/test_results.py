@@ -121,6 +121,8 @@ def test_finish_draws_the_report(good: RunDirectory) -> None:
     assert call("finish", good.path) == 0
     assert good.has("report.html")
     assert good.has("junit.xml")
+    assert call("finish", good.path, "--no-report") == 0
+    assert not good.has("report.html")  # an older one would speak of another judgement
 
 
 def test_parquet_gives_the_same_report(good: RunDirectory) -> None:
