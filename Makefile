@@ -38,7 +38,7 @@ $(VENV)/bin/python:
 	  { echo "make: $(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
 
 $(RUNS): requirements.lock | $(VENV)/bin/python
-	@echo "make: installing what runs need (once; 350 MB on disk)"
+	@echo "make: installing what runs need (once; 450 MB on disk)"
 	@$(INSTALL) requirements.lock
 	@touch $@
 

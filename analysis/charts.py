@@ -78,7 +78,7 @@ class Chart:
 def charts_of(timeline: Timeline, *, fault: Fault | None, events: Iterable[Event]) -> list[Chart]:
     """Return the charts of a run, all over the same seconds, the fault shaded in each."""
     shade = _shade(timeline, fault)
-    charts = [_orders(timeline, shade)]
+    charts = [_orders(timeline, shade)] if timeline.orders else []
     if any(each.kind != ANSWERED for each in timeline.requests or ()):
         charts.append(_failures(timeline, shade))
     if timeline.latencies:
@@ -418,7 +418,7 @@ def _states(timeline: Timeline, shade: list[Spec], lanes: dict[str, list[Event]]
         "title": " ",  # takes the place that the others' titles take
         "axis": {
             **_EXTENT,
-            "labelLimit": _AXIS_WIDTH,
+            "labelLimit": _AXIS_WIDTH + 14,
             "ticks": False,
             "domain": False,
         },

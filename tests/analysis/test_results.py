@@ -121,6 +121,18 @@ def test_finish_draws_the_report(good: RunDirectory) -> None:
     assert call("finish", good.path) == 0
     assert good.has("report.html")
     assert good.has("junit.xml")
+    assert call("finish", good.path, "--no-report") == 0
+    assert not good.has("report.html")  # an older one would speak of another judgement
+
+
+def test_parquet_gives_the_same_report(good: RunDirectory) -> None:
+    call("finish", good.path)
+    from_csv = good.path.joinpath("report.html").read_bytes()
+    call("finish", good.path, "--parquet")
+    assert good.has("attempts.parquet")
+    good.path.joinpath("attempts.csv").unlink()
+    call("report", good.path)
+    assert good.path.joinpath("report.html").read_bytes() == from_csv
 
 
 def test_a_report_is_drawn_as_the_run_was_judged(good: RunDirectory) -> None:
