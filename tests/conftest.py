@@ -29,6 +29,10 @@ def postgres_server() -> Iterator[Postgres]:
         folder.chmod(0o755)  # root's PostgreSQL runs as another user
         server = Postgres(folder=folder / "postgres", guard=guard)
         server.start()
+        with psycopg.connect(server.admin_url, autocommit=True) as connection:
+            # No test takes the machine's power away, and waiting for its disk takes long.
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
         yield server
         server.stop()
 
