@@ -77,12 +77,11 @@ class _Page:
 
     def file(self, run_id: str, name: str) -> Response:
         """Send one of the known files of a run of this Locust."""
-        watched = self._watch.find(run_id)
-        folder = watched.directory.path if watched is not None and watched.directory else None
-        if folder is None or name not in known_files(folder):
+        directory = self._watch.directory(run_id)
+        if directory is None or name not in known_files(directory.path):
             return make_response("no such file of a run of this Locust\n", 404)
         is_shown = Path(name).suffix in _SHOWN
-        answer = send_file(folder / name, as_attachment=not is_shown, max_age=0)
+        answer = send_file(directory.path / name, as_attachment=not is_shown, max_age=0)
         if name.endswith(".html"):
             answer.headers["Content-Security-Policy"] = _REPORT_POLICY
         return answer
