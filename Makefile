@@ -20,7 +20,7 @@ INSTALL = $(BIN)/python -c 'import fcntl, subprocess, sys; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup chaos-load web lab-up lab-down lab-status finish test bench selftest soak check \
+.PHONY: help setup chaos-load web lab-up lab-down lab-status runs report compare finish test bench selftest soak check \
         format lock clean
 
 help: ## this list
@@ -38,7 +38,7 @@ $(VENV)/bin/python:
 	  { echo "make: $(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
 
 $(RUNS): requirements.lock | $(VENV)/bin/python
-	@echo "make: installing what runs need (once; 350 MB on disk)"
+	@echo "make: installing what runs need (once; 450 MB on disk)"
 	@$(INSTALL) requirements.lock
 	@touch $@
 
@@ -61,6 +61,16 @@ lab-down: $(RUNS) ## take it down
 
 lab-status: $(RUNS) ## show its parts and servers
 	@$(BIN)/python -m infra.lab status
+
+runs: $(RUNS) ## list the runs with their verdicts
+	@$(BIN)/python -m analysis runs
+
+report: $(RUNS) ## draw report.html of a run anew: RUN=runs/...
+	@$(BIN)/python -m analysis report $(or $(RUN),runs/latest)
+
+compare: $(RUNS) ## what changed between runs: BASE= RUN= (or several), FAIL_IF='p95(POST /orders) > 1.2x'
+	@test -n "$(BASE)" || { echo "make: name what to compare with: make compare BASE=runs/... RUN=runs/..." >&2; exit 64; }
+	@$(BIN)/python -m analysis compare $(BASE) $(or $(RUN),runs/latest) $(if $(FAIL_IF),--fail-if '$(FAIL_IF)')
 
 finish: $(RUNS) ## close and judge the evidence of a run whose Locust died: RUN=runs/...
 	@$(BIN)/python -m analysis finish $(or $(RUN),runs/latest)

@@ -1,13 +1,16 @@
-"""The commands: reconcile, snapshot, finish, story.
+"""The commands: reconcile, snapshot, finish, story, report, compare, runs.
 
 Exit codes: 0 held, 1 broken, 2 undecided, 64 a wrong argument or unreadable input, 70 our fault.
+With --json the result is one JSON document on stdout, and nothing else is there.
 """
 
 import argparse
+import json
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
 from math import inf
@@ -17,19 +20,25 @@ from typing import NoReturn
 from rich.console import Console
 
 from analysis.closing import add_parquet, close_evidence
+from analysis.comparing import add_comparison, run_comparison
 from analysis.errors import (
     EXIT_INTERRUPTED,
     EXIT_OUR_FAULT,
     EXIT_USAGE,
     AnalysisError,
+    EvidenceError,
     UsageError,
 )
-from analysis.findings import Method
+from analysis.findings import AttemptFinding, Method
 from analysis.gathering import gather_access_log, gather_ledgers
-from analysis.judgement import judge, judge_run, load_evidence
-from analysis.run_directory import RunDirectory
+from analysis.judgement import judge, judge_again, judge_run, load_evidence
+from analysis.listing import list_runs, render_runs
+from analysis.progress import Progress
+from analysis.records import format_time
+from analysis.results import write_for_ci, write_picture, write_report
+from analysis.run_directory import REPORT_FILE, RunDirectory
 from analysis.snapshot import SETTLE_LIMIT_S, take_after, take_before
-from analysis.summary import FailOn
+from analysis.summary import FailOn, Judgement, summarise
 from analysis.tables import ORDERS
 from analysis.terminal import render
 from analysis.terminal_parts import safe
@@ -42,13 +51,16 @@ class Surroundings:
 
     database_url: str
     should_show_traceback: bool
+    step_summary: Path | None
 
     @classmethod
     def read(cls) -> "Surroundings":
-        """Read DATABASE_URL and CHAOS_SHOP_DEBUG."""
+        """Read DATABASE_URL, CHAOS_SHOP_DEBUG and, in GitHub's CI, GITHUB_STEP_SUMMARY."""
+        step_summary = os.environ.get("GITHUB_STEP_SUMMARY")
         return cls(
             database_url=os.environ.get("DATABASE_URL", ""),
             should_show_traceback=bool(os.environ.get("CHAOS_SHOP_DEBUG")),
+            step_summary=Path(step_summary) if step_summary else None,
         )
 
 
@@ -84,16 +96,29 @@ def _complain(message: str, surroundings: Surroundings) -> None:
 
 
 def _run(options: argparse.Namespace, surroundings: Surroundings) -> int:
-    directory = RunDirectory(options.run_dir)
+    match options.command:
+        case "compare":
+            return run_comparison(options, _console(), step_summary=surroundings.step_summary)
+        case "runs":
+            return _list(options)
+        case _:
+            return _run_on(RunDirectory(options.run_dir), options, surroundings)
+
+
+def _run_on(
+    directory: RunDirectory, options: argparse.Namespace, surroundings: Surroundings
+) -> int:
     match options.command:
         case "snapshot":
             return _snapshot(directory, options, surroundings)
         case "finish":
             return _finish(directory, options, surroundings)
         case "story":
-            return _tell(directory, options.attempt_id)
+            return _tell(directory, options)
+        case "report":
+            return _report(directory, options, surroundings)
         case _:
-            return _reconcile(directory, options)
+            return _reconcile(directory, options, surroundings)
 
 
 def _snapshot(
@@ -103,9 +128,12 @@ def _snapshot(
         message = "DATABASE_URL is not set; a snapshot is taken of the database that it names"
         raise UsageError(message)
     take = take_before if options.before else take_after
-    settle = take(directory, surroundings.database_url, settle_limit_s=options.settle_limit)
+    with _progress("waiting for the database to come to rest"):
+        settle = take(directory, surroundings.database_url, settle_limit_s=options.settle_limit)
     if not settle.settled:
         _complain(_unsettled(len(settle.open_transactions), settle.waited_s), surroundings)
+    if options.json and options.command == "snapshot":
+        _print_json({"run_id": directory.run_id, "settle": settle.as_json()})
     return 0
 
 
@@ -124,7 +152,7 @@ def _finish(
             gather_access_log(directory)
         if options.parquet:
             _add_parquet(directory, surroundings)
-    return _reconcile(directory, options)
+    return _reconcile(directory, options, surroundings)
 
 
 def _close(
@@ -148,27 +176,108 @@ def _add_parquet(directory: RunDirectory, surroundings: Surroundings) -> None:
         _complain(str(error), surroundings)
 
 
-def _reconcile(directory: RunDirectory, options: argparse.Namespace) -> int:
-    judgement = judge_run(
-        directory,
-        method=Method(options.method),
-        late_window_s=options.late_window,
-        fail_on=FailOn(options.fail_on),
+def _reconcile(
+    directory: RunDirectory, options: argparse.Namespace, surroundings: Surroundings
+) -> int:
+    with _progress("judging"):
+        judgement = judge_run(
+            directory,
+            method=Method(options.method),
+            late_window_s=options.late_window,
+            fail_on=FailOn(options.fail_on),
+        )
+    if options.json:
+        _print_json(summarise(judgement))
+    else:
+        render(judgement, _console(), directory=directory.path)
+    _tell_all(
+        write_for_ci(directory, judgement, step_summary=surroundings.step_summary), surroundings
     )
-    render(judgement, _console(), directory=directory.path)
+    with _progress("drawing the report"):
+        complaints = list(write_report(directory, judgement))
+    _tell_all(complaints, surroundings)
     return judgement.exit_code
 
 
-def _tell(directory: RunDirectory, attempt_id: str) -> int:
+def _report(
+    directory: RunDirectory, options: argparse.Namespace, surroundings: Surroundings
+) -> int:
+    with _progress("judging"):
+        judgement = judge_again(directory)
+    with _progress("drawing the report"):
+        complaints = [*write_for_ci(directory, judgement, step_summary=surroundings.step_summary)]
+        complaints += write_report(directory, judgement)
+        if options.png:
+            complaints += write_picture(directory, judgement)
+    if complaints:
+        raise EvidenceError(complaints[0])
+    if options.json:
+        _print_json(summarise(judgement))
+    else:
+        _console().print(str(directory.path / REPORT_FILE), soft_wrap=True)
+    return 0
+
+
+def _tell_all(complaints: Iterable[str], surroundings: Surroundings) -> None:
+    for each in complaints:
+        _complain(f"note: {each}", surroundings)
+
+
+def _tell(directory: RunDirectory, options: argparse.Namespace) -> int:
+    attempt_id = options.attempt_id
     judgement = judge(load_evidence(directory, story_of=attempt_id))
     console = _console()
     found = [each for each in judgement.findings.attempts if each.attempt.attempt_id == attempt_id]
     if not found:
         message = f"no attempt {attempt_id} in {directory.path}; reconciliation.csv lists them all"
         raise UsageError(message)
+    if options.json:
+        _print_json({"attempts": [_story(each, judgement) for each in found]})
+        return 0
     for finding in found:
         render_story(finding, judgement, console)
     return 0
+
+
+def _story(finding: AttemptFinding, judgement: Judgement) -> dict[str, object]:
+    steps = [
+        {
+            "at": None if step.at is None else format_time(step.at),
+            "witness": step.witness,
+            "said": step.said,
+        }
+        for step in judgement.story_of(finding)
+    ]
+    return {
+        "attempt_id": finding.attempt.attempt_id,
+        "outcome": finding.attempt.outcome.value,
+        "verdict": finding.verdict,
+        "evidence": finding.evidence.value,
+        "steps": steps,
+    }
+
+
+def _list(options: argparse.Namespace) -> int:
+    runs = list_runs(options.root)
+    if options.json:
+        _print_json({"runs": [each.as_json() for each in runs]})
+    else:
+        render_runs(runs, _console(), root=options.root)
+    return 0
+
+
+def _print_json(content: Mapping[str, object]) -> None:
+    print(json.dumps(content, indent=2, ensure_ascii=True, allow_nan=False))
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[None]:
+    progress = Progress()
+    progress.tell(f"{what} ...")
+    try:
+        yield
+    finally:
+        progress.end()
 
 
 def _console() -> Console:
@@ -197,7 +306,17 @@ def _parser() -> argparse.ArgumentParser:
 
     story = commands.add_parser("story", help="tell what became of one attempt, in order")
 
-    for command in (reconcile, snapshot, finish, story):
+    report = commands.add_parser("report", help="draw report.html of a run, and write junit.xml")
+    report.add_argument("--png", action="store_true", help="its charts as report.png, too")
+
+    add_comparison(commands.add_parser("compare", help="compare runs, or statistics of Locust"))
+
+    runs = commands.add_parser("runs", help="list runs with their verdicts")
+    runs.add_argument("root", type=Path, nargs="?", default=Path("runs"), metavar="FOLDER")
+
+    for command in commands.choices.values():
+        command.add_argument("--json", action="store_true", help="the result as JSON on stdout")
+    for command in (reconcile, snapshot, finish, story, report):
         command.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="a folder under runs/")
     story.add_argument("attempt_id", metavar="ATTEMPT_ID", help="as in reconciliation.csv")
     return parser

@@ -16,7 +16,8 @@ __all__ = ["Chart", "Key", "as_one_picture", "charts_of"]
 Spec = dict[str, object]
 
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"  # a name; nothing is fetched
-_HEIGHT, _PICTURE_WIDTH, _AXIS_WIDTH = 150, 900, 44
+_HEIGHT, _PICTURE_WIDTH = 150, 900
+_AXIS_WIDTH = 62  # the same in all charts, so that the same second is in the same place
 _FAULT_COLOUR = "#d0453c"
 _GOOD, _BAD, _WAITING = "#2a9d63", "#d0453c", "#c98a1b"
 _KNOWN = {
@@ -24,27 +25,34 @@ _KNOWN = {
     ANSWERED: _GOOD,
     "rejected": "#5b8def",
     "unsent": "#8a8f98",
-    "committed": "#b5459c",
+    "committed": "#c2409f",
     OTHER: "#8a8f98",
 }
-_KINDS = ("#d0453c", "#dd7a1f", "#8d6be0", "#c2478f", "#b08913", "#1f93b8", "#a0603a")
+_CAUSES = {
+    "500": "#8d6be0",
+    "502": "#d0453c",
+    "503": "#dd7a1f",
+    "504": "#a0603a",
+    "timeout": "#b08913",
+    "reset": "#1f93b8",
+    "truncated": "#5f7fb0",
+    "in_flight_at_stop": "#6f7b5a",
+}
+# For what else may go wrong.
+_KINDS = ("#3f9c8f", "#c77b9b", "#7a8f2f", "#9a6fb0", "#b5655a", "#4d8cc0")
+_WELL, _ON_ITS_WAY, _ILL, _EXPERIMENT = "healthy, running", "on its way", "unhealthy", "experiment"
+# Of the states that last; those that are not here end the one before.
 _STATES = {
-    "healthy": _GOOD,
-    "running": _GOOD,
-    "initial": _WAITING,
-    "pending": _WAITING,
-    "draining": _WAITING,
-    "stopping": _WAITING,
-    "unhealthy": _BAD,
-    "unavailable": _BAD,
-    "unused": "#8a8f98",
-    "deregistered": "#8a8f98",
-    "stopped": "#8a8f98",
-    "terminated": "#8a8f98",
+    **dict.fromkeys(("healthy", "running"), _WELL),
+    **dict.fromkeys(("initial", "pending", "draining", "stopping", "shutting-down"), _ON_ITS_WAY),
+    **dict.fromkeys(("unhealthy", "unavailable"), _ILL),
 }
 _LASTING = frozenset({"elb", "ec2", "fis"})  # sources whose events are states that last
+_SHORTEST_S = 0.001  # a logarithm has no zero
 _MOST_LANES, _MOST_MARKS, _LANE_HEIGHT = 16, 400, 22
-_GONE = frozenset({"deregistered", "terminated", "completed", "stopped", "failed", "cancelled"})
+_GONE = frozenset(
+    {"deregistered", "unused", "terminated", "completed", "stopped", "failed", "cancelled"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +78,7 @@ class Chart:
 def charts_of(timeline: Timeline, *, fault: Fault | None, events: Iterable[Event]) -> list[Chart]:
     """Return the charts of a run, all over the same seconds, the fault shaded in each."""
     shade = _shade(timeline, fault)
-    charts = [_orders(timeline, shade)]
+    charts = [_orders(timeline, shade)] if timeline.orders else []
     if any(each.kind != ANSWERED for each in timeline.requests or ()):
         charts.append(_failures(timeline, shade))
     if timeline.latencies:
@@ -82,7 +90,7 @@ def charts_of(timeline: Timeline, *, fault: Fault | None, events: Iterable[Event
 
 def as_one_picture(charts: Sequence[Chart], *, title: str) -> Spec:
     """Put the charts below each other, with their legends, for a PNG."""
-    parts = []
+    parts: list[Spec] = []
     for chart in charts:
         domain = [key.name for key in chart.keys]
         colours = [key.colour for key in chart.keys]
@@ -110,7 +118,11 @@ def _with_legend(layer: Spec, domain: list[str], colours: list[str]) -> Spec:
     if not isinstance(encoding, dict) or "color" not in encoding:
         return layer
     scale = {"domain": domain, "range": colours}
-    color = {**encoding["color"], "scale": scale, "legend": {"orient": "right", "title": None}}
+    color = {
+        **dict(encoding["color"]),
+        "scale": scale,
+        "legend": {"orient": "right", "title": None},
+    }
     return {**layer, "encoding": {**encoding, "color": color}}
 
 
@@ -140,11 +152,11 @@ def _ticks(timeline: Timeline) -> list[int]:
     return list(range(0, int(timeline.ends_s) + 1, step))[:200]
 
 
+_EXTENT: Spec = {"minExtent": _AXIS_WIDTH, "maxExtent": _AXIS_WIDTH}
+
+
 def _count_axis(title: str) -> Spec:
-    return {
-        "title": title,
-        "axis": {"minExtent": _AXIS_WIDTH, "maxExtent": _AXIS_WIDTH, "tickCount": 4},
-    }
+    return {"title": title, "axis": {**_EXTENT, "tickCount": 4}}
 
 
 def _chart(layers: list[Spec], description: str, height: int) -> Spec:
@@ -195,10 +207,15 @@ def _keys(counts: Iterable[Count]) -> tuple[Key, ...]:
     others = sorted(
         (kind for kind in totals if kind not in _KNOWN), key=lambda kind: (-totals[kind], kind)
     )
-    colours = dict(zip(others, _KINDS * (len(others) // len(_KINDS) + 1), strict=False))
+    unnamed = [kind for kind in others if kind not in _CAUSES]
+    colours = dict(zip(unnamed, _KINDS * (len(unnamed) // len(_KINDS) + 1), strict=False))
     named = [*known, *others, *([OTHER] if OTHER in totals else [])]
     return tuple(
-        Key(name=kind, colour=_KNOWN.get(kind) or colours[kind], count=totals[kind])
+        Key(
+            name=kind,
+            colour=_KNOWN.get(kind) or _CAUSES.get(kind) or colours[kind],
+            count=totals[kind],
+        )
         for kind in named
     )
 
@@ -316,6 +333,7 @@ def _latencies(timeline: Timeline, shade: list[Spec]) -> Chart:
             "at_s": each.at_s + timeline.width_s / 2,
             "line": key.name,
             "took_s": round(getattr(each, measure), 6),
+            "shown_s": max(round(getattr(each, measure), 6), _SHORTEST_S),
             "count": each.count,
         }
         for each in timeline.latencies
@@ -325,13 +343,14 @@ def _latencies(timeline: Timeline, shade: list[Spec]) -> Chart:
     shown = {value["line"] for value in values}
     keys = tuple(key for key in lines.values() if key.name in shown)
     description = "How long orders took, by when they were due and sent, in seconds"
-    y = {**_count_axis("seconds"), "field": "took_s", "type": "quantitative"}
+    axis = {**_EXTENT, "values": [0.001, 0.01, 0.1, 1, 10, 100, 1000], "format": "~g"}
+    y = {"field": "shown_s", "type": "quantitative", "title": "seconds", "axis": axis}
     layer: Spec = {
         "data": {"values": values},
         "mark": {"type": "line", "strokeWidth": 1.6, "point": {"size": 12}},
         "encoding": {
             "x": _time_axis(timeline),
-            "y": {**y, "scale": {"type": "symlog", "constant": 0.01}},
+            "y": {**y, "scale": {"type": "log"}},
             "color": _colour("line", keys),
             "tooltip": [
                 {"field": "line", "title": "what"},
@@ -352,6 +371,13 @@ def _latencies(timeline: Timeline, shade: list[Spec]) -> Chart:
 
 # --- states ---
 
+_STATE_KEYS = (
+    Key(name=_WELL, colour=_GOOD),
+    Key(name=_ON_ITS_WAY, colour=_WAITING),
+    Key(name=_ILL, colour=_BAD),
+    Key(name=_EXPERIMENT, colour="#8d6be0"),
+)
+
 
 def _lanes(events: Iterable[Event]) -> dict[str, list[Event]]:
     """Return the events of each subject, those of the harness itself left out."""
@@ -368,7 +394,7 @@ def _lanes(events: Iterable[Event]) -> dict[str, list[Event]]:
 
 
 def _short(subject: str) -> str:
-    return subject if len(subject) <= 12 else f"{subject[:5]}…{subject[-4:]}"  # noqa: PLR2004
+    return subject if len(subject) <= 6 else f"…{subject[-4:]}"  # noqa: PLR2004
 
 
 def _states(timeline: Timeline, shade: list[Spec], lanes: dict[str, list[Event]]) -> Chart:
@@ -389,18 +415,15 @@ def _states(timeline: Timeline, shade: list[Spec], lanes: dict[str, list[Event]]
         "field": "lane",
         "type": "nominal",
         "sort": names,
-        "title": None,
-        "axis": {"labelLimit": 110, "ticks": False, "domain": False},
+        "title": " ",  # takes the place that the others' titles take
+        "axis": {
+            **_EXTENT,
+            "labelLimit": _AXIS_WIDTH + 14,
+            "ticks": False,
+            "domain": False,
+        },
     }
     tip = [{"field": name} for name in ("subject", "event", "detail", "at_s")]
-    keys = tuple(
-        Key(name=name, colour=colour)
-        for name, colour in (
-            ("healthy, running", _GOOD),
-            ("on its way", _WAITING),
-            ("unhealthy", _BAD),
-        )
-    )
     description = "State changes: " + "; ".join(
         f"{name}: {', '.join(each.event for each in seen[:8])}" for name, seen in lanes.items()
     )
@@ -413,7 +436,7 @@ def _states(timeline: Timeline, shade: list[Spec], lanes: dict[str, list[Event]]
                 "x": _time_axis(timeline),
                 "x2": {"field": "to_s"},
                 "y": y,
-                "color": {"field": "colour", "type": "nominal", "scale": None, "legend": None},
+                "color": _colour("key", _STATE_KEYS),
                 "tooltip": [{"field": name} for name in ("lane", "event", "at_s", "to_s")],
             },
         },
@@ -427,7 +450,7 @@ def _states(timeline: Timeline, shade: list[Spec], lanes: dict[str, list[Event]]
         id="states",
         title="What changed its state",
         description=description,
-        keys=keys,
+        keys=_STATE_KEYS,
         spec=_chart(layers, description, _LANE_HEIGHT * len(names)),
     )
 
@@ -436,7 +459,7 @@ def _bars_of(timeline: Timeline, lane: str, seen: Sequence[Event]) -> Iterable[S
     """Yield how long each state lasted: until the next one, or the end of the run."""
     if seen[0].source not in _LASTING:
         return
-    states = [each for each in seen if each.source == "fis" or each.event in _STATES]
+    states = [each for each in seen if each.source == "fis" or each.event in {*_STATES, *_GONE}]
     for number, each in enumerate(states):
         if each.event in _GONE:
             continue
@@ -447,7 +470,7 @@ def _bars_of(timeline: Timeline, lane: str, seen: Sequence[Event]) -> Iterable[S
             "event": each.event,
             "at_s": _at_s(timeline, each),
             "to_s": until_s,
-            "colour": _FAULT_COLOUR if each.source == "fis" else _STATES[each.event],
+            "key": _EXPERIMENT if each.source == "fis" else _STATES[each.event],
         }
 
 

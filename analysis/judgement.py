@@ -1,7 +1,7 @@
 """Judge a run from its files, and write the results beside them."""
 
-from collections.abc import Callable, Set
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Set
+from typing import Any, TypeVar
 
 from analysis.access_log import BalancerLog, trace_root
 from analysis.clock import measure_clock
@@ -12,6 +12,7 @@ from analysis.hypotheses import score
 from analysis.invariants import judge_invariants
 from analysis.measures import Subject
 from analysis.reconcile import reconcile
+from analysis.records import RunVerdict
 from analysis.retries import measure_retries
 from analysis.run import parse_before, parse_run
 from analysis.run_directory import RECONCILIATION_FILE, SUMMARY_FILE, RunDirectory
@@ -49,6 +50,36 @@ def judge_run(
             put(row)
     directory.write_json(SUMMARY_FILE, summarise(judgement))
     return judgement
+
+
+def judge_again(directory: RunDirectory) -> Judgement:
+    """Judge a run as it was judged before, so that its results come out the same."""
+    summary = directory.read_summary()
+    if summary is None:
+        return judge_run(directory)
+    try:
+        method, fail_on = _method_of(summary), _failed_on(summary)
+    except (KeyError, TypeError, ValueError) as error:
+        message = f"{directory.path / SUMMARY_FILE} makes no sense; reconcile the run again"
+        raise EvidenceError(message) from error
+    return judge_run(
+        directory,
+        method=method,
+        late_window_s=summary.get("late_window_s"),
+        fail_on=fail_on,
+    )
+
+
+def _method_of(summary: Mapping[str, Any]) -> Method:
+    """Which way was taken; without rows none was."""
+    return Method.AUTO if summary["orders"]["rows"] is None else Method(summary["method"])
+
+
+def _failed_on(summary: Mapping[str, Any]) -> FailOn:
+    of_data = {RunVerdict.HELD: 0, RunVerdict.BROKEN: 1, RunVerdict.UNDECIDED: 2}
+    if summary["exit_code"] == of_data[RunVerdict(summary["verdict"])]:
+        return FailOn.DATA
+    return FailOn.NEVER if summary["exit_code"] == 0 else FailOn.HYPOTHESIS
 
 
 def judge(

@@ -1,4 +1,4 @@
-"""HTML pages that need nothing from elsewhere: all is inlined, data is escaped, nothing else runs."""
+"""HTML pages that need nothing from elsewhere: all is inlined, and data is escaped."""
 
 import base64
 import hashlib
@@ -28,18 +28,19 @@ _ALARMS = {
 _MINUTE_S = 60
 
 
-def render_page(template: str, **content: object) -> str:
+def render_page(template: str, *, is_charted: bool = True, **content: object) -> str:
     """Fill a template in; everything in `content` is shown as text, whatever it holds."""
-    scripts = [script(), _source(_SCRIPT)]
-    hashes = " ".join(f"'sha256-{_digest(each)}'" for each in scripts)
+    scripts = [script(), _source(_SCRIPT)] if is_charted else []
+    hashes = " ".join(f"'sha256-{_digest(each)}'" for each in scripts) or "'none'"
     policy = (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
     # Ours, and not to be escaped; no data is in them.
-    vega, charts, style = (Markup(each) for each in (*scripts, _source("style.css")))  # noqa: S704
+    ours = [Markup(each) for each in scripts]  # noqa: S704
+    style = Markup(_source("style.css"))  # noqa: S704
     page = _environment().get_template(template)
-    return page.render(policy=policy, vega=vega, script=charts, style=style, **content)
+    return page.render(policy=policy, scripts=ours, style=style, **content)
 
 
 @cache

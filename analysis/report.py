@@ -21,6 +21,9 @@ _VERDICTS = (
     *(Verdict.CONFIRMED, Verdict.LOST, Verdict.ALTERED, Verdict.CLEAN, Verdict.CONTRADICTED),
     *(Verdict.COMMITTED, Verdict.ABSENT, Verdict.POSSIBLE),
 )
+_SEVERE = (Verdict.ALTERED, Verdict.CONTRADICTED, Verdict.POSSIBLE)
+# The others are left out where there are none.
+_ALWAYS = (Verdict.CONFIRMED, Verdict.LOST, Verdict.COMMITTED, Verdict.ABSENT)
 _POSSIBLE = {
     Outcome.ACKNOWLEDGED: (Verdict.CONFIRMED, Verdict.LOST, Verdict.ALTERED, Verdict.POSSIBLE),
     Outcome.REJECTED: (Verdict.CLEAN, Verdict.CONTRADICTED),
@@ -93,7 +96,8 @@ def render_report(report: Report) -> str:
         charts=report.charts,
         fault=run.fault,
         check=run.health_check,
-        verdicts=[each.value for each in _VERDICTS],
+        verdicts=[each for each in _VERDICTS if each in _ALWAYS or summary["orders"][each]],
+        without=[each.value for each in _SEVERE if summary["orders"][each] == 0],
         outcomes=list(_outcomes(report)),
         windows=bars,
         unseen=unseen,
@@ -194,7 +198,9 @@ def _windows(judgement: Judgement) -> tuple[list[Bar], list[str]]:
 def _bar(name: str, window: Window, fault_at: int, widest_s: float) -> Bar:
     begins_s = (window.begins_at - fault_at) / 1e6
     left, width = 100 * max(begins_s, 0) / widest_s, 100 * window.seconds / widest_s
-    said = f"{window.seconds:.1f} s, from {begins_s:+.1f} s"
+    said = f"{window.seconds:.1f} s"
+    if begins_s >= 0.1:  # noqa: PLR2004 -- less is not shown
+        said += f", from {begins_s:+.1f} s"
     return Bar(name=name, said=said, left=round(left, 2), width=round(width, 2))
 
 

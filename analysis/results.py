@@ -14,17 +14,14 @@ from analysis.headline import headline_of
 from analysis.junit import render_junit
 from analysis.records import Event
 from analysis.report import Report, render_report
-from analysis.run_directory import JUNIT_FILE, PICTURE_FILE, REPORT_FILE, RunDirectory
+from analysis.run_directory import JUNIT_FILE, PICTURE_FILE, REPORT_FILE, RunDirectory, append_file
 from analysis.step_summary import render_step_summary
 from analysis.summary import Judgement, summarise
-from analysis.tables import ATTEMPTS, EVENTS, ORDERS, PRODUCTS, REQUESTS
+from analysis.tables import EVENTS, PRODUCTS
 from analysis.timeline import load_timeline
 from analysis.vega import render_png
 
-__all__ = ["is_quickly_reported", "write_for_ci", "write_picture", "write_report"]
-
-# At the end of a run nobody should wait for a page longer than for the verdict.
-_MOST_BYTES = 300_000_000
+__all__ = ["write_for_ci", "write_picture", "write_report"]
 
 
 def write_for_ci(
@@ -38,7 +35,7 @@ def write_for_ci(
     yield from complaints
     if step_summary is not None:
         with _noted() as complaints:
-            directory.append_elsewhere(step_summary, render_step_summary(summary))
+            append_file(step_summary, render_step_summary(summary))
         yield from complaints
 
 
@@ -58,12 +55,6 @@ def write_picture(directory: RunDirectory, judgement: Judgement) -> Iterator[str
         picture = as_one_picture(report.charts, title=title)
         directory.write_bytes(PICTURE_FILE, render_png(picture))
     yield from complaints
-
-
-def is_quickly_reported(directory: RunDirectory) -> bool:
-    """Whether a report takes no longer than a few seconds."""
-    tables = (ATTEMPTS, REQUESTS, ORDERS)
-    return sum(directory.size(each.file_name) for each in tables) <= _MOST_BYTES
 
 
 def load_report(directory: RunDirectory, judgement: Judgement) -> Report:

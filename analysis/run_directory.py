@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from analysis.errors import EvidenceError
+from analysis.errors import EvidenceError, UsageError
 from analysis.records import Event, LedgerClosed, TornLine, format_time, parse_line
 from analysis.tables import ATTEMPTS, EVENTS, ORDERS, REQUESTS, Kind, Table
 
@@ -32,7 +32,10 @@ __all__ = [
     "SUMMARY_FILE",
     "EvidenceError",  # what the methods raise, for those who may import nothing else of ours
     "RunDirectory",
+    "append_file",
+    "read_rows",
     "sync_folder",
+    "write_file",
 ]
 
 RUN_FILE = "run.json"
@@ -238,6 +241,11 @@ class RunDirectory:
 
     # --- tables and results ---
 
+    def read_summary(self) -> dict[str, Any] | None:
+        """Return what the run was judged to be; None if it was not, EvidenceError if damaged."""
+        hint = "`python -m analysis reconcile` writes it anew"
+        return self._read_json(SUMMARY_FILE, hint) if self.has(SUMMARY_FILE) else None
+
     def has(self, file_name: str) -> bool:
         """Whether the run has this file."""
         return (self.path / file_name).is_file()
@@ -352,14 +360,6 @@ class RunDirectory:
             json.dump(content, file, indent=2, ensure_ascii=False, allow_nan=False)
             file.write("\n")
 
-    def append_elsewhere(self, path: Path, text: str) -> None:
-        """Add to a file that is not the run's; EvidenceError where that cannot be done."""
-        try:
-            _append(path, text.encode("utf-8", errors="backslashreplace"))
-        except OSError as error:
-            message = f"{path} cannot be written: {error.strerror}"
-            raise EvidenceError(message) from error
-
     def discard_parts(self, file_name: str) -> None:
         """Remove what others left of a file that they were killed in writing."""
         for part in self.path.glob(f".{file_name}.*.part"):
@@ -405,6 +405,34 @@ class RunDirectory:
 
 def _last_line(content: bytes) -> bytes:
     return content[content.rfind(b"\n", 0, -1) + 1 :]
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of any CSV file with a header; EvidenceError if it is none."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return list(csv.DictReader(file, restval="", strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        message = f"{path} cannot be read as CSV: {getattr(error, 'strerror', None) or error}"
+        raise EvidenceError(message) from error
+
+
+def append_file(path: Path, text: str) -> None:
+    """Add to a file that is not a run's; EvidenceError where that cannot be done."""
+    try:
+        _append(path, text.encode("utf-8", errors="backslashreplace"))
+    except OSError as error:
+        message = f"{path} cannot be written: {error.strerror}"
+        raise EvidenceError(message) from error
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file that somebody asked for by name; UsageError where that cannot be done."""
+    try:
+        path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
+    except OSError as error:
+        message = f"{path} cannot be written: {error.strerror}"
+        raise UsageError(message) from error
 
 
 def sync_folder(path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from analysis.headline import headline_of
 
-__all__ = ["render_step_summary"]
+__all__ = ["plain_markdown", "render_step_summary"]
 
 _MARKS = {"held": "✅", "undecided": "❔", "broken": "❌"}
 _STEERING = re.compile(r"([\\`*_{}\[\]()#+!|~$@-])")
@@ -20,12 +20,12 @@ def render_step_summary(summary: Mapping[str, Any], *, in_doubt: int | None = No
 def _lines(summary: Mapping[str, Any], in_doubt: int | None) -> Iterable[str]:
     verdict = summary["verdict"]
     headline = headline_of(summary, in_doubt=in_doubt)
-    yield f"## {_MARKS[verdict]} {verdict.upper()}: {_plain(summary['run_id'])}"
+    yield f"## {_MARKS[verdict]} {verdict.upper()}: {plain_markdown(summary['run_id'])}"
     yield ""
-    yield f"**{_plain(headline.sentence)}**"
+    yield f"**{plain_markdown(headline.sentence)}**"
     for other in headline.others:
         yield ""
-        yield _plain(other)
+        yield plain_markdown(other)
     yield ""
     yield "| what the client knows | attempts |"
     yield "|---|---:|"
@@ -35,15 +35,20 @@ def _lines(summary: Mapping[str, Any], in_doubt: int | None) -> Iterable[str]:
     yield "| | invariant or hypothesis | found |"
     yield "|---|---|---|"
     for each in summary["invariants"]:
-        yield f"| {_MARKS[each['verdict']]} | {_plain(each['id'])} | {_plain(each['detail'])} |"
+        yield _line(each, each["id"], each["detail"])
     for each in summary["hypotheses"]:
         measured = each["measured"]
         found = "not measured" if measured is None else f"measured {round(measured, 2):g}"
-        yield f"| {_MARKS[each['verdict']]} | {_plain(each['statement'] or each['id'])} | {found} |"
+        yield _line(each, each["statement"] or each["id"], found)
     yield ""
 
 
-def _plain(text: str) -> str:
+def _line(judged: Mapping[str, Any], name: str, found: str) -> str:
+    cells = (_MARKS[judged["verdict"]], plain_markdown(name), plain_markdown(found))
+    return f"| {' | '.join(cells)} |"
+
+
+def plain_markdown(text: str) -> str:
     """Return text in which neither Markdown nor HTML finds anything to obey."""
     shown = "".join(each if each.isprintable() else " " for each in text)
     for character, name in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):

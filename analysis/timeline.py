@@ -17,7 +17,16 @@ from analysis.run import Run
 if TYPE_CHECKING:
     from analysis.relations import Relations
 
-__all__ = ["Count", "Endpoint", "Server", "Timeline", "Tally", "load_timeline"]
+__all__ = [
+    "GATHER_REQUESTS",
+    "Count",
+    "Endpoint",
+    "Server",
+    "Tally",
+    "Timeline",
+    "gather_values",
+    "load_timeline",
+]
 
 _MOST_BUCKETS = 240
 _WIDTHS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
@@ -144,7 +153,7 @@ _ATTEMPTS = f"""CREATE TEMP TABLE tries AS SELECT attempt_id, outcome, due_at, s
     coalesce(ended_at, $ended_at, sent_at, due_at, $started_at, 0) AS moment,
     order_key FROM attempts"""  # noqa: S608 -- of literals
 # As `failures` has it.
-_ASKED = f"""CREATE TEMP TABLE asked AS SELECT
+GATHER_REQUESTS = f"""CREATE TEMP TABLE asked AS SELECT
     method || ' ' || name AS request, ended_at AS moment, served_by,
     greatest(0, ended_at - coalesce(due_at, sent_at)) AS took,
     CASE WHEN error = '' AND (http_status BETWEEN 200 AND 399
@@ -156,13 +165,17 @@ _ASKED = f"""CREATE TEMP TABLE asked AS SELECT
 def _gather(relations: "Relations", run: Run) -> None:
     relations.run(_ATTEMPTS, ended_at=run.ended_at, started_at=run.started_at)
     if "requests" in relations.names:
-        relations.run(
-            _ASKED,
-            order_method=ORDER_METHOD,
-            order_name=ORDER_NAME,
-            in_flight=IN_FLIGHT,
-            run_stopping=RUN_STOPPING,
-        )
+        relations.run(GATHER_REQUESTS, **gather_values())
+
+
+def gather_values() -> dict[str, str]:
+    """Return what GATHER_REQUESTS is told."""
+    return {
+        "order_method": ORDER_METHOD,
+        "order_name": ORDER_NAME,
+        "in_flight": IN_FLIGHT,
+        "run_stopping": RUN_STOPPING,
+    }
 
 
 def _span(relations: "Relations", run: Run) -> tuple[int, int]:

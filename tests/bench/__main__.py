@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from infra.lab.processes import Guard
-from tests.bench import closing, hung_database, inferred, ledger, orders, page, workers
+from tests.bench import closing, hung_database, inferred, ledger, orders, page, report, workers
 from tests.bench.measurement import Measurement, show_measurements, write_measurements
 from tests.bench.stage import Stage
 
@@ -20,6 +20,7 @@ BENCHMARKS = {
     "closing": closing,
     "inferred": inferred,
     "ledger": ledger,
+    "report": report,
     "workers": workers,
     "page": page,
 }

@@ -1,0 +1,97 @@
+"""The command `compare`: arguments, and its result on the terminal, as JSON, CSV and HTML."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from analysis.comparison import Comparison, compare
+from analysis.comparison_forms import as_csv, as_html, as_json, as_markdown
+from analysis.conditions import Finding, Result, check, parse_condition
+from analysis.errors import EvidenceError
+from analysis.run_directory import append_file, write_file
+from analysis.samples import VERDICTS, WINDOWS, load_side
+from analysis.terminal_comparison import render_comparison
+
+__all__ = ["add_comparison", "run_comparison"]
+
+_CONFIDENCE = 0.99
+_EXIT_MET, _EXIT_UNDECIDED = 1, 2
+
+
+def add_comparison(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `compare`."""
+    what = "a run directory, or a PREFIX of Locust's PREFIX_stats.csv"
+    parser.add_argument("base", type=Path, metavar="BASE", help=f"what is compared with: {what}")
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="the same, one or more")
+    parser.add_argument(
+        "--fail-if",
+        action="append",
+        default=[],
+        metavar="CONDITION",
+        help="exit with 1 if it is met, with 2 if noise may be all there is to it: "
+        "'p95(POST /orders) > 1.2x', 'failures > 5%%', 'committed > 0', 'window(client) > 30s'",
+    )
+    parser.add_argument(
+        "--confidence",
+        type=_share,
+        default=_CONFIDENCE,
+        metavar="SHARE",
+        help="of the intervals (%(default)g); what has no change calls one a change so rarely",
+    )
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the comparison as CSV")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write it as a page")
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0.5 <= share <= 0.99:  # noqa: PLR2004 -- beyond that the draws are too few
+        message = f"{text!r} is no confidence; give one from 0.5 to 0.99"
+        raise argparse.ArgumentTypeError(message)
+    return share
+
+
+def run_comparison(
+    options: argparse.Namespace, console: Console, *, step_summary: Path | None
+) -> int:
+    """Compare, and return 1 if a condition is met, 2 if one is undecided, else 0."""
+    conditions = [
+        parse_condition(text, verdicts=VERDICTS, windows=WINDOWS) for text in options.fail_if
+    ]
+    base, *runs = [load_side(path) for path in (options.base, *options.runs)]
+    comparisons = compare(base, runs, confidence=options.confidence)
+    findings = [check(each, against) for against in comparisons for each in conditions]
+    if options.json:
+        print(json.dumps(as_json(comparisons, findings), indent=2, allow_nan=False))
+    else:
+        render_comparison(comparisons, findings, console)
+    _write(options, comparisons, findings)
+    if step_summary is not None:
+        _add(step_summary, as_markdown(comparisons, findings), console)
+    return _exit_code(findings)
+
+
+def _write(
+    options: argparse.Namespace, comparisons: Sequence[Comparison], findings: Sequence[Finding]
+) -> None:
+    if options.csv:
+        write_file(options.csv, as_csv(comparisons))
+    if options.html:
+        write_file(options.html, as_html(comparisons, findings))
+
+
+def _add(step_summary: Path, text: str, console: Console) -> None:
+    try:
+        append_file(step_summary, text)
+    except EvidenceError as error:  # the comparison stands without it
+        if console.is_terminal:
+            console.print(f"note: {error}")
+
+
+def _exit_code(findings: Sequence[Finding]) -> int:
+    results = {each.result for each in findings}
+    if Result.MET in results:
+        return _EXIT_MET
+    return _EXIT_UNDECIDED if Result.UNDECIDED in results else 0
