@@ -203,7 +203,7 @@ def _say_that_it_begins(web_ui: WebUI, watch: Watch) -> None:
     app = web_ui.app
     if app is None:
         return
-    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.jinja_env.policies["json.dumps_kwargs"] = {"sort_keys": False}
 
     @app.after_request
     def add_state(response: Response) -> Response:
