@@ -4,6 +4,7 @@ What it shows is in `_live_view.py`; its HTML, CSS and scripts are files in `_we
 """
 
 import hmac
+import json
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -58,7 +59,8 @@ class _Page:
             since=request.args.get("since", 0, type=int),
             after=request.args.get("after", 0, type=int),
         )
-        return jsonify(view)
+        # Not by jsonify: in Locust's debug mode it indents, which takes ten times as long.
+        return Response(json.dumps(view, separators=(",", ":")), mimetype="application/json")
 
     def inject(self) -> Response:
         """Fire the fault now."""
@@ -94,7 +96,8 @@ class _Page:
 
     def may_act(self) -> bool:
         """Whether a request to act bears the page's token."""
-        return hmac.compare_digest(request.headers.get(_TOKEN_HEADER, ""), self._token)
+        given = request.headers.get(_TOKEN_HEADER, "")
+        return hmac.compare_digest(given.encode(), self._token.encode())
 
     def _answer(self, why_not: str) -> Response:
         return self._refuse(why_not) if why_not else jsonify({"done": True})
