@@ -11,7 +11,7 @@ __all__ = ["KEPT_S", "LiveFleet"]
 
 KEPT_S = 900
 _DOUBTS_MAX = 20_000
-_CHANGING_S = 12  # reports of workers are late by their interval, and one may be missed
+_CHANGING_S = 8  # reports of workers are late by their interval, and one may be missed
 
 
 @dataclass(slots=True, kw_only=True)

@@ -483,10 +483,10 @@ class LoadProcess:
         except Exception as error:  # noqa: BLE001 -- the outermost frame that is ours
             self.on_our_fault(error)
         finally:
-            if self._newest is not None:
-                self._newest.finish(is_over=True)
             self._run = None
             self._workers = None
+            if self._newest is not None:
+                self._newest.finish(is_over=True)
             if is_deaf:  # the last worker is gone, and Locust would go on without any
                 self.stop_load()
 

@@ -47,7 +47,7 @@ def read_results(folder: Path) -> Results:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         with (folder / "reconciliation.csv").open(encoding="utf-8", newline="") as rows:
             table, untold, untold_count = _tell(csv.DictReader(rows))
-    except (OSError, ValueError, KeyError, csv.Error) as error:
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         why = f"{folder.name} was not judged to the end ({type(error).__name__}); `make finish` may"
         return Results(files=files, trouble=why)
     return Results(

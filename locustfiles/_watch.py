@@ -94,12 +94,12 @@ class WatchedRun:
 
 
 class Watch:
-    """Follows the runs of this Locust; `notify` is told what people should see."""
+    """Follows the runs of this Locust; `trouble` is what people should see of the newest."""
 
     def __init__(self) -> None:
         self.newest: WatchedRun | None = None
         self.trouble = ""
-        self._by_id: dict[str, WatchedRun] = {}
+        self._directories: dict[str, RunDirectory] = {}
 
     def begin(self) -> Callable[[Event], None]:
         """Follow a run that is about to be made; returns who wants to hear its events."""
@@ -111,11 +111,11 @@ class Watch:
         """Take the run of which `begin` told."""
         if self.newest is not None:
             self.newest.prepared(run)
-            self._by_id[run.directory.run_id] = self.newest
+            self._directories[run.directory.run_id] = run.directory
 
-    def find(self, run_id: str) -> WatchedRun | None:
-        """Return a run of this Locust, or None."""
-        return self._by_id.get(run_id)
+    def directory(self, run_id: str) -> RunDirectory | None:
+        """Return the directory of a run of this Locust; None for any other."""
+        return self._directories.get(run_id)
 
     def take_report(self, name: str, report: Mapping[str, Any]) -> None:
         """Take what a worker has seen; of an old run it is ignored."""

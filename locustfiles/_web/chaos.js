@@ -168,6 +168,12 @@
   const HEALTH_KIND = { healthy: "good", unhealthy: "bad", unused: "bad", draining: "warn",
     initial: "warn", "unhealthy.draining": "bad", unavailable: "bad", deregistered: "plainly" };
 
+  function breakable(reason) {
+    const found = element("span", undefined, { className: "reason quiet" });
+    reason.split(/(?<=\.)/).forEach((part) => found.append(part, document.createElement("wbr")));
+    return found;
+  }
+
   function showServers(scene) {
     table("servers", [{ name: "instance" }, { name: "target" }, { name: "EC2" }],
       scene.servers.map((each) => {
@@ -178,7 +184,7 @@
         const label = element("span");
         pill(label, each.health || "no target", HEALTH_KIND[each.health] || "plainly");
         health.append(label);
-        if (each.reason) { health.append(" ", element("span", each.reason, { className: "quiet" })); }
+        if (each.reason) { health.append(" ", breakable(each.reason)); }
         const machine = element("span", each.state);
         if (each.zone) { machine.append(" ", element("span", each.zone, { className: "quiet" })); }
         return [name, health, machine];
@@ -250,7 +256,7 @@
     // The second that is on is not whole, and would look like a fall.
     const last = isOver && known.length ? Math.max(...known) : Math.floor(view.now) - 1;
     const from = isOver ? first : Math.max(first, last - WINDOW_S);
-    const to = Math.max(last, from + LEAST_S);
+    const to = Math.max(last + 1, from + LEAST_S);
     const points = [];
     for (let at = from; at <= last; at += 1) {
       points.push(seen.seconds.get(at)

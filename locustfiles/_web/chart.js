@@ -97,9 +97,9 @@ const Chart = (() => {
       const { context } = this;
       context.fillStyle = this.colour(colour);
       context.beginPath();
-      if (points.length) { context.moveTo(this.x(points[0].at), this.base); }
-      for (const point of points) { context.lineTo(this.x(point.at), this.y(value(point))); }
-      if (points.length) { context.lineTo(this.x(points[points.length - 1].at), this.base); }
+      if (points.length) { context.moveTo(this.x(points[0].at + 0.5), this.base); }
+      for (const point of points) { context.lineTo(this.x(point.at + 0.5), this.y(value(point))); }
+      if (points.length) { context.lineTo(this.x(points[points.length - 1].at + 0.5), this.base); }
       context.fill();
     }
 
@@ -113,7 +113,7 @@ const Chart = (() => {
       for (const point of points) {
         const found = value(point);
         if (found === null) { isDrawing = false; continue; }
-        context[isDrawing ? "lineTo" : "moveTo"](this.x(point.at), this.y(found));
+        context[isDrawing ? "lineTo" : "moveTo"](this.x(point.at + 0.5), this.y(found));
         isDrawing = true;
       }
       context.stroke();
@@ -131,10 +131,10 @@ const Chart = (() => {
           if (!count) { return; }
           const low = this.y(below), high = this.y(below + count);
           context.fillStyle = fills[index];
-          context.fillRect(this.x(point.at) - wide / 2, high, wide, Math.max(1, low - high));
+          context.fillRect(this.x(point.at + 0.5) - wide / 2, high, wide, Math.max(1, low - high));
           if (wide > 4) {
             context.strokeStyle = this.colour(`s${index}`);
-            context.strokeRect(this.x(point.at) - wide / 2, high, wide, Math.max(1, low - high));
+            context.strokeRect(this.x(point.at + 0.5) - wide / 2, high, wide, Math.max(1, low - high));
           }
           below += count;
         });

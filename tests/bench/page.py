@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import statistics
 import tempfile
 import threading
 import time
@@ -18,7 +19,7 @@ from tests.bench.measurement import Measurement, median
 from tests.bench.restless import quick_server, restless_load, wait_until
 from tests.bench.stage import Stage
 
-PAIRS = 24
+PAIRS = 30
 BLOCKS = 6
 GOAL = 0.97
 
@@ -31,14 +32,21 @@ def measure(stage: Stage) -> list[Measurement]:
         sorted(pair, key=lambda each: each["is_watched"])
         for pair in zip(slices[::2], slices[1::2], strict=True)
     ]
-    ratios = [watched["per_second"] / bare["per_second"] for bare, watched in pairs]
-    size = len(ratios) // BLOCKS
-    blocks = [sum(ratios[n * size : (n + 1) * size]) / size for n in range(BLOCKS)]
+    speed = [watched["per_second"] / bare["per_second"] for bare, watched in pairs]
+    work = [bare["cpu_us"] / watched["cpu_us"] for bare, watched in pairs]
     return [
-        median("page: requests/s with it open to without", blocks, "times", at_least=GOAL),
+        _median("page: requests/s with it open to without", speed, at_least=GOAL),
+        _median("page: the same by CPU time per request", work),
         median("page: without it", [bare["per_second"] for bare, _ in pairs], "requests/s"),
         median("page: an answer to its question", asked, "ms"),
     ]
+
+
+def _median(name: str, ratios: list[float], *, at_least: float | None = None) -> Measurement:
+    """The median of blocks, each of which is the median of its pairs."""
+    size = len(ratios) // BLOCKS
+    blocks = [statistics.median(ratios[n * size : (n + 1) * size]) for n in range(BLOCKS)]
+    return median(name, blocks, "times", at_least=at_least)
 
 
 def _run_pairs(folder: Path) -> tuple[list[dict[str, float]], list[float]]:

@@ -37,15 +37,21 @@ def _measure(environment: Environment) -> None:
         before = _reading(environment)
         gevent.sleep(SLICE_S)
         after = _reading(environment)
-        requests, seconds = (b - a for a, b in zip(before, after, strict=True))
-        found.append({"is_watched": is_watched, "per_second": requests / seconds})
+        requests, seconds, cpu_s = (b - a for a, b in zip(before, after, strict=True))
+        found.append(
+            {
+                "is_watched": is_watched,
+                "per_second": requests / seconds,
+                "cpu_us": cpu_s / requests * 1e6,
+            }
+        )
     beside = Path(os.environ["CHAOS_BENCH_RESULT"] + ".part")
     beside.write_text(json.dumps(found), encoding="utf-8")
     beside.rename(os.environ["CHAOS_BENCH_RESULT"])
 
 
-def _reading(environment: Environment) -> tuple[float, float]:
-    return environment.stats.total.num_requests, time.perf_counter()
+def _reading(environment: Environment) -> tuple[float, float, float]:
+    return environment.stats.total.num_requests, time.perf_counter(), time.process_time()
 
 
 def _start(environment: Environment, **_: object) -> None:

@@ -126,6 +126,19 @@ def test_no_other_site_may_read_the_page(browser: Browser, site: Site) -> None:
         assert "unsafe" not in policy
 
 
+def test_the_form_has_the_fault_first_what_belongs_together_beside_it_and_no_secret(
+    browser: Browser, site: Site
+) -> None:
+    with watched_page(browser) as (page, _):
+        page.goto(f"{site.url}/let-me-in")
+        page.goto(f"{site.url}/")
+        names: list[str] = page.evaluate("Object.keys(window.templateArgs.extra_options)")
+    assert names[:2] == ["fis_template", "fis_at"]
+    retries = [number for number, name in enumerate(names) if name.startswith("retry")]
+    assert retries == list(range(retries[0], retries[0] + len(retries)))
+    assert "database_url" not in names
+
+
 def test_a_hostile_shop_runs_nothing_and_each_start_is_a_run_of_its_own(
     browser: Browser, site: Site
 ) -> None:
