@@ -116,6 +116,11 @@ class Load:
         ]
         return self._start(command, run=run, folder=self.folder)
 
+    def serve(self, *arguments: str) -> Locust:
+        """Locust with its web UI on 127.0.0.1; its runs are in `runs` below our folder."""
+        command = ["--web-host", "127.0.0.1", *arguments]
+        return self._start(command, run=self.folder, folder=self.folder)
+
     def start_worker(self, port: int, *, inside: Sequence[str] = (), **environment: str) -> Locust:
         """`locust --worker` of a master on `port`, in a folder of its own.
 
