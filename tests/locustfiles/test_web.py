@@ -8,6 +8,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,17 +29,32 @@ def wait(environment, **_):
 """
 
 
+FAILS_ONCE = """
+from locust import events
+from locust.runners import MasterRunner
+from locustfiles._process import process
+
+failures = ["the first run fails"]
+
+@events.spawning_complete.add_listener
+def fail(**_):
+    if isinstance(process._environment.runner, MasterRunner) and failures:
+        process.fail(failures.pop(), 70)
+"""
+
+
 class WebUI:
     """What a browser does at a Locust whose runs go below its folder."""
 
-    def __init__(self, load: Load, shop: Shop) -> None:
+    def __init__(self, load: Load, shop: Shop, listener: str, *arguments: str) -> None:
         self.shop = shop
         self._port = free_port()
         self._folder = load.folder
-        slow = load.folder / "slow.py"
-        slow.write_text(KEEPS_USERS_AWAY)
-        files = f"{ROOT / 'locustfiles'},{slow}"
-        load.serve("-H", shop.url, "-f", files, "--web-port", str(self._port), "-s", "20")
+        file = load.folder / "listener.py"
+        file.write_text(listener)
+        files = f"{ROOT / 'locustfiles'},{file}"
+        common = ("-H", shop.url, "-f", files, "--web-port", str(self._port))
+        load.serve(*common, *arguments)
         wait_until(self._is_there, within_s=30)
 
     def start(self, users: int) -> None:
@@ -47,6 +63,14 @@ class WebUI:
     def stop(self) -> None:
         """Returns when the run is closed and judged."""
         self._ask("/stop", {})
+
+    def workers(self) -> int:
+        """How many wait for a start."""
+        told = self._ask("/stats/requests", None).get("workers", [])
+        return sum(each["state"] == "ready" for each in told)
+
+    def state(self) -> str:
+        return str(self._ask("/stats/requests", None)["state"])
 
     def runs(self) -> list[Path]:
         """The runs' directories, the oldest first."""
@@ -60,18 +84,19 @@ class WebUI:
             return False
         return True
 
-    def _ask(self, path: str, form: dict[str, str] | None) -> None:
+    def _ask(self, path: str, form: dict[str, str] | None) -> dict[str, Any]:
         data = None if form is None else urllib.parse.urlencode(form).encode()
         url = f"http://127.0.0.1:{self._port}{path}"
         with urllib.request.urlopen(url, data=data, timeout=60) as reply:
-            reply.read()
+            content: dict[str, Any] = json.loads(reply.read())
+            return content
 
 
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
     load = Load(tmp_path_factory.mktemp("web"))
     with serve() as shop:
-        yield WebUI(load, shop)
+        yield WebUI(load, shop, KEEPS_USERS_AWAY, "-s", "20")
         load.end()
 
 
@@ -116,6 +141,19 @@ def test_start_pressed_while_users_stop_begins_when_they_have(web: WebUI) -> Non
         assert "in_flight_at_stop" not in (run / "attempts.csv").read_text()
 
 
+def test_workers_of_a_run_that_failed_have_users_in_the_next(load: Load, shop: Shop) -> None:
+    web = WebUI(load, shop, FAILS_ONCE, "--processes", "2")
+    wait_until(lambda: web.workers() == 2)
+    web.start(40)
+    wait_until(lambda: len(web.runs()) == 1 and (web.runs()[0] / "summary.json").exists())
+    before = set(shop.attempt_ids())
+    wait_until(lambda: web.state() != "stopping" and web.workers() == 2)
+    web.start(40)
+    wait_until(lambda: len(shop.attempt_ids()) > len(before) + 5)
+    web.stop()
+    assert set(_attempts(web.runs()[1])) == set(shop.attempt_ids()) - before
+
+
 def _in_the_background(do: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=do)
     thread.start()
@@ -127,18 +165,20 @@ def _facts(run: Path) -> dict[str, object]:
     return content
 
 
-def _lines(run: Path) -> list[list[object]]:
-    """Of its one ledger, which may be being written."""
-    (ledger,) = run.glob("ledger/*.jsonl")
+def _lines(ledger: Path) -> list[list[Any]]:
+    """Of a ledger that may be being written."""
     whole = ledger.read_text().rpartition("\n")[0]
     return [json.loads(line) for line in whole.splitlines()]
 
 
-def _last_line(run: Path) -> list[object]:
-    return _lines(run)[-1]
+def _last_line(run: Path) -> list[Any]:
+    (ledger,) = run.glob("ledger/*.jsonl")
+    return _lines(ledger)[-1]
 
 
-def _attempts(run: Path) -> list[object]:
-    if not list(run.glob("ledger/*.jsonl")):
-        return []
-    return [line[1] for line in _lines(run) if line[0] == "sent"]
+def _attempts(run: Path) -> list[str]:
+    return [name for each in run.glob("ledger/*.jsonl") for name in _sent(each)]
+
+
+def _sent(ledger: Path) -> list[str]:
+    return [line[1] for line in _lines(ledger) if line[0] == "sent"]
