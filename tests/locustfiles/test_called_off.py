@@ -1,4 +1,4 @@
-"""Ends that come at an odd moment: a run called off when its orders flow, a worker stopped twice."""
+"""Ends at an odd moment: a run is called off as its orders flow, a worker is stopped twice."""
 
 import subprocess
 import sys
