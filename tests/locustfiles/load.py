@@ -19,7 +19,7 @@ __all__ = ["ROOT", "Load", "Locust", "wait_until"]
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def wait_until(is_so: Callable[[], object], *, within_s: float = 15.0) -> None:
+def wait_until(is_so: Callable[[], object], *, within_s: float = 60.0) -> None:
     """Wait for something to become true; a test that waits in vain fails here."""
     give_up_at = time.monotonic() + within_s
     while not is_so():
@@ -41,7 +41,7 @@ class Locust:
         self.output = ""
         self.errors = ""
 
-    def wait(self, *, within_s: float = 40.0) -> int:
+    def wait(self, *, within_s: float = 120.0) -> int:
         self.output, self.errors = self.process.communicate(timeout=within_s)
         return self.process.returncode
 
