@@ -5,8 +5,8 @@ Pure types: no file is touched here. Times are integer microseconds since the Un
 
 import builtins
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -29,12 +29,16 @@ __all__ = [
     "Product",
     "Request",
     "RequestDone",
+    "RequestFields",
     "RunVerdict",
     "TornLine",
     "Verdict",
+    "ended_line",
     "format_time",
+    "frequent",
     "parse_line",
     "parse_time",
+    "request_lines",
 ]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -199,11 +203,11 @@ class _Line:
         return (_encode([self.tag, *values]) + "\n").encode("ascii")
 
 
-LineT = TypeVar("LineT", bound=_Line)
+RecordT = TypeVar("RecordT")
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
-def _frequent(record: type[LineT]) -> type[LineT]:
+def frequent(record: type[RecordT]) -> type[RecordT]:
     """Make a dataclass that is frozen for whoever checks types, and not at run time.
 
     Users wait while a record is made, and a frozen one takes three times as long.
@@ -214,6 +218,11 @@ def _frequent(record: type[LineT]) -> type[LineT]:
 _TEXT = (str,)
 _WHOLE = (int,)
 _MAYBE_WHOLE = (int, NoneType)
+
+# Of a RequestDone, in their order.
+RequestFields = tuple[
+    str, str, str, int | None, int | None, int | None, int | None, str, int | None, str
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +238,7 @@ class LedgerOpened(_Line):
     about: Mapping[str, str | int] = field(default_factory=dict)
 
 
-@_frequent
+@frequent
 class AttemptSent(_Line):
     """An attempt is about to be sent; this line leaves the process before its first byte.
 
@@ -264,7 +273,7 @@ class AttemptSent(_Line):
         ).encode("ascii")
 
 
-@_frequent
+@frequent
 class AttemptEnded(_Line):
     """What the client knows now that an attempt has ended."""
 
@@ -285,15 +294,10 @@ class AttemptEnded(_Line):
 
     def to_line(self) -> builtins.bytes:
         """Return the whole line, to be written by one os.write."""
-        return (
-            f'["ended",{_text(self.attempt_id)},{self.ended_at},{_text(self.outcome)},'
-            f"{'null' if self.http_status is None else self.http_status},{_text(self.error)},"
-            f"{'null' if self.order_id is None else self.order_id},{_text(self.served_by)},"
-            f"{'null' if self.bytes is None else self.bytes}]\n"
-        ).encode("ascii")
+        return ended_line(*(getattr(self, name) for name in self.__slots__))
 
 
-@_frequent
+@frequent
 class RequestDone(_Line):
     """A request that was not an order has ended."""
 
@@ -316,14 +320,7 @@ class RequestDone(_Line):
 
     def to_line(self) -> builtins.bytes:
         """Return the whole line, to be written by one os.write."""
-        return (
-            f'["request",{_text(self.user_id)},{_text(self.name)},{_text(self.method)},'
-            f"{'null' if self.due_at is None else self.due_at},"
-            f"{'null' if self.sent_at is None else self.sent_at},"
-            f"{'null' if self.ended_at is None else self.ended_at},"
-            f"{'null' if self.http_status is None else self.http_status},{_text(self.error)},"
-            f"{'null' if self.bytes is None else self.bytes},{_text(self.served_by)}]\n"
-        ).encode("ascii")
+        return request_lines([astuple(self)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -334,6 +331,54 @@ class LedgerClosed(_Line):
     types: ClassVar[tuple[tuple[type, ...], ...]] = (_WHOLE,)
 
     at: int
+
+
+def ended_line(
+    attempt_id: str,
+    ended_at: int,
+    outcome: Outcome,
+    http_status: int | None,
+    error: str,
+    order_id: int | None,
+    served_by: str,
+    size: int | None,
+) -> bytes:
+    """Return the line of an AttemptEnded with these fields, without the time that making it takes.
+
+    Users wait for it, and by position they wait half as long.
+    """
+    return (
+        f'["ended",{_text(attempt_id)},{ended_at},{_text(outcome)},'
+        f"{'null' if http_status is None else http_status},{_text(error)},"
+        f"{'null' if order_id is None else order_id},{_text(served_by)},"
+        f"{'null' if size is None else size}]\n"
+    ).encode("ascii")
+
+
+def request_lines(requests: Iterable[RequestFields]) -> bytes:
+    """Return the lines of the RequestDones with these fields, in their order."""
+    return "".join(
+        [
+            f'["request",{_text(user_id)},{_text(name)},{_text(method)},'
+            f"{'null' if due_at is None else due_at},"
+            f"{'null' if sent_at is None else sent_at},"
+            f"{'null' if ended_at is None else ended_at},"
+            f"{'null' if http_status is None else http_status},{_text(error)},"
+            f"{'null' if size is None else size},{_text(served_by)}]\n"
+            for (
+                user_id,
+                name,
+                method,
+                due_at,
+                sent_at,
+                ended_at,
+                http_status,
+                error,
+                size,
+                served_by,
+            ) in requests
+        ]
+    ).encode("ascii")
 
 
 LedgerLine = LedgerOpened | AttemptSent | AttemptEnded | RequestDone | LedgerClosed

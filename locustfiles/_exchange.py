@@ -6,12 +6,13 @@ connections are dropped: what still comes on one of them must never answer a lat
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from http import HTTPStatus
 from typing import Protocol, TypeVar
 
 import gevent
 
+from analysis.records import frequent
 from locustfiles._errors import NotConnected, ReplyTooLong
 from locustfiles._outcome import connect_token, json_object
 
@@ -31,7 +32,7 @@ _BREATHE_EVERY_BYTES = 64 * 2**10
 Socket = TypeVar("Socket")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frequent
 class Request:
     """What is sent; `name` is what it is counted under."""
 
@@ -42,7 +43,7 @@ class Request:
     body: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frequent
 class Received:
     """What a client library has of a reply; `response` is its own object, for Locust's listeners.
 
@@ -55,7 +56,7 @@ class Received:
     response: object = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frequent
 class Reply:
     """What came back: `body` if it is whole, and the JSON object `found` in it if it is one.
 

@@ -16,7 +16,13 @@ from typing import NoReturn
 import gevent
 from gevent.event import Event
 
-from analysis.records import AttemptEnded, AttemptSent, LedgerClosed, LedgerOpened, RequestDone
+from analysis.records import (
+    AttemptSent,
+    LedgerClosed,
+    LedgerOpened,
+    RequestFields,
+    request_lines,
+)
 from analysis.run_directory import sync_folder
 from locustfiles._disk_sync import DiskSync
 from locustfiles._errors import LedgerFailed
@@ -53,7 +59,7 @@ class Ledger:
         self.path = path
         self.process_id = process_id
         self._on_failure = on_failure
-        self._waiting: list[RequestDone] = []
+        self._waiting: list[RequestFields] = []
         self._failure: LedgerFailed | None = None
         self._file: int | None = None
         try:
@@ -67,17 +73,24 @@ class Ledger:
             raise LedgerFailed(message) from error
         self._disk = DiskSync(self._file, on_slow=on_slow)
         about: dict[str, str | int] = {"pid": os.getpid(), "host": socket.gethostname()}
-        self._write(LedgerOpened(process_id=process_id, at=at, about=about).to_line())
+        self.write(LedgerOpened(process_id=process_id, at=at, about=about).to_line())
 
     def sent(self, attempt: AttemptSent) -> None:
         """Record that an attempt is about to be sent; on return its line has left the process."""
-        self._write(attempt.to_line())
+        self.write(attempt.to_line())
 
-    def ended(self, attempt: AttemptEnded) -> None:
-        """Record what the client knows of an attempt that has ended."""
-        self._write(attempt.to_line())
+    def write(self, lines: bytes) -> None:
+        """Write whole lines; on return they have left the process."""
+        if self._file is None or self._failure is not None:
+            self._refuse()
+        try:
+            written = os.write(self._file, lines)
+        except OSError as error:
+            self._fail(error.strerror or type(error).__name__)
+        if written != len(lines):
+            self._fail(f"only {written} of {len(lines)} bytes were written")
 
-    def request(self, request: RequestDone) -> None:
+    def put_off(self, request: RequestFields) -> None:
         """Record a request that was no order; it waits for others, or for `flush`."""
         if self._file is None or self._failure is not None:
             self._refuse()
@@ -89,7 +102,7 @@ class Ledger:
         """Write what waits in memory."""
         if self._waiting:
             waiting, self._waiting = self._waiting, []
-            self._write(b"".join([each.to_line() for each in waiting]))
+            self.write(request_lines(waiting))
 
     def sync(self) -> None:
         """Return when all that was written before is on the disk; others run meanwhile."""
@@ -107,23 +120,13 @@ class Ledger:
         try:
             if self._failure is None:
                 self.flush()
-                self._write(LedgerClosed(at=at).to_line())
+                self.write(LedgerClosed(at=at).to_line())
                 self.sync()
         finally:
             file, self._file = self._file, None
             # Closing would do it too, but gevent puts closing off.
             fcntl.flock(file, fcntl.LOCK_UN)
             os.close(file)
-
-    def _write(self, lines: bytes) -> None:
-        if self._file is None or self._failure is not None:
-            self._refuse()
-        try:
-            written = os.write(self._file, lines)
-        except OSError as error:
-            self._fail(error.strerror or type(error).__name__)
-        if written != len(lines):
-            self._fail(f"only {written} of {len(lines)} bytes were written")
 
     def _refuse(self) -> NoReturn:
         raise self._failure or LedgerFailed(f"the ledger {self.path} is closed")

@@ -9,7 +9,6 @@ import errno
 import json
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPException
 from socket import gaierror
@@ -19,7 +18,7 @@ import urllib3.exceptions
 from gevent import GreenletExit, Timeout
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 
-from analysis.records import Outcome
+from analysis.records import Outcome, frequent
 from locustfiles._errors import NotConnected, ReplyTooLong
 
 __all__ = ["Conclusion", "cause_of", "conclude", "connect_token", "failure_name", "json_object"]
@@ -30,7 +29,7 @@ _LARGEST_ID = 2**63 - 1
 _RESETS = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frequent
 class Conclusion:
     """The end of an attempt as its client saw it."""
 

@@ -2,7 +2,7 @@
 
 from locust.exception import StopUser
 
-from analysis.records import AttemptEnded, AttemptSent, RequestDone
+from analysis.records import AttemptSent, ended_line
 from locustfiles._errors import LedgerFailed, NothingMore
 from locustfiles._exchange import Reply
 from locustfiles._journal import now
@@ -27,16 +27,16 @@ def record_sent(attempt: AttemptSent) -> None:
 def record_end(attempt: AttemptSent, conclusion: Conclusion, size: int | None) -> None:
     """Record what is known of an attempt that ends now; `size` is that of the reply's body."""
     try:
-        process.ledger.ended(
-            AttemptEnded(
-                attempt_id=attempt.attempt_id,
-                ended_at=now(),
-                outcome=conclusion.outcome,
-                http_status=conclusion.http_status,
-                error=conclusion.error,
-                order_id=conclusion.order_id,
-                served_by=conclusion.served_by,
-                bytes=size,
+        process.ledger.write(
+            ended_line(
+                attempt.attempt_id,
+                now(),
+                conclusion.outcome,
+                conclusion.http_status,
+                conclusion.error,
+                conclusion.order_id,
+                conclusion.served_by,
+                size,
             )
         )
     except LedgerFailed as failure:
@@ -47,18 +47,18 @@ def record_read(user_id: str, reply: Reply, name: str, *, sent_at: int, error: s
     """Record a read that ends now; `error` is what was wrong with it, beside its status."""
     served_by = reply.found.get("served_by")
     try:
-        process.ledger.request(
-            RequestDone(
-                user_id=user_id,
-                name=name,
-                method="GET",
-                due_at=None,
-                sent_at=sent_at,
-                ended_at=now(),
-                http_status=reply.status,
-                error=error,
-                bytes=len(reply.body),
-                served_by=served_by if isinstance(served_by, str) else "",
+        process.ledger.put_off(
+            (
+                user_id,
+                name,
+                "GET",
+                None,  # due_at
+                sent_at,
+                now(),
+                reply.status,
+                error,
+                len(reply.body),
+                served_by if isinstance(served_by, str) else "",
             )
         )
     except LedgerFailed as failure:

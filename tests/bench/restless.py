@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+LEDGER_LOAD = Path(__file__).with_name("ledger_load.py")
+PLAIN_LOAD = Path(__file__).with_name("plain_load.py")
 USERS = 20
-_LIMIT_S = 180.0
+_LIMIT_S = 240.0
 
 
 class QuickServer:
@@ -47,13 +49,15 @@ def quick_server() -> Iterator[QuickServer]:
 
 
 @contextmanager
-def restless_load(run: Path, url: str, *arguments: str, **environment: str) -> Iterator[None]:
+def restless_load(
+    run: Path, url: str, *arguments: str, load: Path = LEDGER_LOAD, **environment: str
+) -> Iterator[None]:
     """Locust, killed afterwards: its ledgers are all that is wanted of it."""
     run.parent.mkdir(parents=True, exist_ok=True)
-    load = subprocess.Popen(
+    locust = subprocess.Popen(
         [
             *(sys.executable, "-m", "locust", "-H", url, "--headless", "--only-summary"),
-            *("-f", str(Path(__file__).with_name("ledger_load.py")), "-u", str(USERS)),
+            *("-f", str(load), "-u", str(USERS)),
             *("-r", "1000", "-s", "5", "--run-dir", str(run), *arguments),
         ],
         cwd=run.parent,
@@ -67,8 +71,8 @@ def restless_load(run: Path, url: str, *arguments: str, **environment: str) -> I
     try:
         yield
     finally:
-        os.killpg(load.pid, signal.SIGKILL)
-        load.wait()
+        os.killpg(locust.pid, signal.SIGKILL)
+        locust.wait()
 
 
 def wait_until(is_so: Callable[[], object]) -> None:

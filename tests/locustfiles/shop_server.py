@@ -148,6 +148,7 @@ def read_arrival(stream: BinaryIO, client: tuple[str, int]) -> Arrival | None:
     headers: dict[str, str] = {}
     while line := stream.readline().decode().strip():
         name, _, value = line.partition(":")
-        headers[name.lower()] = value.strip()
+        said = headers.get(name.lower())  # one that is said twice must not look like one
+        headers[name.lower()] = value.strip() if said is None else f"{said}, {value.strip()}"
     body = stream.read(int(headers.get("content-length", 0)))
     return Arrival(method=method, path=path, headers=headers, body=body, connection=client)

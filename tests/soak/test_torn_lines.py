@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -65,14 +66,14 @@ _READ = RequestDone(
 
 
 def _write_attempt_b(ledger: Ledger) -> None:
-    ledger.request(_READ)
+    ledger.put_off(astuple(_READ))
     ledger.flush()
     ledger.sent(_sent("b"))
 
 
 def _write_end_of_b(ledger: Ledger) -> None:
     ledger.sent(_sent("b"))
-    ledger.ended(_acknowledged("b", 2))
+    ledger.write(_acknowledged("b", 2).to_line())
 
 
 def _end_there(content: bytes, at: int) -> bytes:
@@ -101,7 +102,7 @@ def test_ledger_cut_at_any_byte_of_its_last_line_is_judged_by_what_is_whole(
     path = run.ledger_file("p1")
     ledger = Ledger(path, process_id="p1", at=NOON)
     ledger.sent(_sent("a"))
-    ledger.ended(_acknowledged("a", 1))
+    ledger.write(_acknowledged("a", 1).to_line())
     write(ledger)
     whole = path.read_bytes()
     ledger.close(at=NOON + 2)
