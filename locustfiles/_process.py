@@ -33,7 +33,7 @@ from analysis.run_directory import RunDirectory
 from locustfiles._arguments import Settings, add_arguments
 from locustfiles._arrivals import Arriving
 from locustfiles._desk import Desk
-from locustfiles._ending import await_end_of, end_web_ui, stop_users
+from locustfiles._ending import await_end_of, end_children, end_web_ui, stop_users
 from locustfiles._errors import (
     EXIT_OUR_FAULT,
     EXIT_UNDECIDED,
@@ -95,6 +95,8 @@ class LoadProcess:
         self._interrupts = 0
         self._result = ""
         self._was_released = False
+        # Locust imports us and then makes workers by forking: by now their master may be dead.
+        self._imported_by = os.getpid()
 
     @property
     def ledger(self) -> Ledger:
@@ -129,7 +131,7 @@ class LoadProcess:
         if isinstance(runner, WorkerRunner):
             self._worker = WorkerSide(runner)
             if self._options.processes:
-                gevent.spawn(self._end_with, os.getppid())
+                gevent.spawn(self._end_with, self._imported_by)
             return
         if isinstance(runner, MasterRunner):
             runner.register_message(LEDGER_MESSAGE, self.on_ledger_message)
@@ -297,6 +299,8 @@ class LoadProcess:
                 _check_headless(settings, options)
         except BadArgument as error:
             sys.stderr.write(f"chaos-shop: {error}\n")
+            if options.processes:
+                end_children()
             sys.exit(EXIT_USAGE)
         # Locust sends its options to every worker; only this process needs the secret.
         self._database_url = settings.database_url
