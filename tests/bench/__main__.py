@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from infra.lab.processes import Guard
-from tests.bench import closing, hung_database, inferred, ledger, orders, workers
+from tests.bench import closing, hung_database, inferred, ledger, orders, streaming, workers
 from tests.bench.measurement import Measurement, show_measurements, write_measurements
 from tests.bench.stage import Stage
 
@@ -21,6 +21,7 @@ BENCHMARKS = {
     "inferred": inferred,
     "ledger": ledger,
     "workers": workers,
+    "streaming": streaming,
 }
 KEPT_IN = Path("build/bench.json")
 
