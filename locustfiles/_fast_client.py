@@ -165,7 +165,8 @@ class _SendOnceClient(HTTPClient):
 
     def _head(self, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> str:
         """Spell a request's head; the library's way to it takes ten times as long."""
-        if self.use_proxy or not self.headers_said.keys().isdisjoint(headers):
+        is_ours = type(headers) is dict and self.headers_said.keys().isdisjoint(headers)
+        if self.use_proxy or not is_ours:
             head: str = self._build_request(method, target, body=body, headers=headers)
             return head
         fields = {**self.headers_said, **headers}

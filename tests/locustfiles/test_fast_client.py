@@ -47,6 +47,7 @@ found = [
     ask(plain, "/refused", **{"X-Request-Id": "1\\r\\nX-Evil: 2"}),
     ask(plain, "http://127.0.0.1:9/elsewhere"),
 ]
+plain._session.get("/of-its-own", name="own")
 plain._session.base_url = "http://127.0.0.1:9"
 found.append(ask(plain, "/moved"))
 print(json.dumps(found))
@@ -85,6 +86,7 @@ def test_each_request_arrives_as_it_was_meant(asked: Asked) -> None:
         ("POST", "/orders"),
         ("POST", "/empty"),
         ("GET", "/a%20b/h%C3%A4t?a=b%20c"),
+        ("GET", "/of-its-own"),
     ]
     assert arrivals[2].headers["x-request-id"] == "1"
     assert arrivals[2].headers["content-length"] == str(len('{"ä": 1}'.encode()))
@@ -97,7 +99,7 @@ def test_cookie_that_was_set_comes_back_so_that_a_sticky_load_balancer_finds_its
 ) -> None:
     _, arrivals = asked
     cookies = [each.headers.get("cookie") for each in arrivals]
-    assert cookies == [None, "AWSALB=abc", "AWSALB=abc", "AWSALB=abc", None]
+    assert cookies == [None, "AWSALB=abc", "AWSALB=abc", "AWSALB=abc", None, "AWSALB=abc"]
 
 
 def test_credentials_and_headers_of_a_locustfile_are_said_once(asked: Asked) -> None:
@@ -106,7 +108,9 @@ def test_credentials_and_headers_of_a_locustfile_are_said_once(asked: Asked) -> 
     assert known["authorization"] == "Basic c29tZWJvZHk6cyBlY3JldA=="
     assert known["user-agent"] == "an app"
     assert known["accept"] == "application/json"
-    assert arrivals[0].headers["user-agent"].startswith("python/gevent-http-client")
+    for arrival in (arrivals[0], arrivals[5]):
+        assert arrival.headers["user-agent"].startswith("python/gevent-http-client")
+        assert "," not in arrival.headers["user-agent"]
     hosts = [each.headers["host"] for each in arrivals]
     assert not any("," in host for host in hosts)
 
@@ -114,7 +118,7 @@ def test_credentials_and_headers_of_a_locustfile_are_said_once(asked: Asked) -> 
 def test_what_makes_no_request_is_not_sent(asked: Asked) -> None:
     told, arrivals = asked
     assert [failure for _, failure, _ in told[5:7]] == ["ValueError", "ValueError"]
-    assert len(arrivals) == 5
+    assert len(arrivals) == 6
 
 
 def test_customer_goes_where_its_locustfile_sends_it_in_mid_run(asked: Asked) -> None:
