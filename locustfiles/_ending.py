@@ -3,10 +3,11 @@
 import os
 
 import gevent
+import psutil
 from locust.env import Environment
 from locust.runners import MasterRunner
 
-__all__ = ["await_end_of", "end_web_ui", "stop_users"]
+__all__ = ["await_end_of", "end_children", "end_web_ui", "stop_users"]
 
 _LOOK_EVERY_S = 0.2
 
@@ -31,3 +32,13 @@ def await_end_of(parent: int) -> None:
     """Return when the process that started this one has ended."""
     while os.getppid() == parent:
         gevent.sleep(_LOOK_EVERY_S)
+
+
+def end_children() -> None:
+    """End the workers of --processes before any has a load.
+
+    Locust means to do so when it ends, but lets those be that live then: until they have a master
+    they try to connect for five minutes.
+    """
+    for child in psutil.Process().children():
+        child.terminate()

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import gevent
 import zmq
 from locust import events
+from gevent.lock import RLock
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.event import EventHook
@@ -34,7 +35,7 @@ from locustfiles._arguments import Settings, add_arguments
 from locustfiles._arrivals import Arriving
 from locustfiles._chaos_page import add_chaos_page
 from locustfiles._desk import Desk
-from locustfiles._ending import await_end_of, end_web_ui, stop_users
+from locustfiles._ending import await_end_of, end_children, end_web_ui, stop_users
 from locustfiles._errors import (
     EXIT_OUR_FAULT,
     EXIT_UNDECIDED,
@@ -57,6 +58,7 @@ from locustfiles._workers import Workers
 __all__ = ["process"]
 
 logger = logging.getLogger(__name__)
+_LOOK_EVERY_S = 0.05
 # It tells of every endpoint and credential that it finds.
 logging.getLogger("botocore").setLevel(logging.WARNING)
 
@@ -90,6 +92,7 @@ class LoadProcess:
         self._desk: Desk | None = None
         self._run: Run | None = None
         self._closing: gevent.Greenlet[..., None] | None = None
+        self._ending = RLock()
         self._worker: WorkerSide | None = None
         self._workers: Workers | None = None
         self._database_url = ""
@@ -100,6 +103,8 @@ class LoadProcess:
         # Of the run that is on, where there is a page to show it: here, or at the master.
         self.live: LiveCounts | None = None
         self._watch: Watch | None = None
+        # Locust imports us and then makes workers by forking: by now their master may be dead.
+        self._imported_by = os.getpid()
 
     @property
     def ledger(self) -> Ledger:
@@ -135,7 +140,7 @@ class LoadProcess:
             self._worker = WorkerSide(runner)
             _listen(environment.events.report_to_master, self.on_report_to_master)
             if self._options.processes:
-                gevent.spawn(self._end_with, os.getppid())
+                gevent.spawn(self._end_with, self._imported_by)
             return
         if isinstance(runner, MasterRunner):
             runner.register_message(LEDGER_MESSAGE, self.on_ledger_message)
@@ -154,14 +159,13 @@ class LoadProcess:
     @_guarded
     def on_test_start(self, environment: Environment, **_: object) -> None:
         """Get ready; no user starts before this returns."""
-        self.is_stopping = False
         if self._worker is not None:
+            self.is_stopping = False
             self.live = LiveCounts(run_id=Offer.read(self._options.chaos_run).run_id)
             self._worker.begin(self._options, self._open_ledger)
             return
-        if self._closing is not None:
-            self._closing.join()
-        self._closing = None
+        self._leave_run_before()
+        self.is_stopping = False
         self._start_run(environment)
 
     @_guarded
@@ -185,9 +189,7 @@ class LoadProcess:
     def on_test_stop(self, **_: object) -> None:
         """Users have stopped (a master's have not yet): close what they wrote, and judge it."""
         if self._worker is not None:
-            self._close_desk()
-            self._close_ledger()
-            self._worker.finish()
+            self._close_part(self._worker)
         else:
             self._close_run()
 
@@ -330,6 +332,8 @@ class LoadProcess:
                 _check_headless(settings, options)
         except BadArgument as error:
             sys.stderr.write(f"chaos-shop: {error}\n")
+            if options.processes:
+                end_children()
             sys.exit(EXIT_USAGE)
         # Locust sends its options to every worker; only this process needs the secret.
         self._database_url = settings.database_url
@@ -364,13 +368,31 @@ class LoadProcess:
             self.stop_load()
             self._call_off()
 
+    def _leave_run_before(self) -> None:
+        """Wait for a run that is being stopped; call one off that had no user.
+
+        Locust's web UI lets people start while users stop, and start again while a start is under
+        way: it kills that one, without a word to us.
+        """
+        while self.is_stopping and self._run is not None:
+            gevent.sleep(_LOOK_EVERY_S)
+        if self._closing is not None:
+            self._closing.join()
+        if self._run is not None:
+            self._tell("run_called_off", f"{self._run.name} was called off: started once more")
+            self._give_up()
+        self._closing = None
+
     def _call_off(self) -> NoReturn:
         """Give up a run that has had no user; Locust lets no other error keep users away."""
+        self._give_up()
+        raise gevent.GreenletExit
+
+    def _give_up(self) -> None:
         run, self._run = self._run, None
         # In a greenlet of its own, since the users are being stopped, and this greenlet with them.
         self._closing = gevent.spawn(self._undo, run, self._workers)
         self._closing.join()
-        raise gevent.GreenletExit
 
     def _undo(self, run: Run | None, workers: Workers | None) -> None:
         try:
@@ -451,6 +473,15 @@ class LoadProcess:
         keeper, self._keeper = self._keeper, None
         if keeper is not None:
             keeper.close(at=now())
+
+    def _close_part(self, worker: WorkerSide) -> None:
+        """Worker: close its ledger and deliver it, once, however many want the users stopped."""
+        with self._ending:
+            if self._keeper is None:
+                return
+            self._close_desk()
+            self._close_ledger()
+            worker.finish()
 
     def _close_run(self) -> None:
         """Close the run in a greenlet of its own: whoever waits here may be killed."""

@@ -191,10 +191,9 @@ class Run:
 
     def call_off(self) -> None:
         """End a run that has had no user; there is nothing to judge."""
-        if self._observer is not None:
-            self._observer.close()
-        if self._statistics is not None:
-            self._statistics.close()
+        for part in (self._hook, self._observer, self._statistics):
+            if part is not None:
+                part.close()
         self.journal.update(ended_at=format_time(now()))
 
     def interrupt(self, why: str) -> None:

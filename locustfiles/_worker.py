@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import gevent
 from locust.exception import RPCError
 from locust.rpc import Message
-from locust.runners import STATE_RUNNING, STATE_SPAWNING, WorkerRunner
+from locust.runners import STATE_INIT, STATE_RUNNING, STATE_SPAWNING, WorkerRunner
 
 from analysis.run_directory import RunDirectory
 from locustfiles._arguments import Settings
@@ -86,6 +86,8 @@ class WorkerSide:
             _answer(self._runner, run_id, state="idle")
         elif self._runner.state in (STATE_RUNNING, STATE_SPAWNING):
             self._runner.stop()
+            # Or Locust takes the next run for more of this one, and begins nothing.
+            self._runner.worker_state = STATE_INIT
 
     def _on_received(self, msg: Message, **_: object) -> None:
         if self._part is not None:

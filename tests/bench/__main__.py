@@ -19,6 +19,7 @@ from tests.bench import (
     orders,
     page,
     report,
+    streaming,
     workers,
 )
 from tests.bench.measurement import Measurement, show_measurements, write_measurements
@@ -34,6 +35,7 @@ BENCHMARKS = {
     "report": report,
     "workers": workers,
     "page": page,
+    "streaming": streaming,
 }
 KEPT_IN = Path("build/bench.json")
 

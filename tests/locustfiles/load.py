@@ -19,7 +19,7 @@ __all__ = ["ROOT", "Load", "Locust", "wait_until"]
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def wait_until(is_so: Callable[[], object], *, within_s: float = 15.0) -> None:
+def wait_until(is_so: Callable[[], object], *, within_s: float = 60.0) -> None:
     """Wait for something to become true; a test that waits in vain fails here."""
     give_up_at = time.monotonic() + within_s
     while not is_so():
@@ -41,7 +41,7 @@ class Locust:
         self.output = ""
         self.errors = ""
 
-    def wait(self, *, within_s: float = 40.0) -> int:
+    def wait(self, *, within_s: float = 120.0) -> int:
         self.output, self.errors = self.process.communicate(timeout=within_s)
         return self.process.returncode
 
@@ -115,6 +115,11 @@ class Load:
             *arguments,
         ]
         return self._start(command, run=run, folder=self.folder)
+
+    def serve(self, *arguments: str) -> Locust:
+        """Locust with its web UI on 127.0.0.1; its runs are in `runs` below our folder."""
+        command = ["--web-host", "127.0.0.1", *arguments]
+        return self._start(command, run=self.folder, folder=self.folder)
 
     def start_worker(self, port: int, *, inside: Sequence[str] = (), **environment: str) -> Locust:
         """`locust --worker` of a master on `port`, in a folder of its own.

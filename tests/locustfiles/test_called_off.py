@@ -1,7 +1,8 @@
-"""A run that is called off after its schedule has begun."""
+"""Ends at an odd moment: a run is called off as its orders flow, a worker is stopped twice."""
 
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.locustfiles.load import ROOT
 
@@ -25,13 +26,75 @@ except gevent.GreenletExit:
 """
 
 
+# A fault of that run would hit the next one.
+CALLED_OFF_WITH_A_FAULT = """
+import sys
+from pathlib import Path
+import locust, gevent
+from analysis.run_directory import RunDirectory
+from locustfiles._hook import Hook
+from locustfiles._journal import Journal
+from locustfiles._run import Run
+
+directory = RunDirectory.create(root=Path(sys.argv[1]), experiment="test", at=1)
+journal = Journal(directory, on_our_fault=lambda _error: None)
+journal.update(fault=None)
+template = {"id": "EXT1", "actions": {}, "targets": {}}
+hooks = [Hook(None, template, None, journal, poll_every_s=0.1) for _ in range(2)]
+run = Run(None, None, directory, journal)
+run._hook = hooks[0]
+hooks[0].start(0.1)
+run.call_off()
+gevent.sleep(0.3)
+print(directory.read_run()["fault"])
+hooks[1].start(0)
+with gevent.Timeout(30):
+    while not directory.read_run()["fault"]:
+        gevent.sleep(0.01)
+print("fired")  # as one that nobody calls off does
+"""
+# The master's message and a Ctrl-C, say. What is delivered has to be the whole ledger, once.
+STOPPED_TWICE = """
+import sys
+from pathlib import Path
+import gevent
+from locustfiles._ledger import Ledger, LedgerKeeper
+from locustfiles._process import LoadProcess
+
+path = Path(sys.argv[1])
+process = LoadProcess()
+
+class Delivery:
+    def finish(self):
+        print(path.read_text().splitlines()[-1].partition(",")[0])
+
+process._worker = Delivery()
+process._ledger = Ledger(path, process_id="p-1", at=1)
+process._keeper = LedgerKeeper(process._ledger)
+gevent.sleep(0.1)
+gevent.joinall([gevent.spawn(process.on_test_stop) for _ in range(2)])
+"""
+
+
 def test_a_run_that_is_called_off_orders_nothing_more() -> None:
+    assert _run(CALLED_OFF) == ["True", "0"]
+
+
+def test_the_fault_of_a_run_that_is_called_off_never_comes(tmp_path: Path) -> None:
+    assert _run(CALLED_OFF_WITH_A_FAULT, str(tmp_path)) == ["None", "fired"]
+
+
+def test_a_worker_that_is_stopped_twice_delivers_its_closed_ledger_once(tmp_path: Path) -> None:
+    assert _run(STOPPED_TWICE, str(tmp_path / "p-1.jsonl")) == ['["closed"']
+
+
+def _run(program: str, *arguments: str) -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-c", CALLED_OFF],
+        [sys.executable, "-c", program, *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
     )
-    assert done.stdout.split() == ["True", "0"]
+    return done.stdout.split()

@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import gevent
 import pytest
@@ -72,10 +72,17 @@ class World:
         return arrivals
 
 
+def until(is_so: Callable[[], object]) -> None:
+    """Let greenlets run until something is so."""
+    with gevent.Timeout(60):
+        while not is_so():
+            gevent.sleep(0.001)
+
+
 def test_order_in_flight_at_the_stop_gets_its_time_to_end() -> None:
     world = World(takes_s=0.3)
     arrivals = world.arrivals(0.0, 0.01)
-    gevent.sleep(0.1)
+    until(lambda: len(world.ordered) == 2)
     arrivals.close(grace_s=30)
     assert len(world.answered) == len(world.ordered) == 2
 
@@ -83,7 +90,7 @@ def test_order_in_flight_at_the_stop_gets_its_time_to_end() -> None:
 def test_order_that_takes_longer_is_cut_off() -> None:
     world = World(takes_s=60)
     arrivals = world.arrivals(0.0)
-    gevent.sleep(0.1)
+    until(lambda: world.ordered)
     arrivals.close(grace_s=0)
     assert (len(world.ordered), len(world.answered)) == (1, 0)
 
@@ -92,7 +99,7 @@ def test_customer_who_is_idle_orders_again_and_one_who_is_stuck_does_not() -> No
     idle, stuck = World(takes_s=0), World(takes_s=60)
     for world in (idle, stuck):
         arrivals = world.arrivals(*(each / 50 for each in range(10)))
-        gevent.sleep(0.5)
+        until(lambda world=world: len(world.ordered) == 10)  # type: ignore[misc]
         arrivals.close(grace_s=0)
     assert idle.customers < len(idle.ordered) == len(stuck.ordered) == 10
     assert stuck.customers == 11  # and the one who looks for products
@@ -100,9 +107,9 @@ def test_customer_who_is_idle_orders_again_and_one_who_is_stuck_does_not() -> No
 
 def test_what_was_due_when_a_busy_process_stopped_is_recorded_as_unsent() -> None:
     world = World()
-    arrivals = world.arrivals(0.05, 0.1, 0.15, 1000.0)
-    gevent.sleep(0.02)
-    time.sleep(0.3)  # nobody else has the processor
+    arrivals = world.arrivals(0.5, 0.55, 0.6, 1000.0)
+    until(lambda: "arrivals_began" in world.notes)
+    time.sleep(0.7)  # nobody else has the processor
     arrivals.close(grace_s=0)
     assert not world.ordered
     assert [error for _, error in world.turned_away] == ["run_stopping"] * 3
@@ -112,10 +119,10 @@ def test_what_was_due_when_a_busy_process_stopped_is_recorded_as_unsent() -> Non
 
 def test_process_that_starts_orders_late_says_so() -> None:
     world = World()
-    arrivals = world.arrivals(0.05, 0.1)
-    gevent.sleep(0.02)
-    time.sleep(0.5)
-    gevent.sleep(0.1)
+    arrivals = world.arrivals(0.5, 0.55)
+    until(lambda: "arrivals_began" in world.notes)
+    time.sleep(0.8)
+    until(lambda: len(world.ordered) == 2)
     arrivals.close(grace_s=0)
     assert len(world.ordered) == 2
     assert "too much to do" in world.notes["arrivals_late"]
@@ -125,11 +132,11 @@ def test_nothing_is_due_before_the_shop_says_what_there_is() -> None:
     world = World()
     world.products = []
     arrivals = world.arrivals(0.0)
+    until(lambda: "arrivals_waiting" in world.notes)
     gevent.sleep(0.1)
-    assert "arrivals_waiting" in world.notes
     assert "arrivals_began" not in world.notes
     world.products = [1]
-    gevent.sleep(1)
+    until(lambda: world.ordered)
     arrivals.close(grace_s=0)
     assert len(world.ordered) == 1
 
@@ -151,7 +158,10 @@ def test_worker_without_a_part_orders_nothing_and_says_so(part: Part | None) -> 
     world = World()
     desk = Desk(SETTINGS, PLAN, part, note=world.note)
     desk.start(world.new_customer, on_our_fault=world.fail)
-    gevent.sleep(0.3)
+    if part is None:
+        gevent.sleep(0.3)
+    else:
+        until(lambda: world.ordered)
     desk.close(grace_s=1)
     assert bool(world.ordered) is (part is not None)
     assert ("worker_without_part" in world.notes) is (part is None)

@@ -13,7 +13,7 @@ from moto.fis.models import FISBackend
 from moto.moto_api import state_manager
 from moto.server import ThreadedMotoServer
 
-from tests.locustfiles.load import Load
+from tests.locustfiles.load import Load, Locust
 from tests.locustfiles.shop_server import Shop, serve
 
 pytestmark = pytest.mark.slow
@@ -77,8 +77,8 @@ def cloud(
 def test_fault_is_announced_fired_once_followed_and_its_victims_named(
     load: Load, shop: Shop, cloud: Cloud
 ) -> None:
-    locust = load.start(shop.url, "-t", "5s", *_fault("hit-both", at="30%"))
-    locust.wait()
+    locust = load.start(shop.url, "-t", "50s", *_fault("hit-both", at="3%"))
+    locust.stop_when(lambda: _names(locust, "fis").count("completed"))
     run = locust.run_json()
     fault = run["fault"]
     (start,) = cloud.starts
@@ -103,8 +103,8 @@ def test_fault_is_announced_fired_once_followed_and_its_victims_named(
 
 def test_run_that_ends_first_stops_its_experiment(load: Load, shop: Shop, cloud: Cloud) -> None:
     state_manager.set_transition("fis::experiment", {"progression": "manual", "times": 8})
-    locust = load.start(shop.url, "-t", "2s", *_fault("hit-one", at="0.5s"))
-    locust.wait()
+    locust = load.start(shop.url, "-t", "60s", *_fault("hit-one", at="0.5s"))
+    locust.stop_when(lambda: _names(locust, "fis"))
     assert "fis_stop_requested" in locust.event_names("harness")
     assert locust.event_names("fis")[-1] == "stopped"
     assert locust.run_json()["fault"]["state"] == "stopped"
@@ -114,8 +114,8 @@ def test_fault_is_refused_when_too_few_are_healthy(load: Load, shop: Shop, cloud
     cloud.client("elbv2").deregister_targets(
         TargetGroupArn=cloud.target_group, Targets=[{"Id": cloud.instances[0]}]
     )
-    locust = load.start(shop.url, *_fault("hit-one", at="1s"))
-    locust.wait()
+    locust = load.start(shop.url, "-t", "60s", *_fault("hit-one", at="1s"))
+    locust.stop_when(lambda: "fis_refused" in _names(locust, "harness"))
     assert cloud.starts == []
     (why,) = (row["detail"] for row in locust.events() if row["event"] == "fis_refused")
     assert why.startswith("only 1 healthy")
@@ -140,6 +140,10 @@ def test_silent_aws_does_not_disturb_the_users(load: Load, shop: Shop) -> None:
     locust.wait()
     assert locust.event_names("harness").count("observe_failed") == 1
     assert shop.attempt_ids()
+
+
+def _names(locust: Locust, source: str) -> list[str]:
+    return locust.event_names(source) if (locust.run / "events.csv").exists() else []
 
 
 def _access(url: str) -> dict[str, str]:

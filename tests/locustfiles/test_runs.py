@@ -1,5 +1,6 @@
 """A run from its start to its verdict, however it ends. Each test is a real Locust."""
 
+import fcntl
 import signal
 import socket
 import subprocess
@@ -98,7 +99,7 @@ def test_orders_get_their_time_to_end_when_the_run_stops(load: Load, shop: Shop)
 
 
 def test_kill_9_loses_no_attempt_that_reached_the_shop(load: Load, shop: Shop) -> None:
-    shop.latency_s = 0.3
+    shop.misbehave = lambda _connection, _arrival: len(shop.attempt_ids()) > 20 and _hang()
     locust = load.start(shop.url, "-u", "40", "-t", "60s")
     wait_until(lambda: len(shop.attempt_ids()) > 30)
     locust.kill_all()
@@ -134,7 +135,7 @@ def test_workers_end_with_a_master_that_refuses_its_arguments(load: Load, shop: 
         shop.url, "--processes", "2", "--fis-template", "x", "--fis-at", "99s", "-t", "3s"
     )
     # Workers hold the pipes open: its end is the end of the last of them.
-    assert locust.wait(within_s=20) == EXIT_USAGE
+    assert locust.wait(within_s=50) == EXIT_USAGE  # Locust's own workers wait for a minute
     assert "the run ends after 3 s" in locust.errors
 
 
@@ -157,15 +158,17 @@ def test_signal_ends_a_run_in_good_order(
 def test_second_ctrl_c_leaves_the_evidence_and_says_how_to_go_on(load: Load, shop: Shop) -> None:
     locust = load.start(shop.url, "-t", "60s")
     wait_until(lambda: len(shop.attempt_ids()) > 5)
-    locust.tell(signal.SIGINT)
-    finish = _child(locust, "finish")
-    finish.suspend()  # as a database that does not answer would
-    locust.tell(signal.SIGINT)
-    time.sleep(0.3)
-    finish.resume()
-    assert locust.wait() == UNDECIDED
+    other = locust.run / "ledger" / "other.jsonl"
+    with other.open("xb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # so that `finish` has a process to wait for
+        locust.tell(signal.SIGINT)
+        wait_until(lambda: _has_child(locust, "finish"))
+        locust.tell(signal.SIGINT)
+        assert locust.wait() == UNDECIDED
+    other.unlink()
     assert f"analysis finish {locust.run.name} goes on" in locust.errors
     assert locust.run_json()["ended_at"]
+    assert not (locust.run / "attempts.csv").exists()
     again = [sys.executable, "-m", "analysis", "finish", str(locust.run)]
     assert subprocess.run(again, cwd=ROOT, capture_output=True, check=False).returncode == UNDECIDED
 
@@ -183,12 +186,14 @@ def test_connection_refused_is_unsent_and_what_was_sent_is_not(load: Load, shop:
     with socket.create_server(("127.0.0.1", 0)) as door:
         port = door.getsockname()[1]
         relay = _relay(door, shop)
-        locust = load.start(f"http://127.0.0.1:{port}", "-u", "30", "-t", "4s")
+        locust = load.start(f"http://127.0.0.1:{port}", "-u", "30", "-t", "60s")
         wait_until(lambda: len(shop.attempt_ids()) > 5)
         relay.kill()
         relay.wait()
         door.close()
-        locust.wait()
+        locust.stop_when(
+            lambda: any(end.outcome is Outcome.UNSENT for end in locust.ended().values())
+        )
     unsent = {key for key, end in locust.ended().items() if end.outcome is Outcome.UNSENT}
     assert unsent
     assert {locust.ended()[key].error for key in unsent} == {"connect_refused"}
@@ -210,16 +215,14 @@ def test_full_disk_stops_the_load_before_an_unrecorded_order(load: Load, shop: S
     assert set(shop.attempt_ids()) <= set(locust.sent())
 
 
-def _child(locust: Locust, command: str) -> psutil.Process:
-    found: list[psutil.Process] = []
+def _hang() -> bool:
+    time.sleep(60)
+    return True
 
-    def look() -> list[psutil.Process]:
-        children = psutil.Process(locust.process.pid).children()
-        found.extend(each for each in children if command in each.cmdline())
-        return found
 
-    wait_until(look)
-    return found[0]
+def _has_child(locust: Locust, command: str) -> bool:
+    children = psutil.Process(locust.process.pid).children()
+    return any(command in each.cmdline() for each in children)
 
 
 def _relay(door: socket.socket, shop: Shop) -> subprocess.Popen[bytes]:

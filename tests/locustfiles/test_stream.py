@@ -71,7 +71,7 @@ def _is_whole(wire: Wire) -> bool:
 def test_all_of_a_ledger_arrives_and_its_end_is_agreed_upon(wire: Wire) -> None:
     wire.stream.start()
     wire.stream.finish()
-    assert wire.stream.wait(limit_s=10)
+    assert wire.stream.wait(limit_s=60)
     assert wire.copy.is_closed
     assert _is_whole(wire)
 
@@ -86,7 +86,7 @@ def test_lost_repeated_and_overtaking_messages_do_no_harm(wire: Wire, seed: int)
             file.flush()
             gevent.sleep(0.02)
     wire.stream.finish()
-    assert wire.stream.wait(limit_s=10)
+    assert wire.stream.wait(limit_s=60)
     assert _is_whole(wire)
 
 
@@ -99,7 +99,7 @@ def test_a_cut_wire_is_asked_for_what_arrived_and_the_rest_follows(wire: Wire) -
     assert not wire.copy.is_closed
     wire.is_cut = False
     wire.stream.finish()
-    assert wire.stream.wait(limit_s=10)
+    assert wire.stream.wait(limit_s=60)
     assert _is_whole(wire)
 
 
@@ -131,6 +131,9 @@ def test_a_ledger_that_is_here_already_is_not_written_over(wire: Wire) -> None:
 def test_a_full_disk_is_said_once_and_takes_nothing_more(wire: Wire) -> None:
     wire.copy._file, kept = _full(), wire.copy._file
     wire.stream.start()
+    with gevent.Timeout(60):
+        while not wire.failures:
+            gevent.sleep(0.01)
     gevent.sleep(0.3)
     wire.copy._file = kept
     assert len(wire.failures) == 1

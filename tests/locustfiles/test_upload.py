@@ -209,7 +209,7 @@ def test_a_ledger_is_uploaded_in_pieces_as_it_grows_and_put_together(
     with path.open("ab") as file:
         file.write(LedgerClosed(at=1).to_line())
     upload.finish()
-    assert upload.wait(limit_s=10)
+    assert upload.wait(limit_s=60)
     assert master.told[-1] == {"state": "closed", "size": path.stat().st_size}
     directory.update_run(incomplete_ledgers=["p-abcdef", "never-heard-of"])
     gather_ledgers(directory, limit_s=0)
@@ -227,12 +227,15 @@ def test_an_upload_that_fails_is_said_once_and_goes_on_later(
     upload = _upload(path, master, directory.run_id, "p-abcdef")
     at_moto.client.delete_bucket(Bucket="evidence")
     upload.start()
-    gevent.sleep(0.5)
+    with gevent.Timeout(60):
+        while "trouble" not in master.states():
+            gevent.sleep(0.01)
+    gevent.sleep(0.3)  # other tries fail meanwhile
     assert master.states() == ["open", "trouble"]
     assert "NoSuchBucket" in master.told[-1]["why"]
     at_moto.client.create_bucket(Bucket="evidence")
     upload.finish()
-    assert upload.wait(limit_s=10)
+    assert upload.wait(limit_s=60)
     assert master.states() == ["open", "trouble", "uploaded", "closed"]
 
 
