@@ -163,6 +163,20 @@ def test_a_hostile_shop_runs_nothing_and_each_start_is_a_run_of_its_own(
         assert amiss == []
 
 
+def test_a_form_that_cannot_be_used_is_said_on_the_page_and_no_load_begins(
+    browser: Browser, site: Site
+) -> None:
+    with watched_page(browser) as (page, _):
+        page.goto(f"{site.url}/let-me-in")
+        before = sorted(site.folder.glob("runs/2*"))
+        asked = {"user_count": "1", "spawn_rate": "1", "fis_at": "<b>soon</b>"}
+        page.request.post(f"{site.url}/swarm", form=asked)
+        expect(page.locator("#trouble")).to_contain_text("'<b>soon</b>' is neither a time")
+        expect(page.locator("#state")).to_contain_text("called off")
+        assert page.locator("#trouble b").count() == 0
+        assert sorted(site.folder.glob("runs/2*")) == before
+
+
 def _nth_run(site: Site, number: int) -> str:
     give_up_at = time.monotonic() + 30
     while True:
