@@ -105,7 +105,7 @@ def test_missing_host_and_taken_directory_are_64(load: Load, tmp_path: Path) -> 
 @pytest.mark.slow
 def test_unreachable_database_means_no_load(load: Load) -> None:
     locust = load.start(
-        "http://127.0.0.1:9", "--database-url", "postgresql://u:geheim@127.0.0.1:9/x"
+        "http://127.0.0.1:9", "-t", "60s", "--database-url", "postgresql://u:geheim@127.0.0.1:9/x"
     )
     assert locust.wait() == 64
     assert "no load was started" in locust.errors

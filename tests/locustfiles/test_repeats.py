@@ -99,6 +99,8 @@ def test_only_what_leaves_hope_is_repeated_and_that_always(
     repeats = {each.retry_of for each in locust.sent().values()}
     seen = set()
     for attempt, ended in _ended_before(locust, _stopping_at(locust) - 2_000_000):
+        if ended.outcome is Outcome.UNSENT:  # a busy machine's doing: it met nobody
+            continue
         way = moody.met[attempt.attempt_id]
         expected = way in hopeful and attempt.attempt_no < 3
         assert (ended.attempt_id in repeats) is expected, way

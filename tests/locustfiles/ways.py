@@ -51,7 +51,7 @@ def _answers_late(visit: Visit) -> None:
     """Answer when the client has given up, and go on: what it asks then is answered too."""
     if visit.read():
         first = _created(json.dumps(visit.order()).encode())
-        time.sleep(2.2)
+        time.sleep(3.5)
         visit.send(first)
         answers("409 Conflict", keeps=True)(visit)
 
