@@ -54,12 +54,11 @@ def directory(tmp_path: Path) -> RunDirectory:
 
 
 def judged(directory: RunDirectory, capsys: pytest.CaptureFixture[str]) -> int:
-    """The exit code of judging it and of telling a story of it; what is said on stderr is short."""
-    codes = [
-        main([command, str(directory.path), *more])
-        for command, *more in (("reconcile",), ("story", "b"))
-    ]
+    """The exit code of judging it, telling a story of it and drawing it; stderr stays short."""
+    commands = [("reconcile",), ("story", "b"), ("report",)]
+    codes = [main([command, str(directory.path), *more]) for command, *more in commands]
     assert codes[1] == (64 if codes[0] == 64 else 0)
+    assert codes[2] in (codes[1], 64)  # a page needs no more than what it can draw
     said = capsys.readouterr().err
     assert len(said.splitlines()) <= len(codes)
     assert len(said) < 2000
