@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
-from math import inf
 from pathlib import Path
 from typing import NoReturn
 
@@ -45,6 +44,8 @@ from analysis.tables import ORDERS
 from analysis.terminal import render
 from analysis.terminal_parts import safe
 from analysis.terminal_stories import render_story
+
+_SECONDS_AT_MOST = 1e9  # more than a run lasts, and few enough to reckon with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -384,7 +385,7 @@ def _add_drawing(parser: argparse.ArgumentParser) -> None:
 
 def _seconds(text: str) -> float:
     seconds = float(text)
-    if not 0 <= seconds < inf:
+    if not 0 <= seconds <= _SECONDS_AT_MOST:
         message = f"{text!r} is no number of seconds"
         raise argparse.ArgumentTypeError(message)
     return seconds
@@ -393,7 +394,7 @@ def _seconds(text: str) -> float:
 def _add_settling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--settle-limit",
-        type=float,
+        type=_seconds,
         default=SETTLE_LIMIT_S,
         metavar="S",
         help="how long to wait for open transactions and living load generators (%(default)g s)",

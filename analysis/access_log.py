@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
-from analysis.records import parse_time
+from analysis.records import is_time, parse_time
 
 __all__ = ["BalancerLine", "BalancerLog", "parse_access_log_line", "trace_root"]
 
@@ -18,6 +18,7 @@ _ROOT = re.compile(r"Root=([0-9A-Za-z-]+)")
 # Newer load balancers write more fields at the end; these are there since request_creation_time.
 _LEAST_FIELDS = 22
 _TRACE_ID, _CREATED = 17, 21
+_LONGEST_S = 1e9  # no request takes longer, and no number of seconds overflows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,17 +82,24 @@ def parse_access_log_line(text: str) -> BalancerLine:
         message = f"{len(fields)} fields are fewer than the {_LEAST_FIELDS} of an access log's line"
         raise ValueError(message)
     received_at = parse_time(fields[_CREATED])
-    until_dispatch_s, until_reply_s = float(fields[5]), float(fields[6])
-    was_answered = until_dispatch_s >= 0 and until_reply_s >= 0
+    was_answered = float(fields[5]) >= 0 and float(fields[6]) >= 0
     return BalancerLine(
         trace_root=trace_root(fields[_TRACE_ID]),
         received_at=received_at,
         ended_at=parse_time(fields[1]),
         target="" if fields[4] == "-" else fields[4],
-        dispatched_at=received_at + round(until_dispatch_s * 1e6) if was_answered else None,
+        dispatched_at=_dispatched_at(received_at, float(fields[5])) if was_answered else None,
         status=_status(fields[8]),
         target_status=_status(fields[9]),
     )
+
+
+def _dispatched_at(received_at: int, after_s: float) -> int:
+    at = received_at + round(min(after_s, _LONGEST_S) * 1e6)
+    if not is_time(at):
+        message = "it was dispatched at a time that no calendar knows"
+        raise ValueError(message)
+    return at
 
 
 def _status(text: str) -> int | None:

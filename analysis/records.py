@@ -36,6 +36,7 @@ __all__ = [
     "ended_line",
     "format_time",
     "frequent",
+    "is_time",
     "parse_line",
     "parse_time",
     "request_lines",
@@ -61,7 +62,16 @@ def parse_time(text: str) -> int:
     if moment.tzinfo is None:
         message = f"the time {text!r} has no offset; it should end in Z"
         raise ValueError(message)
-    return (moment - _EPOCH) // _MICROSECOND
+    at = (moment - _EPOCH) // _MICROSECOND
+    if not is_time(at):
+        message = f"the time {text!r} is one that no calendar in UTC knows"
+        raise ValueError(message)
+    return at
+
+
+def is_time(at: int) -> bool:
+    """Whether there is such a time in UTC, in the years 1 to 9999, and it can be written."""
+    return _FIRST_AT <= at <= _LAST_AT
 
 
 class Outcome(StrEnum):
@@ -413,8 +423,8 @@ def _build(kind: type[LedgerLine], values: list[object]) -> LedgerLine:
             raise TypeError(message)
     record = dict(zip((each.name for each in fields(kind)), values, strict=True))
     for name, value in record.items():
-        is_time = name == "at" or name.endswith("_at")
-        if is_time and isinstance(value, int) and not _FIRST_AT <= value <= _LAST_AT:
+        holds_time = name == "at" or name.endswith("_at")
+        if holds_time and isinstance(value, int) and not is_time(value):
             message = f"{kind.tag!r} has a time in it that no calendar knows"
             raise ValueError(message)
     if kind is AttemptEnded:

@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from analysis.errors import EvidenceError
 from analysis.records import parse_time
+
+_SHOWN_CHARACTERS = 200
+_NONSENSE = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +128,7 @@ def parse_run(content: Mapping[str, Any]) -> Run:
     """Return run.json's content as a record; EvidenceError says which field is wrong."""
     try:
         return _parse_run(content)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except _NONSENSE as error:
         raise EvidenceError(_complaint("run.json", error)) from error
 
 
@@ -137,13 +141,13 @@ def parse_before(content: Mapping[str, Any]) -> Before:
             products=tuple(content["products"]),
             order_count=_maybe_count(content.get("order_count")),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except _NONSENSE as error:
         raise EvidenceError(_complaint("snapshot_before.json", error)) from error
 
 
 def _complaint(file_name: str, error: Exception) -> str:
     what = f"lacks {error}" if isinstance(error, KeyError) else f"cannot be understood: {error}"
-    return f"{file_name} {what}; restore it as the run wrote it"
+    return f"{file_name} {what[:_SHOWN_CHARACTERS]}; restore it as the run wrote it"
 
 
 def _parse_run(content: Mapping[str, Any]) -> Run:
@@ -178,7 +182,7 @@ def _parse_settle(content: Mapping[str, Any] | None) -> Settle | None:
         return None
     return Settle(
         settled=content["settled"] is True,
-        waited_s=float(content.get("waited_s") or 0),
+        waited_s=_finite(content.get("waited_s") or 0),
         open_transactions=tuple(dict(each) for each in content.get("open_transactions") or ()),
     )
 
@@ -199,8 +203,8 @@ def _parse_health_check(content: Mapping[str, Any] | None) -> HealthCheck | None
     if not content:
         return None
     return HealthCheck(
-        interval_s=float(content["interval_s"]),
-        timeout_s=float(content["timeout_s"]),
+        interval_s=_finite(content["interval_s"]),
+        timeout_s=_finite(content["timeout_s"]),
         unhealthy_threshold=int(content["unhealthy_threshold"]),
     )
 
@@ -222,9 +226,18 @@ def _parse_hypothesis(content: Mapping[str, Any]) -> HypothesisTable:
 
 def _maybe_number(value: float | None) -> float | None:
     if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return value
+        return None if value is None else _finite(value)
     message = f"{value!r} is not a number"
     raise ValueError(message)
+
+
+def _finite(value: float | str) -> float:
+    """Return a number that can be compared and written as JSON; NaN would be more than no limit."""
+    number = float(value)
+    if not isfinite(number):
+        message = f"{value!r} is no number to measure by"
+        raise ValueError(message)
+    return number
 
 
 def _parse_findings(content: Mapping[str, Any]) -> LedgerFindings:

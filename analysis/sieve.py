@@ -162,8 +162,11 @@ def _cells_of(path: Path, header: Sequence[str]) -> str:
 
 
 def _time(column: str) -> str:
-    """Microseconds; NULL of another form."""
-    is_ours = f"length({column}) = 27 AND {column}[11] = 'T' AND {column}[27] = 'Z'"
+    """Microseconds; NULL of another form: DuckDB reads blanks, slashes, year 0 and hour 24 too."""
+    is_ours = (
+        f"{column} LIKE '____-__-__T__:__:__.______Z' AND {column} >= '1' AND {column} < ':' "
+        f"AND {column} NOT LIKE '% Z' AND {column} NOT LIKE '___________24%'"
+    )
     return f"CASE WHEN {is_ours} THEN epoch_us(TRY_CAST({column} AS TIMESTAMP)) END"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from analysis.access_log import BalancerLine
 from analysis.findings import AttemptFinding
-from analysis.records import Attempt, OrderRow
+from analysis.records import Attempt, OrderRow, is_time
 
 __all__ = ["Step", "tell"]
 
@@ -71,12 +71,17 @@ def _of_database(row: OrderRow, offset_us: int) -> Iterator[Step]:
     by = f" by {row.served_by}" if row.served_by else ""
     if row.created_at is not None:
         said = f"transaction of order {row.id} began{by}"
-        yield Step(at=row.created_at - offset_us, witness="database", said=said)
+        yield Step(at=_clients(row.created_at, offset_us), witness="database", said=said)
     if row.committed_at is not None:
         said = f"order {row.id} committed"
-        yield Step(at=row.committed_at - offset_us, witness="database", said=said)
+        yield Step(at=_clients(row.committed_at, offset_us), witness="database", said=said)
     elif row.created_at is None:
         yield Step(at=None, witness="database", said=f"order {row.id} is in the table{by}")
     else:
         said = f"order {row.id} is in the table; when it was committed is not tracked"
         yield Step(at=None, witness="database", said=said)
+
+
+def _clients(at: int, offset_us: int) -> int | None:
+    """Return the time by the client's clock; None if no calendar knows it."""
+    return at - offset_us if is_time(at - offset_us) else None

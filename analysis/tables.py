@@ -21,6 +21,7 @@ from analysis.records import (
 )
 
 _SHOWN_CHARACTERS = 60
+_DIGITS_AT_MOST = 1000  # of money; reckoning with far more of them overflows
 
 
 def _parse_whole(text: str) -> int:
@@ -36,7 +37,7 @@ def _parse_money(text: str) -> Decimal:
     except InvalidOperation as error:
         message = "not an amount of money"
         raise ValueError(message) from error
-    if not money.is_finite():
+    if not money.is_finite() or abs(money.adjusted()) > _DIGITS_AT_MOST:
         message = "not an amount of money"
         raise ValueError(message)
     return money
@@ -140,7 +141,7 @@ def _read(cell: Cell, name: str, text: str) -> object:
     try:
         return cell.read(text)
     except ValueError as error:
-        message = f"its {name} is {_shown(text)!r}: {error}"
+        message = f"its {name} is {_shown(text)!r}: {_shown(str(error))}"
         raise ValueError(message) from error
 
 
