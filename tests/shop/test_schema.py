@@ -6,10 +6,12 @@ import dataclasses
 import multiprocessing
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psycopg
 import pytest
 
+from shop import schema
 from shop.errors import SchemaError
 from shop.schema import load_migrations, prepare_database
 from shop.settings import Settings
@@ -122,3 +124,16 @@ def test_a_server_starts_on_tables_newer_than_itself(settings: Settings, rows: R
     rows("INSERT INTO shop_migrations (number) VALUES (999)")
     prepare_database(settings)
     assert rows("SELECT max(number) FROM shop_migrations") == [(999,)]
+
+
+@pytest.mark.lab
+def test_a_migration_of_many_rows_may_take_longer_than_a_requests_statement(
+    settings: Settings, rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare_database(settings)
+    for number in range(len(load_migrations()) + 1):
+        (tmp_path / f"{number}.sql").write_text("SELECT pg_sleep(0.3)")
+    monkeypatch.setattr(schema, "MIGRATIONS", tmp_path)
+    hasty = dataclasses.replace(settings, statement_timeout_ms=100, start_timeout_ms=1_000)
+    prepare_database(hasty)
+    assert rows("SELECT max(number) FROM shop_migrations") == [(len(load_migrations()),)]
