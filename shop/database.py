@@ -52,8 +52,13 @@ TROUBLE = (
     psycopg.OperationalError,
     pg.ReadOnlySqlTransaction,
     pg.IdleInTransactionSessionTimeout,
-    pg.InvalidSqlStatementName,
 )
+# A connection that prepared its statements for what is no longer so: it leads to a pooler's
+# other session, or the tables were migrated since.
+OUTDATED = (pg.InvalidSqlStatementName, pg.FeatureNotSupported)
+
+# Asked instead of pg_is_in_recovery(): a writer can be told not to write as well.
+IS_READ_ONLY = b"SELECT current_setting('transaction_read_only') = 'on'"
 
 
 class Change(Protocol):
@@ -113,9 +118,30 @@ class Database:
         """
 
         def work() -> list[T]:
-            with self._lease() as connection, connection.cursor(row_factory=class_row(row)) as c:
-                # bytes, as psycopg's types want a literal or a composed query in str.
-                return c.execute(query.encode(), parameters).fetchall()
+            with self._lease() as connection:
+                return _select(connection, row, query, parameters)
+
+        return self._do(work)
+
+    def find(self, row: type[T], query: str, parameters: Parameters) -> T | None:
+        """Return the one row of a SELECT, or None where the server that can write has none.
+
+        One that cannot write may lag behind, or have been left behind by a failover: what it
+        has is there, what it has not may be there all the same.
+
+        Raises DatabaseUnavailableError.
+        """
+
+        def work() -> T | None:
+            with self._lease() as connection:
+                rows = _select(connection, row, query, parameters)
+                if not rows:
+                    if connection.execute(IS_READ_ONLY).fetchone() == (True,):
+                        connection.close()
+                        raise LostError("the database is read-only")
+                    # Only now: it may have become the writer since the first look.
+                    rows = _select(connection, row, query, parameters)
+                return rows[0] if rows else None
 
         return self._do(work)
 
@@ -250,7 +276,7 @@ class _Lease:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         connection, trouble = self._connection, None
         try:
-            if isinstance(error, TROUBLE):
+            if isinstance(error, TROUBLE + OUTDATED):
                 logger.warning("database trouble: %s", describe(error))
                 metrics.TROUBLE.labels(type(error).__name__).inc()
                 trouble = _translate(error, connection)
@@ -259,6 +285,14 @@ class _Lease:
             self._lease.__exit__(None, None, None)
         if trouble is not None:
             raise trouble from error
+
+
+def _select(
+    connection: Connection, row: type[T], query: str, parameters: Parameters | None
+) -> list[T]:
+    with connection.cursor(row_factory=class_row(row)) as cursor:
+        # bytes, as psycopg's types want a literal or a composed query in str.
+        return cursor.execute(query.encode(), parameters).fetchall()
 
 
 def _execute(
@@ -293,11 +327,12 @@ def _translate(error: psycopg.Error, connection: Connection) -> DatabaseUnavaila
         return BusyError("the database is too busy")
     if isinstance(error, pg.SerializationFailure | pg.DeadlockDetected):
         return LostError("the database is too busy")
-    is_read_only = isinstance(error, pg.ReadOnlySqlTransaction)
-    if is_read_only or isinstance(error, pg.InvalidSqlStatementName):
-        connection.close()  # it leads to a server that is no longer the writer, or a pooler's
-    if is_read_only:
+    if isinstance(error, pg.ReadOnlySqlTransaction):
+        connection.close()  # it leads to a server that is no longer the writer
         return LostError("the database is read-only")
+    if isinstance(error, OUTDATED):
+        connection.close()
+        return LostError("the tables are being changed")
     if time.monotonic() >= (connection.until or 0):
         connection.close()
         return BusyError("the database did not answer in time")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ MakeShop = Callable[..., Flask]
 
 ORDER = {"product_id": 3, "quantity": 2}
 COMMIT = b"COMMIT\0"  # the statement, not the end of READ COMMITTED
+NAMED = {"Idempotency-Key": "key-1", "X-Request-Id": "attempt-1"}
 SELL_AT_ONCE = b"\0sell_"  # the name of a prepared statement, after its portal's
 KILL = """
 SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
@@ -43,10 +45,9 @@ def test_a_lost_reply_to_commit_is_unknown_where_nobody_can_be_asked(
     make_shop: MakeShop, rows: Rows, wire: Any
 ) -> None:
     client = make_shop(database_url=wire.url).test_client()
-    headers = {"Idempotency-Key": "key-1", "X-Request-Id": "attempt-1"}
     assert client.get("/products").status_code == 200
     wire.cut_at, wire.is_final = SELL_AT_ONCE, True
-    answer = client.post("/orders", json=ORDER, headers=headers)
+    answer = client.post("/orders", json=ORDER, headers=NAMED)
     assert wire.cuts == 1
     assert answer.status_code == 503
     body = answer.get_json()
@@ -56,7 +57,7 @@ def test_a_lost_reply_to_commit_is_unknown_where_nobody_can_be_asked(
     wire.is_final = False
     _wait_for(rows, "SELECT count(*) FROM orders", 1)
     assert rows("SELECT attempt_id FROM orders") == [("attempt-1",)]
-    again = client.post("/orders", json=ORDER, headers=headers)
+    again = client.post("/orders", json=ORDER, headers=NAMED)
     assert (again.status_code, again.headers["Idempotency-Replayed"]) == (201, "true")
     assert rows("SELECT count(*) FROM orders") == [(1,)]
 
@@ -162,10 +163,46 @@ def test_a_database_that_became_read_only_is_noticed_and_left(
     deep = client.get("/health/deep")
     assert (deep.status_code, deep.get_json()["database"]) == (503, "read-only")
     assert client.get("/products").status_code == 200
+    # What a reader has is there. What it has not may be there all the same.
+    assert client.get("/orders/1").status_code == 200
+    for path in ("/orders/2", "/orders?order_key=k"):
+        assert client.get(path).status_code == 503
     rows(f"ALTER DATABASE {name} RESET default_transaction_read_only")
     # The kept connection still leads to the server that cannot write: a new one is made.
     assert client.post("/orders", json=ORDER).status_code == 201
     assert client.get("/health/deep").status_code == 200
+
+
+def test_tables_that_are_migrated_under_traffic_cost_no_request(
+    make_shop: MakeShop, rows: Rows
+) -> None:
+    client = make_shop(pool_size=1).test_client()
+
+    def use_everything() -> set[int]:
+        posts = [client.post("/orders", json=ORDER, headers=each) for each in ({}, NAMED)]
+        paths = ("/products", "/products/3", "/orders/1", "/orders?order_key=key-1")
+        return {each.status_code for each in [*posts, *(client.get(path) for path in paths)]}
+
+    for _ in range(7):  # often enough to have psycopg prepare what is read
+        assert use_everything() <= {200, 201}
+    rows("ALTER TABLE orders ALTER total TYPE numeric(14, 2)")
+    rows("ALTER TABLE products ALTER price TYPE numeric(12, 2), ALTER name TYPE varchar(80)")
+    rows("DELETE FROM orders WHERE order_key = 'key-1'")
+    assert use_everything() <= {200, 201}
+
+
+@pytest.mark.parametrize("headers", [{}, NAMED], ids=["two round trips", "one"])
+def test_a_product_that_goes_while_an_order_waits_for_it_is_not_found(
+    client: FlaskClient, database_url: str, rows: Rows, headers: dict[str, str]
+) -> None:
+    with psycopg.connect(database_url) as other, ThreadPoolExecutor(1) as thread:
+        other.execute("DELETE FROM products WHERE id = 3")
+        waiting = thread.submit(client.post, "/orders", json=ORDER, headers=headers)
+        _wait_for(rows, "SELECT count(*) FROM pg_locks WHERE NOT granted", 1)
+        other.commit()
+        answer = waiting.result(10)
+    assert (answer.status_code, answer.get_json()["error"]) == (404, "product not found")
+    assert rows("SELECT count(*) FROM orders") == [(0,)]
 
 
 def test_without_a_database_only_the_shallow_answers_are_200(
@@ -195,8 +232,11 @@ def test_a_fault_of_ours_is_500_without_its_reason(
     client: FlaskClient, rows: Rows, caplog: pytest.LogCaptureFixture
 ) -> None:
     rows("ALTER TABLE orders RENAME COLUMN served_by TO gone")
-    answer = client.post("/orders", json=ORDER)
-    assert (answer.status_code, answer.get_json()["error"]) == (500, "internal error")
+    for headers in ({}, NAMED, NAMED):
+        answer = client.post("/orders", json=ORDER, headers=headers)
+        assert (answer.status_code, answer.get_json()["error"]) == (500, "internal error")
+    # Nothing is held on, or the server's room for locks would fill.
+    _wait_for(rows, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0)
     assert "served_by" in caplog.text
     assert rows("SELECT stock FROM products WHERE id = 3") == [(50,)]
     assert client.get("/products").status_code == 200
