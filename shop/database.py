@@ -53,9 +53,10 @@ TROUBLE = (
     pg.ReadOnlySqlTransaction,
     pg.IdleInTransactionSessionTimeout,
 )
-# A connection that prepared its statements for what is no longer so: it leads to a pooler's
-# other session, or the tables were migrated since.
-OUTDATED = (pg.InvalidSqlStatementName, pg.FeatureNotSupported)
+# What makes a connection useless and nothing else: its server may no longer write, it is a
+# pooler's, or tables have changed since it prepared a statement ("cached plan must not
+# change result type").
+STALE = (pg.ReadOnlySqlTransaction, pg.InvalidSqlStatementName, pg.FeatureNotSupported)
 
 # Asked instead of pg_is_in_recovery(): a writer can be told not to write as well.
 IS_READ_ONLY = b"SELECT current_setting('transaction_read_only') = 'on'"
@@ -276,7 +277,7 @@ class _Lease:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         connection, trouble = self._connection, None
         try:
-            if isinstance(error, TROUBLE + OUTDATED):
+            if isinstance(error, (*TROUBLE, *STALE)):
                 logger.warning("database trouble: %s", describe(error))
                 metrics.TROUBLE.labels(type(error).__name__).inc()
                 trouble = _translate(error, connection)
@@ -327,12 +328,10 @@ def _translate(error: psycopg.Error, connection: Connection) -> DatabaseUnavaila
         return BusyError("the database is too busy")
     if isinstance(error, pg.SerializationFailure | pg.DeadlockDetected):
         return LostError("the database is too busy")
-    if isinstance(error, pg.ReadOnlySqlTransaction):
-        connection.close()  # it leads to a server that is no longer the writer
-        return LostError("the database is read-only")
-    if isinstance(error, OUTDATED):
+    if isinstance(error, STALE):
         connection.close()
-        return LostError("the tables are being changed")
+    if isinstance(error, pg.ReadOnlySqlTransaction):
+        return LostError("the database is read-only")
     if time.monotonic() >= (connection.until or 0):
         connection.close()
         return BusyError("the database did not answer in time")

@@ -36,6 +36,10 @@ class JSONLines(logging.Formatter):
 
 def start_logging() -> None:
     """Write the log to stderr."""
+    # Of who logs where no line says anything, and finding out takes longer than the line.
+    # https://docs.python.org/3/howto/logging.html#optimization
+    logging._srcfile = None  # noqa: SLF001
+    logging.logThreads = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JSONLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])

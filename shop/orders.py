@@ -23,6 +23,9 @@ from shop.problems import problem
 
 blueprint = Blueprint("orders", __name__)
 
+# What `shop.plain_orders` met with, for the answer to be made here.
+RAISED = "shop.raised"
+
 
 @blueprint.post("/orders")
 def create_order() -> ResponseReturnValue:
@@ -32,10 +35,12 @@ def create_order() -> ResponseReturnValue:
     and 422, and prove that this request did nothing. 503 does not, if its `outcome` is
     `unknown`.
     """
-    settings = current.settings()
-    wanted = load_order_request(current.request(), requires_key=settings.require_key)
+    settings, request = current.settings(), current.request()
+    wanted = load_order_request(request, requires_key=settings.require_key)
     table = ORDER_TABLES[settings.schema]
     try:
+        if error := request.environ.get(RAISED):
+            raise error
         placement = place_order(current.database(), table, wanted, served_by=settings.instance_id)
     except OutcomeUnknownError:
         metrics.ORDERS.labels("unknown").inc()
@@ -46,7 +51,8 @@ def create_order() -> ResponseReturnValue:
     except DatabaseUnavailableError:
         metrics.ORDERS.labels("unavailable").inc()
         raise
-    return _placed(wanted, placement, table)
+    body, headers = render_placement(wanted, placement, table)
+    return jsonify(body), 201, headers
 
 
 @blueprint.get("/orders")
@@ -76,7 +82,10 @@ def _table() -> OrderTable:
     return ORDER_TABLES[current.settings().schema]
 
 
-def _placed(wanted: OrderRequest, placement: Placement, table: OrderTable) -> ResponseReturnValue:
+def render_placement(
+    wanted: OrderRequest, placement: Placement, table: OrderTable
+) -> tuple[dict[str, int | str | float], dict[str, str]]:
+    """Count a placement, and return the body and the headers of its answer."""
     order = placement.order
     headers = {}
     if placement.is_replay:
@@ -87,7 +96,7 @@ def _placed(wanted: OrderRequest, placement: Placement, table: OrderTable) -> Re
         metrics.PIECES.inc(order.quantity)
     if wanted.order_key is not None and not table.keeps_keys:
         headers["Idempotency-Ignored"] = "true"
-    return jsonify(_render(order) | {"served_by": order.served_by}), 201, headers
+    return _render(order) | {"served_by": order.served_by}, headers
 
 
 def _render(order: Order) -> dict[str, int | str | float]:

@@ -49,6 +49,8 @@ class Settings:
     statement_timeout_ms: int = 3_000
     idle_in_transaction_timeout_ms: int = 5_000
     tcp_user_timeout_ms: int = 5_000
+    # Of a client: to send its request once it has begun to, and to take a part of its answer.
+    client_timeout_ms: int = 10_000
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
@@ -92,6 +94,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
             "SHOP_IDLE_IN_TRANSACTION_TIMEOUT_MS", defaults.idle_in_transaction_timeout_ms
         ),
         tcp_user_timeout_ms=limit_ms("SHOP_TCP_USER_TIMEOUT_MS", defaults.tcp_user_timeout_ms),
+        client_timeout_ms=limit_ms("SHOP_CLIENT_TIMEOUT_MS", defaults.client_timeout_ms),
     )
 
 

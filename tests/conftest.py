@@ -34,7 +34,7 @@ def postgres_server() -> Iterator[Postgres]:
         server = Postgres(folder=folder / "postgres", guard=guard)
         server.start()
         with psycopg.connect(server.admin_url, autocommit=True) as connection:
-            # Of use only where the machine itself may fail, and most of what a test takes.
+            # No test takes the machine's power away, and waiting for its disk takes long.
             connection.execute("ALTER SYSTEM SET fsync = off")
             connection.execute("SELECT pg_reload_conf()")
         yield server

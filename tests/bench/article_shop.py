@@ -11,7 +11,7 @@ import os
 from typing import Any
 from urllib.parse import urlsplit
 
-import pg8000.dbapi
+import pg8000
 from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
@@ -29,11 +29,11 @@ def _connect() -> Any:
     if _Kept.connection is not None:
         try:
             _ask(_Kept.connection, "SELECT 1")
-        except (pg8000.dbapi.Error, OSError):
+        except (pg8000.Error, OSError):
             _Kept.connection = None
         else:
             return _Kept.connection
-    _Kept.connection = pg8000.dbapi.connect(
+    _Kept.connection = pg8000.connect(
         user=_place.username or "",
         password=_place.password,
         host=_place.hostname or "127.0.0.1",
@@ -79,13 +79,13 @@ def order() -> ResponseReturnValue:
 def _place_order(connection: Any, product_id: int, quantity: int) -> ResponseReturnValue:
     product = _ask(
         connection,
-        "SELECT name, price, stock FROM products WHERE id = %s FOR UPDATE",
+        "SELECT id, name, price, stock FROM products WHERE id = %s FOR UPDATE",
         (product_id,),
     )
     if product is None:
         connection.rollback()
         return jsonify(error="product not found"), 404
-    name, price, stock = product
+    _, name, price, stock = product
     if stock < quantity:
         connection.rollback()
         return jsonify(error="insufficient stock", available=stock, requested=quantity), 409

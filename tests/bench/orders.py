@@ -28,12 +28,12 @@ def measure(stage: Stage) -> list[Measurement]:
     found = []
     for spread, products in PRODUCTS.items():
         for port in ports.values():
-            _load(port, 1, products)  # connections are made, statements prepared
+            _load(stage, port, 1, products)  # connections are made, statements prepared
         pairs = []
         for number in range(REPETITIONS):
             # Whoever is second finds a warmer or a busier machine: they take turns.
             names = sorted(ports, reverse=number % 2 == 1)
-            pairs.append({name: _load(ports[name], SECONDS, products) for name in names})
+            pairs.append({name: _load(stage, ports[name], SECONDS, products) for name in names})
         found += _compare(spread, pairs)
     return found
 
@@ -49,18 +49,29 @@ def _compare(spread: str, pairs: list[dict[str, Result]]) -> list[Measurement]:
         median(f"{spread}: ours to the article's", ratios, "times", at_least=GOAL),
         median(f"{spread}: article's design, p99", each("article", "p99_ms"), "ms"),
         median(f"{spread}: ours, p99", each("ours", "p99_ms"), "ms"),
-        median(f"{spread}: load generator's own CPU", each("ours", "own_cpu"), "cores"),
+        *(
+            median(f"{spread}: {design}, CPU of {what}", each(design, what), "ms/order")
+            for design in ("article", "ours")
+            for what in ("server", "PostgreSQL", "load generator")
+        ),
     ]
 
 
-def _load(port: int, seconds: int, products: int) -> Result:
+def _load(stage: Stage, port: int, seconds: int, products: int) -> Result:
     script = str(Path(__file__).with_name("load.py"))
     command = [sys.executable, script, *(str(n) for n in (port, seconds, CONNECTIONS, products))]
+    before = stage.cpu_s(port)
     output = subprocess.run(
         command, capture_output=True, text=True, check=True, timeout=60 + seconds
     ).stdout
+    server, postgres = (now - then for now, then in zip(stage.cpu_s(port), before, strict=True))
     result = json.loads(output)
     statuses = result.pop("statuses")
     if set(statuses) != {"201"}:
         raise RuntimeError(f"not all orders on port {port} were placed: {statuses}")
-    return dict(result)
+    orders = statuses["201"]
+    return dict(result) | {
+        "server": server / orders * 1000,
+        "PostgreSQL": postgres / orders * 1000,
+        "load generator": result["own_cpu"] / result["per_second"] * 1000,
+    }

@@ -31,6 +31,7 @@ class Stage:
         self._folder = folder
         self._guard = guard
         self._servers: list[ProcessGroup] = []
+        self._pids: dict[int, int] = {}
         self._postgres = Postgres(folder=folder / "postgres", guard=guard)
         self._postgres.start()
 
@@ -79,8 +80,13 @@ class Stage:
             folder=ROOT,
         )
         self._servers.append(server)
+        self._pids[port] = server.pid
         _wait_until_healthy(server, port)
         return port
+
+    def cpu_s(self, port: int) -> tuple[float, float]:
+        """CPU seconds so far: of the server on this port, and of PostgreSQL, for whomever."""
+        return _cpu_s(self._pids[port]), _cpu_s(self._postgres.pid)
 
     def _database(self, schema: str) -> str:
         with psycopg.connect(self._postgres.admin_url, autocommit=True) as connection:
@@ -106,6 +112,12 @@ class Stage:
         for server in self._servers:
             server.stop()
         self._postgres.stop()
+
+
+def _cpu_s(pid: int) -> float:
+    first = psutil.Process(pid)
+    times = [each.cpu_times() for each in (first, *first.children(recursive=True))]
+    return sum(each.user + each.system for each in times)
 
 
 def _wait_until_healthy(server: ProcessGroup, port: int) -> None:

@@ -16,7 +16,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from shop import current
-from shop.app import create_app
+from shop.app import create_app, place_plain_orders_first
 from shop.schema import prepare_database
 from shop.settings import Settings
 
@@ -40,7 +40,8 @@ def make_shop(settings: Settings) -> Iterator[MakeShop]:
     apps: list[Flask] = []
 
     def make(**changes: str | int) -> Flask:
-        apps.append(create_app(dataclasses.replace(settings, **changes)))  # type: ignore[arg-type]
+        changed = dataclasses.replace(settings, **changes)  # type: ignore[arg-type]
+        apps.append(place_plain_orders_first(create_app(changed)))
         return apps[-1]
 
     yield make

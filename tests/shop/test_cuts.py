@@ -7,12 +7,17 @@ reached on a new connection and where it cannot.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from flask import Flask
 
+from shop import current
+from shop.app import create_app
+from shop.schema import prepare_database
+from shop.settings import Settings
 from tests.shop.conftest import wait_until_cut_sessions_ended
 
 pytestmark = pytest.mark.lab
@@ -100,3 +105,28 @@ def test_a_kept_connection_that_is_cut_costs_nothing(
     assert wire.cuts == 3
     assert rows("SELECT count(*) FROM orders") == [(5,)]
     assert rows("SELECT stock FROM products WHERE id = 3") == [(40,)]
+
+
+@pytest.mark.parametrize("is_final", [False, True], ids=["once", "for good"])
+@pytest.mark.parametrize("is_delivered", [False, True], ids=["lost", "delivered"])
+def test_on_the_articles_tables_a_commit_without_an_answer_is_found_out_as_well(
+    settings: Settings, rows: Rows, wire: Any, is_delivered: bool, is_final: bool
+) -> None:
+    article = dataclasses.replace(settings, schema="article", settle_timeout_ms=300)
+    prepare_database(article)
+    shop = create_app(dataclasses.replace(article, database_url=wire.url))
+    wire.cut_at, wire.is_delivered, wire.is_final = b"COMMIT\0", is_delivered, is_final
+    answer = shop.test_client().post("/orders", json=ORDER, headers=NAMED)
+    assert wire.cuts == 1
+    if is_final:
+        wait_until_cut_sessions_ended(settings.database_url)
+    found = rows("SELECT id, quantity FROM orders")
+    assert rows("SELECT stock FROM products WHERE id = 3") == [(50 - 2 * len(found),)]
+    if is_final:
+        assert (answer.status_code, answer.get_json()["outcome"]) == (503, "unknown")
+        assert len(found) == is_delivered
+    else:
+        assert answer.status_code == 201
+        assert found == [(answer.get_json()["order_id"], 2)]
+    with shop.app_context():
+        current.pool().close_idle()

@@ -39,6 +39,8 @@ FEWER_CASES = 500
 LEAST_CASES = 5000
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1200)  # it is all work and no waiting: a busy machine takes that much longer
 def test_no_request_made_from_the_description_gets_an_answer_that_is_not_in_it(
     make_shop: MakeShop, rows: Rows
 ) -> None:
