@@ -37,6 +37,10 @@ PROBES: dict[Schema, LiteralString] = {
     "article": "SELECT id, product_id, quantity, total, status, created_at FROM orders LIMIT 0",
 }
 
+# What an order relies on, by name: without the first it could sell what is not there, and
+# without the second place the same order twice.
+CONSTRAINTS = ("products_stock_check", "orders_order_key_key")
+
 logger = logging.getLogger(__name__)
 
 
@@ -103,6 +107,7 @@ def _migrate(connection: psycopg.Connection[TupleRow]) -> None:
     elif applied == 0:
         # Made before there were numbers, when all that there was is now the first.
         connection.execute(PROBES["keyed"])
+        _check_constraints(connection)
         connection.execute("INSERT INTO shop_migrations (number) VALUES (1)")
         applied = 1
     for number, migration in load_migrations():
@@ -110,6 +115,18 @@ def _migrate(connection: psycopg.Connection[TupleRow]) -> None:
             logger.info("migrating the database: %s", migration.stem)
             connection.execute(migration.read_bytes())
             connection.execute("INSERT INTO shop_migrations (number) VALUES (%s)", (number,))
+
+
+def _check_constraints(connection: psycopg.Connection[TupleRow]) -> None:
+    found = connection.execute(
+        "SELECT conname FROM pg_constraint"
+        " WHERE conrelid IN ('products'::regclass, 'orders'::regclass)"
+    )
+    if missing := set(CONSTRAINTS) - {name for (name,) in found}:
+        raise SchemaError(
+            f"the tables lack {', '.join(sorted(missing))}: "
+            "make them as shop/migrations/001_tables.sql does, or use an empty database"
+        )
 
 
 def load_migrations() -> list[tuple[int, Path]]:

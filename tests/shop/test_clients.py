@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from urllib.parse import urlsplit, urlunsplit
@@ -83,6 +84,15 @@ def test_clients_that_stall_in_the_middle_of_a_request_do_not_take_health_away(p
             for _ in range(THREADS):
                 stack.enter_context(send(port, stalling))
         assert ask(port, "/health") == (200, {"status": "healthy"})
+
+
+def test_a_client_may_take_its_time_before_it_asks_and_between_its_requests(port: int) -> None:
+    request = b"GET /health HTTP/1.1\r\nHost: shop\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        for _ in range(2):
+            time.sleep(1.5 * CLIENT_LIMIT_S)
+            client.sendall(request)
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
 def test_what_comes_after_a_body_was_given_up_is_not_taken_for_a_request(

@@ -136,6 +136,18 @@ def test_a_database_made_before_migrations_were_numbered_is_brought_up_to_date(
 
 
 @pytest.mark.lab
+@pytest.mark.parametrize("rule", [" CHECK (stock >= 0)", " UNIQUE"])
+def test_tables_of_another_make_that_would_sell_too_much_are_not_used(
+    settings: Settings, rows: Rows, rule: str
+) -> None:
+    first = load_migrations()[0][1].read_text(encoding="utf-8")
+    before, _, after = first.rpartition(rule)
+    rows(before + after)
+    with pytest.raises(SchemaError, match=r"the tables lack \w+: make them as"):
+        prepare_database(settings)
+
+
+@pytest.mark.lab
 def test_a_server_starts_on_tables_newer_than_itself(settings: Settings, rows: Rows) -> None:
     prepare_database(settings)
     rows("INSERT INTO shop_migrations (number) VALUES (999)")
