@@ -15,7 +15,7 @@ def test_a_process_that_ended_before_it_counted_hides_not_what_others_did(
 ) -> None:
     monkeypatch.setenv(metrics.FOLDER_VARIABLE, str(tmp_path))
     other = MmapedDict(str(tmp_path / "counter_2.db"))  # type: ignore[no-untyped-call]
-    key = mmap_key("sold", "sold_total", (), (), "Pieces.")  # type: ignore[no-untyped-call]
+    key = mmap_key("sold", "sold_total", [], [], "Pieces.")
     other.write_value(key, 3.0, 0.0)  # type: ignore[no-untyped-call]
     (tmp_path / "counter_1.db").touch()
     assert b"sold_total 3.0" in metrics.render()
