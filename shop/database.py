@@ -52,13 +52,14 @@ TROUBLE = (
     psycopg.OperationalError,
     pg.ReadOnlySqlTransaction,
     pg.IdleInTransactionSessionTimeout,
-    pg.InvalidSqlStatementName,
 )
-
 # What makes a connection useless and nothing else: its server may no longer write, it is a
 # pooler's, or tables have changed since it prepared a statement ("cached plan must not
 # change result type").
 STALE = (pg.ReadOnlySqlTransaction, pg.InvalidSqlStatementName, pg.FeatureNotSupported)
+
+# Asked instead of pg_is_in_recovery(): a writer can be told not to write as well.
+IS_READ_ONLY = b"SELECT current_setting('transaction_read_only') = 'on'"
 
 
 class Change(Protocol):
@@ -118,9 +119,30 @@ class Database:
         """
 
         def work() -> list[T]:
-            with self._lease() as connection, connection.cursor(row_factory=class_row(row)) as c:
-                # bytes, as psycopg's types want a literal or a composed query in str.
-                return c.execute(query.encode(), parameters).fetchall()
+            with self._lease() as connection:
+                return _select(connection, row, query, parameters)
+
+        return self._do(work)
+
+    def find(self, row: type[T], query: str, parameters: Parameters) -> T | None:
+        """Return the one row of a SELECT, or None where the server that can write has none.
+
+        One that cannot write may lag behind, or have been left behind by a failover: what it
+        has is there, what it has not may be there all the same.
+
+        Raises DatabaseUnavailableError.
+        """
+
+        def work() -> T | None:
+            with self._lease() as connection:
+                rows = _select(connection, row, query, parameters)
+                if not rows:
+                    if connection.execute(IS_READ_ONLY).fetchone() == (True,):
+                        connection.close()
+                        raise LostError("the database is read-only")
+                    # Only now: it may have become the writer since the first look.
+                    rows = _select(connection, row, query, parameters)
+                return rows[0] if rows else None
 
         return self._do(work)
 
@@ -264,6 +286,14 @@ class _Lease:
             self._lease.__exit__(None, None, None)
         if trouble is not None:
             raise trouble from error
+
+
+def _select(
+    connection: Connection, row: type[T], query: str, parameters: Parameters | None
+) -> list[T]:
+    with connection.cursor(row_factory=class_row(row)) as cursor:
+        # bytes, as psycopg's types want a literal or a composed query in str.
+        return cursor.execute(query.encode(), parameters).fetchall()
 
 
 def _execute(

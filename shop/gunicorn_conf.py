@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shop.logs import GunicornLog, start_logging
 from shop.metrics_folder import make_metrics_folder, remove_metrics_folder
@@ -15,6 +16,9 @@ from shop.metrics_folder import make_metrics_folder, remove_metrics_folder
 _metrics_folder = make_metrics_folder(os.environ)
 
 from shop.start import load_settings_or_exit, prepare_database_or_exit  # noqa: E402
+
+if TYPE_CHECKING:
+    from shop.worker import Worker
 
 _settings = load_settings_or_exit()
 
@@ -57,6 +61,11 @@ def on_starting(_server: object) -> None:
     """
     start_logging()
     prepare_database_or_exit(_settings)
+
+
+def post_worker_init(worker: Worker) -> None:
+    """Tell a worker how long it may wait for its clients."""
+    worker.limit_ms = _settings.client_timeout_ms
 
 
 def on_exit(_server: object) -> None:

@@ -23,9 +23,11 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STOCK_CHECK = "products_stock_check"
 
 # Shared, so that those who ask never keep one another waiting. Whoever places holds the
-# other kind to the end of its transaction.
+# other kind to the end of its transaction. A server that cannot write has locks of its own,
+# and says nothing.
 IS_IN_PROGRESS = """
 SELECT NOT pg_try_advisory_xact_lock_shared(hashtextextended(%(key)s, 0)) AS is_in_progress
+WHERE current_setting('transaction_read_only') = 'off'
 """
 
 
@@ -121,6 +123,8 @@ def _sell(
         return database.transact(Sale, table.sell, values)
     try:
         sold = database.transact_at_once(table.sell_at_once, values)
+    except pg.ForeignKeyViolation:
+        return None  # the product was taken out of the catalogue while its stock was waited for
     except pg.CheckViolation as error:
         if error.diag.constraint_name == STOCK_CHECK:
             return None
@@ -142,8 +146,7 @@ def _sell(
 
 def find_order(database: Database, table: OrderTable, order_id: int) -> Order | None:
     """Return the order with this id, which must fit a bigint, or None."""
-    rows = database.read(Order, f"{table.find} WHERE orders.id = %(id)s::bigint", {"id": order_id})
-    return rows[0] if rows else None
+    return database.find(Order, f"{table.find} WHERE orders.id = %(id)s::bigint", {"id": order_id})
 
 
 def find_order_by_key(database: Database, table: OrderTable, key: str) -> Order | None:
@@ -166,12 +169,12 @@ def find_order_by_key(database: Database, table: OrderTable, key: str) -> Order 
 
 
 def _find_by_key(database: Database, table: OrderTable, key: str) -> Order | None:
-    rows = database.read(Order, f"{table.find} WHERE order_key = %(key)s", {"key": key})
-    return rows[0] if rows else None
+    return database.find(Order, f"{table.find} WHERE order_key = %(key)s", {"key": key})
 
 
 def _is_in_progress(database: Database, key: str) -> bool:
-    return database.read(_Progress, IS_IN_PROGRESS, {"key": key})[0].is_in_progress
+    progress = database.find(_Progress, IS_IN_PROGRESS, {"key": key})
+    return progress is None or progress.is_in_progress
 
 
 def _refusal(database: Database, request: OrderRequest) -> RefusedError:

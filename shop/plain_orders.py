@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PATH = "/orders"
 LENGTH = re.compile("[0-9]{1,9}")
+NAMES = {"HTTP_IDEMPOTENCY_KEY", "HTTP_X_REQUEST_ID"}
 
 
 class PlainOrders:
@@ -51,8 +52,7 @@ class PlainOrders:
             database = Database(self._pool, self._settings)
             placement = place_order(database, self._table, wanted, served_by=served_by)
         except Exception as error:  # noqa: BLE001  # raised again where it is answered
-            environ[RAISED] = error
-            return self._others(environ, start_response)
+            return self._others(_without_address(environ) | {RAISED: error}, start_response)
         order, headers = render_placement(wanted, placement, self._table)
         body = ENCODER.encode(order).encode() + b"\n"
         headers |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
@@ -84,3 +84,9 @@ class PlainOrders:
             return parse_order(body, order_key=key, attempt_id=attempt)
         except RefusedError:
             return None
+
+
+def _without_address(environ: dict[str, Any]) -> dict[str, Any]:
+    # Flask refuses requests for a Host that is none, or for a websocket. These were not: one of
+    # them may have been placed, and is to reach `shop.orders` whatever else it says.
+    return {name: environ[name] for name in environ if name[:5] != "HTTP_" or name in NAMES}

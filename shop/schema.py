@@ -76,6 +76,9 @@ def _prepare(settings: Settings) -> None:
         # Held to the end of the transaction. CREATE TABLE IF NOT EXISTS alone is no
         # protection: two at once can both find nothing, and one then fails.
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+        # A migration may have to look at every row: that is no request, and not to be hurried.
+        limit = str(settings.start_timeout_ms)
+        connection.execute("SELECT set_config('statement_timeout', %s, true)", (limit,))
         if settings.schema == "article":
             _make_article_tables(connection)
         else:

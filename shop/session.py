@@ -80,7 +80,11 @@ def open_session(connection: Connection, statement: AtOnce) -> Session:
     query = OPEN.format(
         mark=mark, name=name, types=", ".join(statement.types), query=statement.query
     )
-    found = connection.execute(query.encode(), prepare=False).fetchone()
+    try:
+        found = connection.execute(query.encode(), prepare=False).fetchone()
+    except psycopg.Error:
+        connection.close()  # or the mark would be held on, and another each time it is tried
+        raise
     assert found is not None
     return Session(
         name=name.encode(),

@@ -11,7 +11,6 @@ from gunicorn.http import wsgi
 from gunicorn.workers.gthread import ThreadWorker
 
 from shop.connection import Connection, FixedConfig
-from shop.current import SETTINGS
 
 # How long a thread stays with a connection whose client may have more to ask. Handing the
 # connection back to the main thread and being given it again costs more than Flask does.
@@ -59,11 +58,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typed
     that nobody answers: worse for a load balancer than to be refused.
     """
 
+    # Of a request and of its answer; `shop.gunicorn_conf` says how long.
+    limit_ms: int
+
     def load_wsgi(self) -> None:
-        """As gunicorn's, and has the app say how long to wait for its clients."""
+        """As gunicorn's. Whichever application it is: the lab serves any."""
         super().load_wsgi()
         self.fixed = FixedConfig(self.cfg)
-        self.limit_ms = self.wsgi.extensions[SETTINGS].client_timeout_ms
 
     def accept(self, listener: Any) -> None:
         """As gunicorn's, with our connections."""

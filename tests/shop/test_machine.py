@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -21,6 +21,8 @@ from tests.shop.conftest import MakeShop, Wire, wait_until_cut_sessions_ended
 
 pytestmark = pytest.mark.lab
 
+Rows = Callable[[str], list[tuple[Any, ...]]]
+
 PRODUCTS = (3, 4)
 STOCK = 12
 KEYS = st.sampled_from(["k1", "k2", "k3", "k4"])
@@ -28,7 +30,7 @@ CUTS = st.sampled_from([b"BEGIN", b"COMMIT\0", b"\0sell_"])
 
 
 def machine(  # noqa: C901  (rules are methods of a class that closes over the shops)
-    make_shop: MakeShop, wire: Wire, database_url: str
+    make_shop: MakeShop, wire: Wire, rows: Rows, database_url: str
 ) -> type[RuleBasedStateMachine]:
     """The rules over one shop whose wire can be cut, and one whose wire cannot."""
     fragile = make_shop(database_url=wire.url, settle_timeout_ms=200)
@@ -44,9 +46,8 @@ def machine(  # noqa: C901  (rules are methods of a class that closes over the s
 
         @initialize()
         def begin(self) -> None:
-            with psycopg.connect(database_url, autocommit=True) as connection:
-                connection.execute("TRUNCATE orders")
-                connection.execute("UPDATE products SET stock = %s", (STOCK,))
+            rows("DELETE FROM orders")
+            rows(f"UPDATE products SET stock = {STOCK}")
 
         @rule(
             key=KEYS,
@@ -134,28 +135,27 @@ def machine(  # noqa: C901  (rules are methods of a class that closes over the s
 
         @invariant()
         def books_agree(self) -> None:
-            with psycopg.connect(database_url, autocommit=True) as connection:
-                rows = connection.execute(
-                    "SELECT order_key, id, product_id, quantity, total"
-                    " = quantity * (SELECT price FROM products p WHERE p.id = product_id)"
-                    " FROM orders"
-                ).fetchall()
-                stock: dict[int, int] = dict(connection.execute("SELECT id, stock FROM products"))
-            assert {row[0]: row[1:4] for row in rows if row[0]} == self.placed
-            assert sum(row[0] is None for row in rows) == self.keyless
-            assert all(row[4] for row in rows)
+            found = rows(
+                "SELECT order_key, id, product_id, quantity, total"
+                " = quantity * (SELECT price FROM products p WHERE p.id = product_id)"
+                " FROM orders"
+            )
+            stock: dict[int, int] = dict(rows("SELECT id, stock FROM products"))
+            assert {row[0]: row[1:4] for row in found if row[0]} == self.placed
+            assert sum(row[0] is None for row in found) == self.keyless
+            assert all(row[4] for row in found)
             for product in PRODUCTS:
-                sold = sum(row[3] for row in rows if row[2] == product)
+                sold = sum(row[3] for row in found if row[2] == product)
                 assert stock[product] == STOCK - sold >= 0
 
     return Shopping
 
 
 def test_stock_orders_and_keys_agree_whatever_happens(
-    make_shop: MakeShop, wire: Wire, database_url: str
+    make_shop: MakeShop, wire: Wire, rows: Rows, database_url: str
 ) -> None:
     run_state_machine_as_test(
-        machine(make_shop, wire, database_url),
+        machine(make_shop, wire, rows, database_url),
         settings=settings(
             max_examples=30,
             stateful_step_count=25,

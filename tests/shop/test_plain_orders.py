@@ -80,3 +80,20 @@ def test_an_order_is_logged_once_either_way(
     assert [line["status"] for line in lines] == [201, 409] * 2
     assert all(line.pop("duration_ms") >= 0 for line in lines)
     assert lines[:2] == lines[2:]
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [{"Host": "a..b"}, {"Connection": "Upgrade", "Upgrade": "websocket"}],
+    ids=["host", "upgrade"],
+)
+def test_an_order_in_doubt_is_never_refused_for_how_it_was_addressed(
+    make_shop: MakeShop, wire: Any, strange: dict[str, str]
+) -> None:
+    client = make_shop(database_url=wire.url, settle_timeout_ms=100).test_client()
+    wire.cut_at, wire.is_final = b"\0sell_", True
+    headers = {"Idempotency-Key": "k", "X-Request-Id": "attempt-1"} | strange
+    body = {"product_id": 3, "quantity": 2}
+    answer = client.post("/orders", json=body, headers=headers)
+    assert wire.cuts == 1
+    assert (answer.status_code, answer.get_json()["outcome"]) == (503, "unknown")

@@ -6,10 +6,13 @@ import dataclasses
 import multiprocessing
 import time
 from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
 
 import psycopg
 import pytest
 
+from shop import schema
 from shop.errors import SchemaError
 from shop.schema import load_migrations, prepare_database
 from shop.settings import Settings
@@ -17,20 +20,36 @@ from shop.settings import Settings
 Rows = Callable[[str], list[tuple[object, ...]]]
 
 
+ROUNDS = 3
+
+
+def start_in_each_round(settings: Settings, together: Barrier) -> None:
+    """Start as a server does, at once with the others, on what was emptied since the last time."""
+    for _ in range(ROUNDS):
+        together.wait(60)
+        prepare_database(settings)
+        together.wait(60)
+
+
 @pytest.mark.lab
 def test_four_servers_starting_at_once_on_an_empty_database_all_succeed(
     settings: Settings, rows: Rows
 ) -> None:
     context = multiprocessing.get_context("spawn")
-    for _ in range(3):
+    together = context.Barrier(5)
+    servers = [
+        context.Process(target=start_in_each_round, args=(settings, together)) for _ in range(4)
+    ]
+    for server in servers:
+        server.start()
+    for _ in range(ROUNDS):
         rows("DROP TABLE IF EXISTS orders, products")
-        starts = [context.Process(target=prepare_database, args=(settings,)) for _ in range(4)]
-        for start in starts:
-            start.start()
-        for start in starts:
-            start.join(60)
-        assert [start.exitcode for start in starts] == [0] * 4
+        together.wait(60)
+        together.wait(60)
         assert rows("SELECT count(*), sum(stock) FROM products") == [(10, 840)]
+    for server in servers:
+        server.join(60)
+    assert [server.exitcode for server in servers] == [0] * 4
 
 
 @pytest.mark.lab
@@ -134,3 +153,16 @@ def test_a_server_starts_on_tables_newer_than_itself(settings: Settings, rows: R
     rows("INSERT INTO shop_migrations (number) VALUES (999)")
     prepare_database(settings)
     assert rows("SELECT max(number) FROM shop_migrations") == [(999,)]
+
+
+@pytest.mark.lab
+def test_a_migration_of_many_rows_may_take_longer_than_a_requests_statement(
+    settings: Settings, rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare_database(settings)
+    for number in range(len(load_migrations()) + 1):
+        (tmp_path / f"{number}.sql").write_text("SELECT pg_sleep(0.3)")
+    monkeypatch.setattr(schema, "MIGRATIONS", tmp_path)
+    hasty = dataclasses.replace(settings, statement_timeout_ms=100, start_timeout_ms=1_000)
+    prepare_database(hasty)
+    assert rows("SELECT max(number) FROM shop_migrations") == [(len(load_migrations()),)]
