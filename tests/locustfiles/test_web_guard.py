@@ -169,7 +169,11 @@ def test_a_form_that_cannot_be_used_is_said_on_the_page_and_no_load_begins(
     with watched_page(browser) as (page, _):
         page.goto(f"{site.url}/let-me-in")
         before = sorted(site.folder.glob("runs/2*"))
-        asked = {"user_count": "1", "spawn_rate": "1", "fis_at": "<b>soon</b>"}
+        asked: dict[str, str | float | bool] = {
+            "user_count": "1",
+            "spawn_rate": "1",
+            "fis_at": "<b>soon</b>",
+        }
         page.request.post(f"{site.url}/swarm", form=asked)
         expect(page.locator("#trouble")).to_contain_text("'<b>soon</b>' is neither a time")
         expect(page.locator("#state")).to_contain_text("called off")
