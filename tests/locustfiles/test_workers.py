@@ -82,8 +82,11 @@ def test_a_cut_wire_leaves_a_copy_that_is_equal_in_the_end(load: Load, shop: Sho
     whole = {**originals(steady), **originals(cut_off)}
     if master.event_names().count("worker_died") > 1:
         # On a busy machine the second cut outlasts the heartbeat: it is not waited for, and named.
-        assert whole[name].startswith(copies(master)[name])
-        assert master.run_json()["incomplete_ledgers"] == [name]
+        named = master.run_json()["incomplete_ledgers"]
+        assert name in named
+        for each, copy in copies(master).items():
+            assert whole[each].startswith(copy)
+            assert each in named or whole[each] == copy
         return
     assert copies(master) == whole
     assert set(master.sent()) == set(shop.attempt_ids())
