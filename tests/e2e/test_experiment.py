@@ -27,9 +27,9 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]
 FAST = {
     "LAB_PROFILE": "fast",
-    # Three seconds of refusing give some 502, for all that kept connections are still answered in
-    # the first two; then at least two of silence until the fifth check has failed, so that customers
-    # run into their own timeout, too.
+    # Three seconds of refusing give some 502, for all that kept connections are still answered
+    # in the first two; then at least two of silence until the fifth check has failed, so that
+    # customers run into their own timeout, too.
     "LAB_STOPPING_S": "3",
     "LAB_UNHEALTHY_THRESHOLD": "5",
     "LOCUST_ARGS": "--fis-at 6s --connect-timeout 1 --total-timeout 2 --stop-timeout 4s "
