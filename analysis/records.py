@@ -5,14 +5,15 @@ Pure types: no file is touched here. Times are integer microseconds since the Un
 
 import builtins
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from json.encoder import encode_basestring_ascii as _text
 from types import NoneType
-from typing import ClassVar, TypeVar, dataclass_transform
+from typing import ClassVar, Literal, TypeVar, dataclass_transform
+
+import msgspec.json
 
 from analysis.errors import TornLine
 
@@ -48,6 +49,9 @@ _FIRST_AT = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LAST_AT = (datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_encoder = msgspec.json.Encoder()
+# What it raises for half of a surrogate pair, and for a number of more than 64 bits.
+_REFUSED = (UnicodeEncodeError, OverflowError)
 
 
 def format_time(at: int) -> str:
@@ -207,10 +211,10 @@ class _Line:
     def to_line(self) -> bytes:
         """Return the whole line, to be written by one os.write.
 
-        Those that users wait for spell theirs out: it is the same line, in a third of the time.
+        Those that users wait for name their fields: it is the same line, sooner.
         """
         values = [getattr(self, name) for name in self.__slots__]  # the fields of a dataclass
-        return (_encode([self.tag, *values]) + "\n").encode("ascii")
+        return _line((self.tag, *values))
 
 
 RecordT = TypeVar("RecordT")
@@ -229,9 +233,19 @@ _TEXT = (str,)
 _WHOLE = (int,)
 _MAYBE_WHOLE = (int, NoneType)
 
-# Of a RequestDone, in their order.
+# The tag of a RequestDone and its fields, in their order.
 RequestFields = tuple[
-    str, str, str, int | None, int | None, int | None, int | None, str, int | None, str
+    Literal["request"],
+    str,
+    str,
+    str,
+    int | None,
+    int | None,
+    int | None,
+    int | None,
+    str,
+    int | None,
+    str,
 ]
 
 
@@ -274,13 +288,21 @@ class AttemptSent(_Line):
 
     def to_line(self) -> bytes:
         """Return the whole line, to be written by one os.write."""
-        return (
-            f'["sent",{_text(self.attempt_id)},{_text(self.order_key)},{self.attempt_no},'
-            f"{_text(self.user_id)},{self.product_id},{self.quantity},"
-            f"{'null' if self.due_at is None else self.due_at},"
-            f"{'null' if self.sent_at is None else self.sent_at},"
-            f"{_text(self.trace_id)},{_text(self.retry_of)}]\n"
-        ).encode("ascii")
+        return _line(
+            (
+                "sent",
+                self.attempt_id,
+                self.order_key,
+                self.attempt_no,
+                self.user_id,
+                self.product_id,
+                self.quantity,
+                self.due_at,
+                self.sent_at,
+                self.trace_id,
+                self.retry_of,
+            )
+        )
 
 
 @frequent
@@ -330,7 +352,7 @@ class RequestDone(_Line):
 
     def to_line(self) -> builtins.bytes:
         """Return the whole line, to be written by one os.write."""
-        return request_lines([astuple(self)])
+        return request_lines([("request", *astuple(self))])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -357,38 +379,35 @@ def ended_line(
 
     Users wait for it, and by position they wait half as long.
     """
-    return (
-        f'["ended",{_text(attempt_id)},{ended_at},{_text(outcome)},'
-        f"{'null' if http_status is None else http_status},{_text(error)},"
-        f"{'null' if order_id is None else order_id},{_text(served_by)},"
-        f"{'null' if size is None else size}]\n"
-    ).encode("ascii")
+    return _line(
+        (
+            "ended",
+            attempt_id,
+            ended_at,
+            outcome,
+            http_status,
+            error,
+            order_id,
+            served_by,
+            size,
+        )
+    )
 
 
-def request_lines(requests: Iterable[RequestFields]) -> bytes:
+def request_lines(requests: Sequence[RequestFields]) -> bytes:
     """Return the lines of the RequestDones with these fields, in their order."""
-    return "".join(
-        [
-            f'["request",{_text(user_id)},{_text(name)},{_text(method)},'
-            f"{'null' if due_at is None else due_at},"
-            f"{'null' if sent_at is None else sent_at},"
-            f"{'null' if ended_at is None else ended_at},"
-            f"{'null' if http_status is None else http_status},{_text(error)},"
-            f"{'null' if size is None else size},{_text(served_by)}]\n"
-            for (
-                user_id,
-                name,
-                method,
-                due_at,
-                sent_at,
-                ended_at,
-                http_status,
-                error,
-                size,
-                served_by,
-            ) in requests
-        ]
-    ).encode("ascii")
+    try:
+        return _encoder.encode_lines(requests)
+    except _REFUSED:
+        return b"".join(_line(each) for each in requests)
+
+
+def _line(values: Sequence[object]) -> bytes:
+    """Return one line of JSON; json itself takes three times as long, and spells anything."""
+    try:
+        return _encoder.encode(values) + b"\n"
+    except _REFUSED:
+        return (_encode(values) + "\n").encode("ascii")
 
 
 LedgerLine = LedgerOpened | AttemptSent | AttemptEnded | RequestDone | LedgerClosed

@@ -55,6 +55,7 @@ def record_read(user_id: str, reply: Reply, name: str, *, sent_at: int, error: s
     try:
         process.ledger.put_off(
             (
+                "request",
                 user_id,
                 name,
                 "GET",

@@ -83,7 +83,7 @@ def test_attempt_is_in_the_file_when_sent_returns(ledger: Ledger) -> None:
 
 
 def test_requests_wait_for_a_flush_and_keep_no_attempt_waiting(ledger: Ledger) -> None:
-    ledger.put_off(astuple(_DONE))
+    ledger.put_off(("request", *astuple(_DONE)))
     ledger.sent(_sent())
     assert _kinds(ledger) == [LedgerOpened, AttemptSent]
     ledger.flush()
@@ -92,14 +92,14 @@ def test_requests_wait_for_a_flush_and_keep_no_attempt_waiting(ledger: Ledger) -
 
 def test_requests_that_wait_are_bounded(ledger: Ledger) -> None:
     for _ in range(1050):
-        ledger.put_off(astuple(_DONE))
+        ledger.put_off(("request", *astuple(_DONE)))
     assert _kinds(ledger).count(RequestDone) == 1000
     ledger.close(at=9)
     assert _kinds(ledger).count(RequestDone) == 1050
 
 
 def test_closing_writes_what_waits_and_the_last_line_once(ledger: Ledger) -> None:
-    ledger.put_off(astuple(_DONE))
+    ledger.put_off(("request", *astuple(_DONE)))
     ledger.close(at=9)
     ledger.close(at=10)
     assert _kinds(ledger) == [LedgerOpened, RequestDone, LedgerClosed]
@@ -239,7 +239,7 @@ def test_users_order_on_while_the_disk_hangs_and_never_two_fsyncs_run_at_once(
     _wait_until(lambda: disk.at_once)
     for number in range(1, 100):
         ledger.sent(_sent(str(number)))
-        ledger.put_off(astuple(_DONE))
+        ledger.put_off(("request", *astuple(_DONE)))
         gevent.sleep(0.001)
     _wait_until(lambda: _kinds(ledger).count(RequestDone) == 99)  # they are written all the same
     assert _kinds(ledger).count(AttemptSent) == 100

@@ -66,7 +66,7 @@ _READ = RequestDone(
 
 
 def _write_attempt_b(ledger: Ledger) -> None:
-    ledger.put_off(astuple(_READ))
+    ledger.put_off(("request", *astuple(_READ)))
     ledger.flush()
     ledger.sent(_sent("b"))
 
