@@ -1,30 +1,19 @@
-"""The one module that talks to PostgreSQL: has it come to rest, and what do its tables hold.
+"""Has the shop's database come to rest, and what do its tables hold. It is only ever read."""
 
-It reads only. No text that leaves this module holds a password.
-"""
-
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
-from typing import Any, LiteralString
 
-import psycopg
-from psycopg import conninfo, sql
-from psycopg.rows import dict_row
-
+from analysis.data_api import SCHEME, open_data_api
 from analysis.errors import DatabaseError
-from analysis.records import OrderRow, format_time, parse_time
+from analysis.postgres import open_postgres
+from analysis.records import OrderRow, format_time
 from analysis.run import Settle
+from analysis.session import Session
 
-CONNECT_TIMEOUT_S = 10
-SILENT_SERVER_LIMIT_MS = 30_000
-LOCK_LIMIT = "30s"
 POLL_INTERVAL_S = 0.5
-ROWS_PER_FETCH = 5_000
 
 _NEEDED_COLUMNS = {
     "orders": ("id", "product_id", "quantity", "total"),
@@ -34,15 +23,15 @@ _NEEDED_COLUMNS = {
 # Sessions of other users hide everything but their existence from a plain role; the lock that
 # each transaction holds on its own virtual id is visible all the same. A transaction that began
 # after the run counts where it has the tables locked for writing: a late request may do that.
-_OPEN_TRANSACTIONS: LiteralString = """
+_OPEN_TRANSACTIONS = """
     SELECT activity.pid, coalesce(activity.state, 'hidden') AS state,
-           activity.xact_start, activity.application_name
+           {xact_start} AS xact_start, activity.application_name::text AS application_name
       FROM pg_stat_activity AS activity
      WHERE activity.datname = current_database()
        AND activity.pid <> pg_backend_pid()
        AND coalesce(activity.backend_type, 'client backend') = 'client backend'
        AND activity.usesysid IS NOT NULL
-       AND (activity.xact_start <= %(since)s
+       AND (activity.xact_start <= timestamptz 'epoch' + %(since)s * interval '1 microsecond'
             OR EXISTS (SELECT FROM pg_locks AS held
                         WHERE held.pid = activity.pid
                           AND (held.locktype = 'virtualxid' AND held.granted
@@ -52,7 +41,7 @@ _OPEN_TRANSACTIONS: LiteralString = """
                                                           to_regclass('products')]::oid[])
                                AND held.mode NOT IN ('AccessShareLock'))))
     UNION ALL
-    SELECT NULL, 'prepared', prepared, gid
+    SELECT NULL, 'prepared', {prepared}, gid
       FROM pg_prepared_xacts
      WHERE database = current_database()
      ORDER BY xact_start, pid
@@ -70,10 +59,10 @@ class ProductRow:
 
 
 class Database:
-    """A connection to the shop's database. Open it with `connect`."""
+    """The shop's database. Open it with `connect`."""
 
-    def __init__(self, connection: psycopg.Connection[dict[str, Any]]) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     def settle(self, *, limit_s: float) -> Settle:
         """Wait until no transaction is open that could still add orders, up to a limit.
@@ -81,7 +70,8 @@ class Database:
         Two looks in a row must find no such transaction and the same last order.
         """
         began = time.monotonic()
-        since = self._one("SELECT clock_timestamp() AS now")["now"]
+        now = _microseconds("clock_timestamp()")
+        since = _whole(self._session.rows(f"SELECT {now} AS now")[0]["now"])
         last_seen: int | None = None
         while True:
             still_open = self._open_transactions(since)
@@ -98,226 +88,168 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator["Snapshot"]:
         """Give one unchanging view of the tables."""
-        with self._connection.transaction():
-            self._connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            # Writing a large table out may take longer than the shop allows its own statements.
-            self._connection.execute("SET LOCAL statement_timeout = 0")
-            self._connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-            yield Snapshot(self._connection)
+        with self._session.snapshot():
+            yield Snapshot(self._session)
 
     def rows_of(self, order_keys: Sequence[str], *, limit_s: float) -> list[tuple[str, str]]:
         """Return the order key and the attempt id of each row that has one of these keys.
 
         DatabaseError where rows carry no keys, or if it takes longer than `limit_s`.
         """
-        columns = _columns(self._connection, "orders")
+        columns = _columns(self._session, "orders")
         if "order_key" not in columns:
             message = "rows carry no order key, so no attempt can be looked up while the run is on"
             raise DatabaseError(message)
         attempt_id = "coalesce(attempt_id::text, '')" if "attempt_id" in columns else "''"
-        limit_ms = str(round(limit_s * 1000))
-        for name in ("statement_timeout", "lock_timeout"):
-            self._connection.execute("SELECT set_config(%s, %s, false)", [name, limit_ms])
-        found = self._connection.execute(
-            sql.SQL(
-                "SELECT order_key, {} AS attempt_id FROM orders WHERE order_key = ANY(%s)"
-            ).format(sql.SQL(attempt_id)),
-            [list(order_keys)],
-        ).fetchall()
-        return [(each["order_key"], each["attempt_id"]) for each in found]
+        with self._session.limit(limit_s):
+            found = self._session.rows(
+                f"SELECT order_key::text, {attempt_id} AS attempt_id FROM orders"  # noqa: S608
+                " WHERE order_key::text = ANY(CAST(%(keys)s AS text[]))",
+                keys=list(order_keys),
+            )
+        return [(str(each["order_key"]), str(each["attempt_id"])) for each in found]
 
-    def _open_transactions(self, since: object) -> list[dict[str, Any]]:
-        found = self._connection.execute(_OPEN_TRANSACTIONS, {"since": since}).fetchall()
+    def _open_transactions(self, since: int) -> list[dict[str, object]]:
+        query = _OPEN_TRANSACTIONS.format(
+            xact_start=_microseconds("activity.xact_start"), prepared=_microseconds("prepared")
+        )
         return [
             {
                 "pid": each["pid"],
                 "state": each["state"],
-                "xact_start": _as_text(each["xact_start"]),
+                "xact_start": "" if each["xact_start"] is None else _time(each["xact_start"]),
                 "application_name": each["application_name"] or "",
             }
-            for each in found
+            for each in self._session.rows(query, since=since)
         ]
 
     def _last_order_id(self) -> int:
-        self._check_table("orders")
-        return int(self._one("SELECT coalesce(max(id), 0) AS last FROM orders")["last"])
-
-    def _check_table(self, table: str) -> None:
-        _columns(self._connection, table)
-
-    def _one(self, query: LiteralString) -> dict[str, Any]:
-        row = self._connection.execute(query).fetchone()
-        return row or {}
+        _columns(self._session, "orders")
+        found = self._session.rows("SELECT coalesce(max(id), 0)::bigint AS last FROM orders")
+        return _whole(found[0]["last"])
 
 
 class Snapshot:
     """The tables as they stood at one moment."""
 
-    def __init__(self, connection: psycopg.Connection[dict[str, Any]]) -> None:
-        self._connection = connection
-        self._order_columns = _columns(connection, "orders")
-        _columns(connection, "products")
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._order_columns = _columns(session, "orders")
+        _columns(session, "products")
 
     def products(self) -> list[ProductRow]:
         """Return every product, by id."""
-        found = self._connection.execute(
-            "SELECT id::bigint, name::text, price::numeric, stock::bigint FROM products ORDER BY 1"
+        found = self._session.rows(
+            "SELECT id::bigint AS id, name::text AS name, price::numeric::text AS price,"
+            " stock::bigint AS stock FROM products ORDER BY 1"
         )
-        return [ProductRow(**each) for each in found]
+        return [
+            ProductRow(
+                id=_whole(each["id"]),
+                name=str(each["name"]),
+                price=_money(each["price"]),
+                stock=None if each["stock"] is None else _whole(each["stock"]),
+            )
+            for each in found
+        ]
 
     def max_order_id(self) -> int:
         """Return the highest order id; 0 where there is none."""
-        row = self._connection.execute("SELECT coalesce(max(id), 0) AS id FROM orders").fetchone()
-        return int(row["id"]) if row else 0
+        found = self._session.rows("SELECT coalesce(max(id), 0)::bigint AS id FROM orders")
+        return _whole(found[0]["id"])
 
     def count_orders(self, *, up_to_id: int) -> int:
         """Return how many orders have this id or a lower one."""
-        query: LiteralString = "SELECT count(*) AS found FROM orders WHERE id <= %s"
-        row = self._connection.execute(query, [up_to_id]).fetchone()
-        return int(row["found"]) if row else 0
+        query = "SELECT count(*) AS found FROM orders WHERE id <= %(up_to_id)s"
+        return _whole(self._session.rows(query, up_to_id=up_to_id)[0]["found"])
 
     def orders(self, *, above_id: int) -> Iterator[OrderRow]:
         """Yield the orders with a higher id, by id, without ever holding all of them."""
-        query = self._orders_query()
-        with self._connection.cursor(name="orders_of_the_run") as cursor:
-            cursor.itersize = ROWS_PER_FETCH
-            for row in cursor.execute(query, {"above_id": above_id}):
-                yield OrderRow(**row)
+        for row in self._session.stream(self._orders_query(), above_id=above_id):
+            yield OrderRow(**{**row, "total": _money(row["total"])})  # type: ignore[arg-type]
 
-    def _orders_query(self) -> sql.Composed:
+    def _orders_query(self) -> str:
         columns = {
-            "id": sql.SQL("id::bigint"),
-            "product_id": sql.SQL("product_id::bigint"),
-            "quantity": sql.SQL("quantity::bigint"),
-            "total": sql.SQL("total::numeric"),
+            "id": "id::bigint",
+            "product_id": "product_id::bigint",
+            "quantity": "quantity::bigint",
+            "total": "total::numeric::text",
             **{name: self._text(name) for name in ("status", "order_key", "attempt_id")},
             "served_by": self._text("served_by"),
             "created_at": self._created_at(),
             "committed_at": self._committed_at(),
         }
-        selected = sql.SQL(", ").join(
-            sql.SQL("{} AS {}").format(expression, sql.Identifier(name))
-            for name, expression in columns.items()
-        )
-        return sql.SQL("SELECT {} FROM orders WHERE id > %(above_id)s ORDER BY orders.id").format(
-            selected
-        )
+        selected = ", ".join(f"{expression} AS {name}" for name, expression in columns.items())
+        # Names and expressions of ours alone, none of the database's.
+        return f"SELECT {selected} FROM orders WHERE id > %(above_id)s ORDER BY orders.id"  # noqa: S608
 
-    def _text(self, column: str) -> sql.Composable:
-        if column not in self._order_columns:
-            return sql.SQL("''")
-        return sql.SQL("coalesce({}::text, '')").format(sql.Identifier(column))
+    def _text(self, column: str) -> str:
+        return f"coalesce({column}::text, '')" if column in self._order_columns else "''"
 
-    def _created_at(self) -> sql.Composable:
+    def _created_at(self) -> str:
         """Without a time zone it is in the database's own."""
         kind = self._order_columns.get("created_at")
         if kind is None:
-            return sql.SQL("NULL::bigint")
+            return "NULL::bigint"
         if kind == "timestamp without time zone":
-            return _microseconds(sql.SQL("(created_at AT TIME ZONE current_setting('TimeZone'))"))
-        return _microseconds(sql.SQL("created_at::timestamptz"))
+            return _microseconds("(created_at AT TIME ZONE current_setting('TimeZone'))")
+        return _microseconds("created_at::timestamptz")
 
-    def _committed_at(self) -> sql.Composable:
+    def _committed_at(self) -> str:
         """When the row's last version was committed, where the server keeps track of that."""
-        tracked = self._connection.execute("SHOW track_commit_timestamp").fetchone()
-        if not tracked or tracked["track_commit_timestamp"] != "on":
-            return sql.SQL("NULL::bigint")
-        if "xmin" not in self._order_columns:  # a view has no row versions
-            return sql.SQL("NULL::bigint")
-        return _microseconds(sql.SQL("pg_xact_commit_timestamp(orders.xmin)"))
+        tracked = self._session.rows("SELECT current_setting('track_commit_timestamp') AS is_on")
+        # A view has no row versions.
+        if tracked[0]["is_on"] != "on" or "xmin" not in self._order_columns:
+            return "NULL::bigint"
+        return _microseconds("pg_xact_commit_timestamp(orders.xmin)")
 
 
 @contextmanager
 def connect(url: str) -> Iterator[Database]:
     """Connect to the shop's database; DatabaseError, in one line without the password."""
-    with _translated(url), _open(url) as connection:
-        connection.execute("SELECT set_config('lock_timeout', %s, false)", [LOCK_LIMIT])
-        _refuse_replica(connection)
-        yield Database(connection)
+    with open_data_api(url) if url.startswith(SCHEME) else open_postgres(url) as session:
+        _refuse_replica(session)
+        yield Database(session)
 
 
-def _open(url: str) -> psycopg.Connection[dict[str, Any]]:
-    return psycopg.connect(
-        url,
-        autocommit=True,
-        row_factory=dict_row,
-        connect_timeout=CONNECT_TIMEOUT_S,
-        tcp_user_timeout=SILENT_SERVER_LIMIT_MS,
-        application_name="chaos-shop analysis",
-    )
-
-
-@contextmanager
-def _translated(url: str) -> Iterator[None]:
-    try:
-        parts = conninfo.conninfo_to_dict(url)
-    except psycopg.Error:
-        # The parser's own message may quote the password.
-        message = "DATABASE_URL is not PostgreSQL's; write postgresql://user:password@host/database"
-        raise DatabaseError(message) from None
-    try:
-        yield
-    except psycopg.Error as error:
-        place = f"{parts.get('host') or 'localhost'}:{parts.get('port') or 5432}"
-        what = f"the database {parts.get('dbname') or ''} at {place} cannot be read"
-        message = f"{what}: {_first_line(error)}; is DATABASE_URL right, and the database up?"
-        raise DatabaseError(_scrub(message, _secrets(url, parts))) from None
-
-
-def _refuse_replica(connection: psycopg.Connection[dict[str, Any]]) -> None:
+def _refuse_replica(session: Session) -> None:
     """A replica lags, and knows nothing of open transactions: what it lacks may be there."""
-    found = connection.execute("SELECT pg_is_in_recovery() AS is_replica").fetchone()
-    if found and found["is_replica"]:
+    if session.rows("SELECT pg_is_in_recovery() AS is_replica")[0]["is_replica"]:
         message = "DATABASE_URL names a replica, which may lag behind; name the primary (writer)"
         raise DatabaseError(message)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
-
-
-def _secrets(url: str, parts: Mapping[str, object]) -> set[str]:
-    """Return the password in every form in which an error might quote it.
-
-    One that was not percent-encoded is taken apart by the parser, so its pieces count too.
-    """
-    between = re.search(r"://[^:/@]*:(.*)@", url)
-    raw = between.group(1) if between else ""
-    named = (str(parts.get(name) or "") for name in ("password", "sslpassword"))
-    return {raw, *re.split(r"[@/?#:]", raw), *named} - {""}
-
-
-def _scrub(text: str, secrets: set[str]) -> str:
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return text
-
-
-def _columns(connection: psycopg.Connection[dict[str, Any]], table: str) -> dict[str, str]:
+def _columns(session: Session, table: str) -> Mapping[str, str]:
     """Return a table's columns and their types; DatabaseError if it is no shop's."""
-    found = connection.execute(
+    found = session.rows(
         """
-        SELECT attname, format_type(atttypid, NULL) AS kind
+        SELECT attname::text AS name, format_type(atttypid, NULL) AS kind
           FROM pg_attribute
-         WHERE attrelid = to_regclass(%s) AND NOT attisdropped
+         WHERE attrelid = to_regclass(%(table)s) AND NOT attisdropped
         """,
-        [table],
-    ).fetchall()
-    columns = {each["attname"]: each["kind"] for each in found}
+        table=table,
+    )
+    columns = {str(each["name"]): str(each["kind"]) for each in found}
     missing = [name for name in _NEEDED_COLUMNS[table] if name not in columns]
     if missing:
         what = f"its table {table} lacks {', '.join(missing)}" if columns else f"no table {table}"
-        message = f"the database {connection.info.dbname} is not a shop's: {what}"
+        message = f"the database {session.database} is not a shop's: {what}"
         raise DatabaseError(message)
     return columns
 
 
-def _microseconds(moment: sql.Composable) -> sql.Composed:
+def _microseconds(moment: str) -> str:
     """Microseconds since the epoch, exact; infinity is as good as unknown."""
-    return sql.SQL(
-        "CASE WHEN isfinite({0}) THEN (extract(epoch FROM {0}) * 1000000)::bigint END"
-    ).format(moment)
+    return f"CASE WHEN isfinite({moment}) THEN (extract(epoch FROM {moment}) * 1000000)::bigint END"
 
 
-def _as_text(moment: datetime | None) -> str:
-    return "" if moment is None else format_time(parse_time(moment.isoformat()))
+def _whole(value: object) -> int:
+    return int(str(value))
+
+
+def _money(value: object) -> Decimal | None:
+    return None if value is None else Decimal(str(value))
+
+
+def _time(value: object) -> str:
+    return format_time(_whole(value))

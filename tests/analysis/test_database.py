@@ -390,7 +390,7 @@ def test_a_locked_table_is_an_error_and_no_endless_wait(
     database_url: str, directory: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     execute(database_url, PRODUCTS_SQL + KEYED_SQL)
-    monkeypatch.setattr("analysis.database.LOCK_LIMIT", "200ms")
+    monkeypatch.setattr("analysis.postgres.LOCK_LIMIT", "200ms")
     with psycopg.connect(database_url) as migration:
         migration.execute("LOCK TABLE orders")
         with pytest.raises(DatabaseError, match="lock timeout"):

@@ -1,0 +1,42 @@
+"""What reading a shop's database takes, whichever way leads to it.
+
+Two do: PostgreSQL's own protocol (`postgres`), and AWS's RDS Data API (`data_api`). Queries return
+whole numbers, texts, truth values and None alone; other types differ between the two ways.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+__all__ = ["Row", "Session", "Value"]
+
+Value = int | str | bool | list[str] | None
+Row = Mapping[str, int | str | bool | None]
+
+
+class Session(Protocol):
+    """A way to one database. All of it raises DatabaseError, in one line without a password."""
+
+    @property
+    def database(self) -> str:
+        """The database's name, for errors."""
+        ...
+
+    def rows(self, query: str, **values: Value) -> list[Row]:
+        """Return what a query finds; `%(name)s` in it stands for a value, a list for text[]."""
+        ...
+
+    def stream(self, query: str, *, above_id: int) -> Iterator[Row]:
+        """Yield what a query finds, without ever holding all of it.
+
+        Its rows have an `id`, all above `%(above_id)s`, and are in the order of their ids.
+        """
+        ...
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Have every query within it see the tables as they stood at one moment."""
+        ...
+
+    def limit(self, limit_s: float) -> AbstractContextManager[None]:
+        """Give up on a query within it that takes longer."""
+        ...
