@@ -51,6 +51,7 @@ resource "aws_iam_role_policy" "server" {
 
 # What `make chaos-load TARGET=aws` asks of AWS, and nothing else: attach it to whoever runs it.
 resource "aws_iam_policy" "run" {
+  #checkov:skip=CKV_AWS_355:AWS offers no narrower resource for describing and listing
   name        = "${var.name}-run"
   description = "Watch the lab, start and stop its experiment, read its database and its logs"
 

@@ -47,7 +47,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
   bucket = aws_s3_bucket.this.id
 
   rule {
-    id     = "unfinished-uploads"
+    id     = "unfinished-uploads-and-old-objects"
     status = "Enabled"
 
     filter {}
@@ -55,19 +55,12 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
     abort_incomplete_multipart_upload {
       days_after_initiation = 1
     }
-  }
 
-  dynamic "rule" {
-    for_each = var.days == null ? [] : [var.days]
+    dynamic "expiration" {
+      for_each = var.days == null ? [] : [var.days]
 
-    content {
-      id     = "old-objects"
-      status = "Enabled"
-
-      filter {}
-
-      expiration {
-        days = rule.value
+      content {
+        days = expiration.value
       }
     }
   }
