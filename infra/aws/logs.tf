@@ -43,14 +43,12 @@ module "evidence" {
 
 # What the servers and the fleet run, as `python -m infra.aws pack` packed it.
 resource "aws_s3_object" "shop" {
-  #checkov:skip=CKV_AWS_186:Encrypted with S3's own key: the shop is no secret
   bucket = module.shop_bucket.name
   key    = "shop-${filesha256(var.shop_archive)}.tar.gz"
   source = var.shop_archive
 }
 
 resource "aws_s3_object" "load" {
-  #checkov:skip=CKV_AWS_186:Encrypted with S3's own key: the load generator is no secret
   count  = var.fleet_workers > 0 ? 1 : 0
   bucket = module.shop_bucket.name
   key    = "load-${filesha256(local.load_archive)}.tar.gz"

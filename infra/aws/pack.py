@@ -70,14 +70,12 @@ def needed_part(lock: str, needs: tuple[str, ...]) -> str:
 
     Who needs whom is what the lock's own comments say (`# via flask`).
     """
-    blocks = {name: block for name, block in _blocks(lock)}
+    blocks = dict(_blocks(lock))
     if missing := [name for name in needs if name not in blocks]:
         raise PackError(f"requirements.lock has no {', '.join(missing)}: write it with `make lock`")
     wanted = set(needs)
     while more := {
-        name
-        for name, block in blocks.items()
-        if name not in wanted and wanted & _parents(block)
+        name for name, block in blocks.items() if name not in wanted and wanted & _parents(block)
     }:
         wanted |= more
     return "".join(block for name, block in blocks.items() if name in wanted)

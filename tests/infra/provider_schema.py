@@ -35,7 +35,8 @@ _SETTABLE = re.compile(
     re.MULTILINE,
 )
 _MEMBER = re.compile(
-    r"^    // (\w+) - computed: (\w+), optional: (\w+), required: (\w+)\n(.*?)(?=^    // |^    \w+\()",
+    r"^    // (\w+) - computed: (\w+), optional: (\w+), required: (\w+)\n"
+    r"(.*?)(?=^    // |^    \w+\()",
     re.MULTILINE | re.DOTALL,
 )
 _NESTED = re.compile(r'= new (\w+?)(List|Map|OutputReference)\(this, "\w+"(?:, (true|false))?\)')

@@ -36,6 +36,8 @@ again "$place/venv/bin/python" -m pip install --quiet --disable-pip-version-chec
   --require-hashes --only-binary :all: --requirement "$place/requirements.lock"
 
 id chaos > /dev/null 2>&1 || useradd --system --home-dir /var/lib/chaos --create-home chaos
+mkdir -p "$place/runs"
+chown chaos "$place/runs"
 
 token=$(again curl --silent --show-error --fail --max-time 5 --request PUT \
   --header "X-aws-ec2-metadata-token-ttl-seconds: 300" "$metadata/api/token")

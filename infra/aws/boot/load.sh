@@ -7,7 +7,8 @@ cd "$(dirname "$0")/../../.."
 python=$PWD/venv/bin/python
 
 if [ "$BOOT_ROLE" = load-worker ]; then
-  exec "$python" -m locust --locustfile locustfiles --worker --master-host "$LOAD_MASTER" \
+  exec "$python" -m locust --locustfile locustfiles --worker \
+    --master-host "$LOAD_MASTER" --master-port "${LOAD_MASTER_PORT:-5557}" \
     --processes "${LOAD_PROCESSES:--1}"
 fi
 
