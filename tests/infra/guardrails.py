@@ -150,7 +150,7 @@ def nothing_but_the_load_balancer_is_reachable(lab: Lab) -> Iterator[str]:
         if each.values["subnet_id"] in public or each.values["associate_public_ip_address"]:
             yield f"{each.address} has a public address"
     for each in lab.of("autoscaling_group", "db_subnet_group"):
-        if public & {*each.values.get("vpc_zone_identifier", each.values.get("subnet_ids"))}:
+        if public & set(each.values.get("vpc_zone_identifier") or each.values["subnet_ids"]):
             yield f"{each.address} is in a public subnet"
     for each in lab.of("rds_cluster_instance"):
         if each.values["publicly_accessible"]:
@@ -264,8 +264,8 @@ def servers_are_watched_as_in_the_article(lab: Lab) -> Iterator[str]:
     (target,) = lab.of("lb_target_group")
     (check,) = target.values["health_check"]
     article = ("/health", 10, 5, 3, 2, "200")
-    names = ("path", "interval", "timeout", "unhealthy_threshold", "healthy_threshold", "matcher")
-    if tuple(check[name] for name in names) != article:
+    told = ("path", "interval", "timeout", "unhealthy_threshold", "healthy_threshold", "matcher")
+    if tuple(check[name] for name in told) != article:
         yield f"{target.address} checks health in another way"
     (group,) = lab.of("autoscaling_group")
     names = ("min_size", "max_size", "desired_capacity", "health_check_grace_period")

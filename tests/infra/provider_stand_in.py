@@ -233,7 +233,7 @@ class StandIn:
         return f"{noun}-{self._made:08x}" if name == "id" else f"{name}-{self._made:x}"
 
 
-class _Service(grpc.GenericRpcHandler):
+class _Service(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc is not typed
     def __init__(self, provider: StandIn) -> None:
         self._provider = provider
 
