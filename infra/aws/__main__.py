@@ -57,7 +57,9 @@ def call(command: str, environment: Mapping[str, str]) -> int:
     for contents in (SHOP, LOAD):
         path = pack(contents)
         print(f"aws: packed {path.relative_to(HERE.parents[1])} ({sha256(path)[:12]})")
-    told = {ALLOWED: NOBODY if command == "destroy" else own_address()} | dict(environment)
+    told = dict(environment)
+    if ALLOWED not in told:
+        told[ALLOWED] = NOBODY if command == "destroy" else own_address()
     for words in (["init", "-input=false"], [command]):
         code = subprocess.run([program, *words], cwd=HERE, env=told, check=False).returncode
         if code:

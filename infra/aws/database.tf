@@ -57,7 +57,6 @@ resource "aws_rds_cluster_instance" "writer" {
   identifier                 = "${var.name}-aurora-1"
   cluster_identifier         = aws_rds_cluster.main.id
   engine                     = aws_rds_cluster.main.engine
-  engine_version             = aws_rds_cluster.main.engine_version
   instance_class             = "db.serverless"
   publicly_accessible        = false
   auto_minor_version_upgrade = true

@@ -108,13 +108,13 @@ variable "shop_archive" {
 }
 
 variable "aurora_version" {
-  description = "Version of Aurora PostgreSQL."
+  description = "Version of Aurora PostgreSQL. Of a major one alone, AWS takes the minor one that it prefers."
   type        = string
-  default     = "17.7"
+  default     = "17"
 
   validation {
-    condition     = can(regex("^1[5-9]\\.[0-9]+$", var.aurora_version))
-    error_message = "aurora_version must be of PostgreSQL 15 or later, such as 17.7."
+    condition     = can(regex("^1[5-9](\\.[0-9]+)?$", var.aurora_version))
+    error_message = "aurora_version must be of PostgreSQL 15 or later, such as 17 or 17.5."
   }
 }
 

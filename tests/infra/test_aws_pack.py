@@ -104,6 +104,45 @@ def test_half_a_clone_is_not_packed(tmp_path: Path) -> None:
         pack(SHOP, root=tmp_path, folder=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("word", "calls"),
+    [("plan", ["init -input=false", "plan"]), ("up", ["init -input=false", "apply"])],
+)
+def test_terraform_is_called_where_the_configuration_is(
+    word: str, calls: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = stand_in(tmp_path, monkeypatch, code=0)
+    monkeypatch.setenv("TF_VAR_allowed_cidrs", '["192.0.2.7/32"]')
+    assert main([word]) == 0
+    folder = ROOT / "infra" / "aws"
+    assert noted.read_text().splitlines() == [
+        f'{each} in {folder} for ["192.0.2.7/32"]' for each in calls
+    ]
+    assert (folder / "../../build/aws/shop.tar.gz").is_file()  # the default of shop_archive
+
+
+def test_taking_it_away_opens_it_to_nobody_and_says_what_buckets_hold_on_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noted = stand_in(tmp_path, monkeypatch, code=1)
+    monkeypatch.delenv("TF_VAR_allowed_cidrs", raising=False)
+    assert main(["down"]) == 1
+    assert noted.read_text().startswith("init")
+    assert '["192.0.2.0/32"]' in noted.read_text()
+    assert "aws s3 rm --recursive s3://BUCKET" in capsys.readouterr().err
+
+
+def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, *, code: int) -> Path:
+    """Put a `terraform` in the way that notes how it is called; returns its notes' place."""
+    program, noted = folder / "terraform", folder / "noted"
+    program.write_text(
+        f'#!/bin/sh\necho "$* in $PWD for $TF_VAR_allowed_cidrs" >> {noted}\nexit {code}\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    return noted
+
+
 def test_without_terraform_it_says_where_to_get_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
