@@ -48,7 +48,9 @@ def own_address() -> str:
             f"{WHO_AM_I} does not tell our address ({error}): say who may reach the load "
             f"balancer, as {ALLOWED}='[\"192.0.2.7/32\"]'"
         ) from error
-    return f'["{address}/{address.max_prefixlen}"]'
+    if address.version != 4:  # noqa: PLR2004
+        raise AwsError(f"{WHO_AM_I} sees us at {address}: the load balancer has IPv4 alone")
+    return f'["{address}/32"]'
 
 
 def call(command: str, environment: Mapping[str, str]) -> int:

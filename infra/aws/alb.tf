@@ -21,12 +21,11 @@ resource "aws_lb" "main" {
 # The article's health check: a server that dies is noticed after 20 to 35 s.
 resource "aws_lb_target_group" "shop" {
   #checkov:skip=CKV_AWS_378:Plain HTTP, as in the article, within the VPC
-  name                 = "${var.name}-tg"
-  port                 = 80
-  protocol             = "HTTP"
-  target_type          = "instance"
-  vpc_id               = aws_vpc.main.id
-  deregistration_delay = 30
+  name        = "${var.name}-tg"
+  port        = 80
+  protocol    = "HTTP"
+  target_type = "instance"
+  vpc_id      = aws_vpc.main.id
 
   health_check {
     path                = "/health"

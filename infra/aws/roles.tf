@@ -99,6 +99,14 @@ resource "aws_iam_policy" "run" {
         Resource = ["arn:aws:fis:${var.region}:${local.account_id}:experiment/*"]
       },
       {
+        # The first experiment of an account makes it: FIS watches alarms and tags with it.
+        Sid       = "FirstExperiment"
+        Effect    = "Allow"
+        Action    = ["iam:CreateServiceLinkedRole"]
+        Resource  = ["arn:aws:iam::${local.account_id}:role/aws-service-role/fis.amazonaws.com/AWSServiceRoleForFIS"]
+        Condition = { StringEquals = { "iam:AWSServiceName" = "fis.amazonaws.com" } }
+      },
+      {
         Sid    = "ReadDatabase"
         Effect = "Allow"
         Action = [

@@ -53,11 +53,11 @@ variable "allowed_cidrs" {
   type        = list(string)
 
   validation {
-    condition     = length(var.allowed_cidrs) > 0 && alltrue([for each in var.allowed_cidrs : can(cidrhost(each, 0))])
-    error_message = "allowed_cidrs must list addresses as CIDR blocks, such as [\"192.0.2.7/32\"]."
+    condition     = length(var.allowed_cidrs) > 0 && alltrue([for each in var.allowed_cidrs : can(cidrnetmask(each))])
+    error_message = "allowed_cidrs must list IPv4 addresses as CIDR blocks, such as [\"192.0.2.7/32\"]: the load balancer has no others."
   }
   validation {
-    condition     = var.is_open_to_the_world || alltrue([for each in var.allowed_cidrs : tonumber(split("/", each)[1]) >= 8])
+    condition     = var.is_open_to_the_world || alltrue([for each in var.allowed_cidrs : try(tonumber(split("/", each)[1]), 32) >= 8])
     error_message = "allowed_cidrs names more than a /8: that is the world. Set is_open_to_the_world = true if you mean it."
   }
 }

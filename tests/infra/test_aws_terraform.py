@@ -71,10 +71,10 @@ def test_a_slip_of_the_pen_is_invalid(
 @pytest.mark.parametrize(
     ("variable", "says"),
     [
-        ("allowed_cidrs=[]", "allowed_cidrs must list addresses"),
-        ('allowed_cidrs=["here"]', "allowed_cidrs must list addresses"),
+        ("allowed_cidrs=[]", "allowed_cidrs must list IPv4 addresses"),
+        ('allowed_cidrs=["here"]', "allowed_cidrs must list IPv4 addresses"),
         ('allowed_cidrs=["0.0.0.0/0"]', "is_open_to_the_world = true if you mean it"),
-        ('allowed_cidrs=["::/0"]', "is_open_to_the_world = true if you mean it"),
+        ('allowed_cidrs=["::/0"]', "allowed_cidrs must list IPv4 addresses"),
         ("region=here", "region must be a Region's code"),
         ("account_id=12", "account_id must be twelve digits"),
         ("name=Chaos_Lab", "name must have 3 to 16"),

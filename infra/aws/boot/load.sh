@@ -23,4 +23,4 @@ exec "$python" -m locust --config "infra/experiments/${LOAD_EXPERIMENT:-stop-one
   --headful --web-host 127.0.0.1 --web-port "${LOAD_WEB_PORT:-8089}" \
   --master --master-bind-host "$PRIVATE_IP" --master-bind-port "${LOAD_MASTER_PORT:-5557}" \
   --target aws --host "$LOAD_HOST" --fis-template "$LOAD_FIS_TEMPLATE" \
-  --evidence-uri "$LOAD_EVIDENCE_URI/ledgers"
+  --evidence-uri "$LOAD_EVIDENCE_URI/ledgers" --evidence-format parquet

@@ -1,6 +1,4 @@
 locals {
-  master_ports = { from = 5557, to = 5558 }
-
   settings = {
     LOAD_HOST         = var.host
     LOAD_WORKERS      = var.workers

@@ -19,8 +19,8 @@ resource "aws_vpc_security_group_ingress_rule" "master_from_workers" {
   description                  = "Locust's own wire, which knows no passwords"
   referenced_security_group_id = aws_security_group.worker.id
   ip_protocol                  = "tcp"
-  from_port                    = local.master_ports.from
-  to_port                      = local.master_ports.to
+  from_port                    = 5557
+  to_port                      = 5557
 }
 
 resource "aws_vpc_security_group_egress_rule" "workers_to_master" {
@@ -28,8 +28,8 @@ resource "aws_vpc_security_group_egress_rule" "workers_to_master" {
   description                  = "Locust's own wire"
   referenced_security_group_id = aws_security_group.master.id
   ip_protocol                  = "tcp"
-  from_port                    = local.master_ports.from
-  to_port                      = local.master_ports.to
+  from_port                    = 5557
+  to_port                      = 5557
 }
 
 resource "aws_vpc_security_group_egress_rule" "master_to_database" {
