@@ -26,6 +26,7 @@ UNSCOPED = re.compile(
     r"|fis:(GetSafetyLever|List\w+)"
     r"|logs:(CreateLogDelivery|DescribeLogGroups|DescribeResourcePolicies|PutResourcePolicy)"
 )
+MANAGED = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
 SECRET_NAME = re.compile(r"(?i)password|passwd|token|secret(?!_arn\b)|access_key")
 SECRET_TEXT = re.compile(
     r"(?i)postgres(ql)?://[^\s/]*:[^\s/]*@|AKIA[0-9A-Z]{16}|BEGIN \w* ?PRIVATE"
@@ -65,10 +66,11 @@ def _words(value: str | list[str]) -> list[str]:
 
 def fis_stops_only_what_is_tagged(lab: Lab) -> Iterator[str]:
     role = lab.one("aws_iam_role.fis").values
-    if any(each.values["role"] in {role["name"], role["id"]} for each in _attachments(lab)):
+    itself = {role["name"], role["id"], role["arn"]}
+    if any(each.values["role"] in itself for each in lab.of("iam_role_policy_attachment")):
         yield "a managed policy is attached to FIS's role"
     for each, statement in lab.policies():
-        if each.values.get("role") != role["id"]:
+        if each.values.get("role") not in itself:
             continue
         wanted = {f"ec2:ResourceTag/{key}": value for key, value in lab.target_tags.items()}
         acting = [word for word in _words(statement["Action"]) if not UNSCOPED.fullmatch(word)]
@@ -76,6 +78,10 @@ def fis_stops_only_what_is_tagged(lab: Lab) -> Iterator[str]:
             yield f"{each.address} allows all but something"
         if acting and statement.get("Condition", {}).get("StringEquals") != wanted:
             yield f"{each.address} allows {', '.join(acting)} on what bears no tag"
+    yield from _trust_is_for_experiments(lab, role)
+
+
+def _trust_is_for_experiments(lab: Lab, role: dict[str, Any]) -> Iterator[str]:
     (trust,) = json.loads(role["assume_role_policy"])["Statement"]
     condition = trust.get("Condition", {})
     if trust["Principal"] != {"Service": "fis.amazonaws.com"}:
@@ -84,10 +90,6 @@ def fis_stops_only_what_is_tagged(lab: Lab) -> Iterator[str]:
         yield "FIS may take its role for another account"
     if ":experiment/" not in condition.get("ArnLike", {}).get("aws:SourceArn", ""):
         yield "FIS may take its role for other things than an experiment"
-
-
-def _attachments(lab: Lab) -> list[Resource]:
-    return lab.of("iam_role_policy_attachment")
 
 
 def experiment_picks_one_running_target(lab: Lab) -> Iterator[str]:
@@ -152,9 +154,9 @@ def nothing_but_the_load_balancer_is_reachable(lab: Lab) -> Iterator[str]:
     for each in lab.of("autoscaling_group", "db_subnet_group"):
         if public & set(each.values.get("vpc_zone_identifier") or each.values["subnet_ids"]):
             yield f"{each.address} is in a public subnet"
-    for each in lab.of("rds_cluster_instance"):
-        if each.values["publicly_accessible"]:
-            yield f"{each.address} has a public address"
+    for each in lab.of("rds_cluster_instance", "launch_template"):
+        if each.values.get("publicly_accessible") or each.values.get("network_interfaces"):
+            yield f"{each.address} may have a public address"
 
 
 def no_policy_allows_a_wildcard(lab: Lab) -> Iterator[str]:
@@ -164,6 +166,13 @@ def no_policy_allows_a_wildcard(lab: Lab) -> Iterator[str]:
                 yield f"{each.address} allows {action}"
             elif "*" in _words(statement["Resource"]) and not UNSCOPED.fullmatch(action):
                 yield f"{each.address} allows {action} on everything"
+    own = {each.values["arn"] for each in lab.of("iam_policy")}
+    for each in lab.of("iam_role_policy_attachment"):
+        if each.values["policy_arn"] not in own | {MANAGED}:
+            yield f"{each.address} gives what AWS wrote for everybody"
+    for each in lab.of("iam_role"):
+        if each.values["inline_policy"] or each.values["managed_policy_arns"]:
+            yield f"{each.address} has policies that are not looked at"
 
 
 def instances_ask_for_a_token(lab: Lab) -> Iterator[str]:
@@ -275,6 +284,57 @@ def servers_are_watched_as_in_the_article(lab: Lab) -> Iterator[str]:
         yield f"{group.address} does not ask the load balancer"
 
 
+def nothing_is_of_a_kind_that_nobody_looks_at(lab: Lab) -> Iterator[str]:
+    for each in lab.resources:
+        if each.type.removeprefix("aws_") not in LOOKED_AT:
+            yield f"{each.address}: think of what it opens or allows, and add its kind to LOOKED_AT"
+
+
+# Another kind of rule or policy would pass all of the above unseen.
+LOOKED_AT = frozenset(
+    [
+        "autoscaling_group",
+        "cloudwatch_dashboard",
+        "cloudwatch_log_group",
+        "cloudwatch_metric_alarm",
+        "db_subnet_group",
+        "default_security_group",
+        "eip",
+        "fis_experiment_template",
+        "iam_instance_profile",
+        "iam_policy",
+        "iam_role",
+        "iam_role_policy",
+        "iam_role_policy_attachment",
+        "instance",
+        "internet_gateway",
+        "launch_template",
+        "lb",
+        "lb_listener",
+        "lb_target_group",
+        "nat_gateway",
+        "rds_cluster",
+        "rds_cluster_instance",
+        "rds_cluster_parameter_group",
+        "route",
+        "route_table",
+        "route_table_association",
+        "s3_bucket",
+        "s3_bucket_lifecycle_configuration",
+        "s3_bucket_policy",
+        "s3_bucket_public_access_block",
+        "s3_bucket_server_side_encryption_configuration",
+        "s3_object",
+        "security_group",
+        "subnet",
+        "vpc",
+        "vpc_endpoint",
+        "vpc_security_group_egress_rule",
+        "vpc_security_group_ingress_rule",
+    ]
+)
+
+
 GUARDRAILS: tuple[Callable[[Lab], Iterator[str]], ...] = (
     fis_stops_only_what_is_tagged,
     experiment_picks_one_running_target,
@@ -287,4 +347,5 @@ GUARDRAILS: tuple[Callable[[Lab], Iterator[str]], ...] = (
     what_is_stored_and_said_is_encrypted,
     buckets_are_private,
     servers_are_watched_as_in_the_article,
+    nothing_is_of_a_kind_that_nobody_looks_at,
 )

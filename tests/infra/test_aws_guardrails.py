@@ -13,7 +13,7 @@ import pytest
 from tests.infra.guardrails import GUARDRAILS, Lab
 from tests.infra.terraform import Resource, terraform
 
-Mutant = Callable[[Lab], None]
+Mutant = Callable[[Lab], object]
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +60,9 @@ def first(lab: Lab, kind: str) -> dict[str, Any]:
 
 def attach(lab: Lab) -> None:
     role = lab.one("aws_iam_role.fis").values["name"]
+    values = lab.of("iam_role_policy_attachment")[0].values | {"role": role}
     lab.resources.append(
-        Resource(
-            address="x", type="aws_iam_role_policy_attachment", values={"role": role, "policy": "P"}
-        )
+        Resource(address="x", type="aws_iam_role_policy_attachment", values=values)
     )
 
 
@@ -208,6 +207,37 @@ MUTANTS: list[tuple[str, Mutant]] = [
         lambda lab: first(lab, "lb_target_group")["health_check"][0].update(interval=30),
     ),
     ("servers_are_watched", lambda lab: first(lab, "autoscaling_group").update(max_size=40)),
+    (
+        "fis_stops",  # the same role by its other name
+        lambda lab: (
+            policy(lab, FIS, lambda told: told[0].pop("Condition")),
+            lab.one(FIS).values.update(role=lab.one("aws_iam_role.fis").values["name"]),
+        ),
+    ),
+    (
+        "no_policy",
+        lambda lab: first(lab, "iam_role_policy_attachment").update(
+            policy_arn="arn:aws:iam::aws:policy/AdministratorAccess"
+        ),
+    ),
+    (
+        "no_policy",
+        lambda lab: first(lab, "iam_role").update(
+            managed_policy_arns=["arn:aws:iam::aws:policy/X"]
+        ),
+    ),
+    (
+        "nothing_but",
+        lambda lab: first(lab, "launch_template").update(
+            network_interfaces=[{"associate_public_ip_address": "true"}]
+        ),
+    ),
+    (
+        "nothing_is_of_a_kind",
+        lambda lab: lab.resources.append(
+            Resource(address="x", type="aws_security_group_rule", values={})
+        ),
+    ),
 ]
 
 
