@@ -103,9 +103,10 @@ def _files(contents: Contents, root: Path) -> Iterator[tuple[str, bytes]]:
         if not (root / folder).is_dir():
             raise PackError(f"{folder} is not in {root}: pack from a whole clone")
         for path in (root / folder).rglob("*"):
-            hidden = any(part.startswith((".", "__pycache__")) for part in path.parts)
+            name = path.relative_to(root)
+            hidden = any(part.startswith((".", "__pycache__")) for part in name.parts)
             if path.is_file() and not hidden and path.suffix != ".tftpl":
-                yield path.relative_to(root).as_posix(), path.read_bytes()
+                yield name.as_posix(), path.read_bytes()
 
 
 def _archive(files: dict[str, bytes]) -> bytes:

@@ -18,6 +18,7 @@ from typing import Any
 import grpc
 import msgpack
 
+from tests.infra.protocol_buffers import decode, encode
 from tests.infra.provider_schema import Block
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -39,73 +40,21 @@ _SAID: dict[tuple[str, str], Any] = {
 }
 
 
-# --- Protocol buffers, as far as they are needed: a message is {field number: values}. ---
-
-
-def _varint(number: int) -> bytes:
-    out = b""
-    while number > 0x7F:
-        out += bytes([number & 0x7F | 0x80])
-        number >>= 7
-    return out + bytes([number])
-
-
-def _encode(*fields: tuple[int, int | bool | str | bytes]) -> bytes:
-    out = b""
-    for number, value in fields:
-        if isinstance(value, int):
-            out += _varint(number << 3) + _varint(int(value))
-        else:
-            content = value.encode() if isinstance(value, str) else value
-            out += _varint(number << 3 | 2) + _varint(len(content)) + content
-    return out
-
-
-def _decode(message: bytes) -> dict[int, bytes]:
-    """The last of each field that has a length; the others are of no interest here."""
-    fields, at = {}, 0
-
-    def varint() -> int:
-        nonlocal at
-        number = shift = 0
-        while True:
-            byte = message[at]
-            at += 1
-            number |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return number
-
-    while at < len(message):
-        key = varint()
-        if key & 7 == 0:
-            varint()
-            continue
-        assert key & 7 == 2, f"wire type {key & 7}"
-        size = varint()
-        fields[key >> 3] = message[at : at + size]
-        at += size
-    return fields
-
-
 def _pack(value: Any) -> bytes:
-    return _encode((1, msgpack.packb(value)))
+    return encode((1, msgpack.packb(value)))
 
 
 def _unpack(dynamic: bytes) -> Any:
-    return msgpack.unpackb(_decode(dynamic)[1])
-
-
-# --- What the provider answers. ---
+    return msgpack.unpackb(decode(dynamic)[1])
 
 
 def _schema(block: Block) -> bytes:
-    return _encode((1, 0), (2, _block(block)))
+    return encode((1, 0), (2, _block(block)))
 
 
 def _block(block: Block) -> bytes:
     attributes = [
-        _encode(
+        encode(
             (1, name),
             (2, json.dumps(kind)),
             *((number, True) for number, word in _USES.items() if word in use.split()),
@@ -113,7 +62,7 @@ def _block(block: Block) -> bytes:
         for name, (kind, use) in block["attributes"].items()
     ]
     blocks = [
-        _encode(
+        encode(
             (1, name),
             (2, _block(inner)),
             (3, _NESTING[inner["nesting"]]),
@@ -122,7 +71,7 @@ def _block(block: Block) -> bytes:
         )
         for name, inner in block["blocks"].items()
     ]
-    return _encode(*((2, each) for each in attributes), *((3, each) for each in blocks))
+    return encode(*((2, each) for each in attributes), *((3, each) for each in blocks))
 
 
 _USES = {4: "required", 5: "optional", 6: "computed"}
@@ -150,7 +99,7 @@ class StandIn:
             "ValidateDataResourceConfig": lambda _: b"",
             "ConfigureProvider": self._configure,
             "UpgradeResourceState": self._upgrade,
-            "ReadResource": lambda asked: _encode((1, asked[2])),
+            "ReadResource": lambda asked: encode((1, asked[2])),
             "PlanResourceChange": self._plan,
             "ApplyResourceChange": self._apply,
             "ReadDataSource": self._read,
@@ -160,12 +109,12 @@ class StandIn:
     def _describe(self, _: dict[int, bytes]) -> bytes:
         def entries(number: int, kind: str) -> list[tuple[int, bytes]]:
             return [
-                (number, _encode((1, name), (2, _schema(block))))
+                (number, encode((1, name), (2, _schema(block))))
                 for name, block in self._schema[kind].items()
             ]
 
         provider = (1, _schema(self._schema["configuration"]))
-        return _encode(provider, *entries(2, "resource"), *entries(3, "data"))
+        return encode(provider, *entries(2, "resource"), *entries(3, "data"))
 
     def _configure(self, asked: dict[int, bytes]) -> bytes:
         (tags,) = _unpack(asked[2])["default_tags"]
@@ -173,13 +122,13 @@ class StandIn:
         return b""
 
     def _upgrade(self, asked: dict[int, bytes]) -> bytes:
-        return _encode((1, _encode((2, _decode(asked[3])[1]))))
+        return encode((1, encode((2, decode(asked[3])[1]))))
 
     def _plan(self, asked: dict[int, bytes]) -> bytes:
         name, proposed = asked[1].decode(), _unpack(asked[3])
         if proposed is not None:
             self._mark(self._schema["resource"][name], proposed)
-        return _encode((1, _pack(proposed)))
+        return encode((1, _pack(proposed)))
 
     def _mark(self, block: Block, value: dict[str, Any]) -> None:
         """Note what AWS will say: computed and not told."""
@@ -194,14 +143,14 @@ class StandIn:
         name, planned = asked[1].decode(), _unpack(asked[3])
         if planned is not None:
             self._fill(name, self._schema["resource"][name], planned)
-        return _encode((1, _pack(planned)))
+        return encode((1, _pack(planned)))
 
     def _read(self, asked: dict[int, bytes]) -> bytes:
         name, told = asked[1].decode(), _unpack(asked[2])
         block = self._schema["data"][name]
         self._mark(block, told)
         self._fill(name, block, told)
-        return _encode((1, _pack(told)))
+        return encode((1, _pack(told)))
 
     def _fill(self, resource: str, block: Block, value: dict[str, Any]) -> None:
         for name, (kind, _) in block["attributes"].items():
@@ -241,7 +190,7 @@ class _Service(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc is not typ
         answer = self._provider.answers.get(details.method.rpartition("/")[2])
         if answer is None or not details.method.startswith("/tfplugin6.Provider/"):
             return None
-        return grpc.unary_unary_rpc_method_handler(lambda asked, _: answer(_decode(asked)))
+        return grpc.unary_unary_rpc_method_handler(lambda asked, _: answer(decode(asked)))
 
 
 @contextmanager

@@ -44,13 +44,14 @@ def test_same_files_are_the_same_bytes_whenever_they_were_touched(
     assert pack(contents, folder=tmp_path / "b").read_bytes() == first
 
 
-def test_a_changed_file_is_another_archive(tmp_path: Path) -> None:
+def test_a_changed_file_is_another_archive_wherever_the_clone_is(tmp_path: Path) -> None:
+    clone = tmp_path / ".hidden" / "clone"
     for folder in SHOP.folders:
-        (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "requirements.lock").write_bytes((ROOT / "requirements.lock").read_bytes())
-    before = pack(SHOP, root=tmp_path, folder=tmp_path / "packed").read_bytes()
-    (tmp_path / "shop" / "app.py").write_text("app = 1\n")
-    assert pack(SHOP, root=tmp_path, folder=tmp_path / "packed").read_bytes() != before
+        (clone / folder).mkdir(parents=True)
+    (clone / "requirements.lock").write_bytes((ROOT / "requirements.lock").read_bytes())
+    before = pack(SHOP, root=clone, folder=tmp_path / "packed").read_bytes()
+    (clone / "shop" / "app.py").write_text("app = 1\n")
+    assert pack(SHOP, root=clone, folder=tmp_path / "packed").read_bytes() != before
 
 
 @BOTH
