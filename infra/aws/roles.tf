@@ -57,7 +57,7 @@ resource "aws_iam_policy" "run" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
+    Statement = concat(local.may_use_the_tunnel, [
       {
         Sid    = "Watch"
         Effect = "Allow"
@@ -135,6 +135,26 @@ resource "aws_iam_policy" "run" {
         Action   = ["s3:GetObject"]
         Resource = ["${module.access_log.arn}/*"]
       },
-    ]
+    ])
   })
+}
+
+locals {
+  may_use_the_tunnel = flatten([for tunnel in aws_instance.tunnel : [
+    {
+      Sid    = "OpenTunnel"
+      Effect = "Allow"
+      Action = ["ssm:StartSession"]
+      Resource = [
+        tunnel.arn,
+        "arn:aws:ssm:${var.region}::document/AWS-StartPortForwardingSessionToRemoteHost",
+      ]
+    },
+    {
+      Sid      = "CloseTunnel"
+      Effect   = "Allow"
+      Action   = ["ssm:TerminateSession"]
+      Resource = ["arn:aws:ssm:${var.region}:${local.account_id}:session/$${aws:userid}-*"]
+    },
+  ]])
 }

@@ -77,7 +77,7 @@ class Terraform:
 
     def run(self, command: str, *words: str, variables: tuple[str, ...] = ()) -> Answer:
         """Run one command; `variables` are NAME=VALUE."""
-        options = [*words] if command == "show" else ["-no-color", *words]
+        options = [*words] if command in {"show", "output"} else ["-no-color", *words]
         for variable in variables:
             options += ["-var", variable]
         done = subprocess.run(

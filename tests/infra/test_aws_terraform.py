@@ -105,6 +105,7 @@ def test_all_of_it_can_be_made_changed_and_taken_away(tf: Terraform) -> None:
     grown = tf.change("apply", "fleet_workers=3", "stops_on_alarms=true")
     assert grown.code == 0, grown.err
     resources, outputs = tf.state()
+    assert set(json.loads(tf.run("output", "-json").out)) == set(outputs)
     assert sum(each.type == "aws_instance" for each in resources) == 1 + 1 + 3
     template = next(each for each in resources if each.type == "aws_fis_experiment_template")
     stops = [each["source"] for each in template.values["stop_condition"]]
