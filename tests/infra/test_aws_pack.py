@@ -6,12 +6,15 @@ import ast
 import re
 import sys
 import tarfile
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
+from infra.aws import __main__ as command
 from infra.aws.__main__ import main
 from infra.aws.errors import PackError
 from infra.aws.pack import LOAD, ROOT, SHOP, Contents, needed_part, pack
@@ -131,6 +134,40 @@ def test_taking_it_away_opens_it_to_nobody_and_says_what_buckets_hold_on_to(
     assert noted.read_text().startswith("init")
     assert '["192.0.2.0/32"]' in noted.read_text()
     assert "aws s3 rm --recursive s3://BUCKET" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("told", "code", "allowed"),
+    [
+        (b"198.51.100.9\n", 0, '["198.51.100.9/32"]'),
+        (b"2001:db8::1\n", 70, None),
+        (b"<html>log in first</html>", 70, None),
+    ],
+)
+def test_the_callers_own_address_is_let_in_and_nothing_else_is_taken_for_one(
+    told: bytes, code: int, allowed: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(told)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    noted = stand_in(tmp_path, monkeypatch, code=0)
+    monkeypatch.delenv("TF_VAR_allowed_cidrs", raising=False)
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        monkeypatch.setattr(command, "WHO_AM_I", f"http://127.0.0.1:{server.server_port}")
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        assert main(["plan"]) == code
+        thread.join(10)
+    if allowed:
+        assert noted.read_text().count(f"for {allowed}") == 2
+    else:
+        assert not noted.exists()  # nothing was begun
 
 
 def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, *, code: int) -> Path:
