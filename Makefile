@@ -21,7 +21,7 @@ INSTALL = $(BIN)/python -c 'import fcntl, subprocess, sys; \
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup chaos-load web lab-up lab-down lab-status runs report compare finish test bench \
-        selftest soak check mutants format lock clean
+        selftest soak aws-plan aws-up aws-down check mutants format lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,15 @@ lab-down: $(RUNS) ## take it down
 
 lab-status: $(RUNS) ## show its parts and servers
 	@$(BIN)/python -m infra.lab status
+
+aws-plan: $(RUNS) ## show what would be made on AWS (docs/aws.md)
+	@$(BIN)/python -m infra.aws plan
+
+aws-up: $(RUNS) ## make it: it costs money until aws-down; Terraform asks first
+	@$(BIN)/python -m infra.aws up
+
+aws-down: $(RUNS) ## take it away: Terraform asks first, and no bucket is emptied
+	@$(BIN)/python -m infra.aws down
 
 runs: $(RUNS) ## list the runs with their verdicts
 	@$(BIN)/python -m analysis runs
@@ -106,6 +115,8 @@ lock: ## write the locks anew from pyproject.toml (uses uv, in a folder of its o
 	@build/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --custom-compile-command "make lock" pyproject.toml --group dev \
 	  -c requirements.lock -o requirements-dev.lock
+	@build/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --custom-compile-command "make lock" --group audit -o requirements-audit.lock
 
 clean: ## remove .venv, build/ and caches; runs/ stays
 	@rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis
