@@ -58,6 +58,10 @@ class CloudServer:
         host, port = self._server.get_host_and_port()
         self.endpoint = f"http://{host}:{port}"
 
+    def stop(self) -> None:
+        """No longer answer."""
+        self._server.stop()
+
 
 def backend(service: str) -> Any:
     """Moto's own records of a service in the lab's account and Region."""

@@ -6,6 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 
+class ActionFailed(Exception):
+    """The fault cannot be brought about, or not be ended; the text says why."""
+
+
 class Servers(Protocol):
     """What actions may do to instances."""
 

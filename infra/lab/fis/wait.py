@@ -1,0 +1,26 @@
+"""`aws:fis:wait`: nothing happens for a while, and stop conditions are watched."""
+
+from __future__ import annotations
+
+import time
+
+from infra.lab.fis.duration import seconds_of
+
+
+class Wait:
+    """Done when its duration has run out."""
+
+    def __init__(self, duration: str) -> None:
+        self._duration_s = seconds_of(duration)
+        self._until = float("inf")
+
+    def inject(self) -> None:
+        """From now on."""
+        self._until = time.monotonic() + self._duration_s
+
+    def is_done(self) -> bool:
+        """Whether it has been long enough."""
+        return time.monotonic() >= self._until
+
+    def heal(self) -> None:
+        """Nothing was done."""
