@@ -123,6 +123,18 @@ def test_a_fault_of_ours_in_an_action_fails_the_experiment_and_not_the_lab(
     assert "heal a" in account.calls
 
 
+def test_a_resource_that_cannot_be_looked_at_fails_the_experiment_and_not_the_lab(
+    account: Account,
+) -> None:
+    account.launch("i-1")
+    account.instances[0] = None  # type: ignore[call-overload]
+    experiment = account.running(targets={"t": tagged()}, actions={"a": stop("a", "t")})
+    status, reason = account.state(experiment)
+    assert status == "failed"
+    assert "a fault of the lab's: AttributeError" in reason
+    assert account.calls == []
+
+
 def test_a_stopped_experiment_heals_once_and_begins_nothing_more(account: Account) -> None:
     experiment = account.running(actions={"a": act("a"), "b": act("b", "a")})
     stopping = account.fis.stop_experiment(experiment)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from infra.lab.fis.course import Course
 from infra.lab.fis.resources import Candidate, ResourceType
 from infra.lab.fis.targets import EMPTY, resolve
 from infra.lab.fis.template import Signature
+
+log = logging.getLogger(__name__)
 
 FINAL = frozenset({"completed", "stopped", "failed", "cancelled"})
 STOPPED_BY_USER = "Experiment stopped by user."
@@ -149,6 +152,11 @@ class LiveExperiment(Experiment):
         except TargetResolutionFailed as error:
             self._fail(str(error), code="InvalidTarget", location=error.target)
             return
+        except Exception as error:  # a resource we did not think of must not end the lab
+            log.exception("the targets of %s cannot be resolved by a fault of ours", self.id)
+            reason = f"a fault of the lab's: {type(error).__name__}: {error}"
+            self._fail(reason, code="InternalError")
+            return
         missing = stop_condition.missing_alarms(
             self.stop_conditions, self._surroundings.alarm_states
         )
@@ -183,7 +191,7 @@ class LiveExperiment(Experiment):
     def _finish_stopping(self) -> None:
         failures = self._course.heal()
         if failures:
-            self._enter("failed", "; ".join(failures))
+            self._enter_failed("; ".join(failures), code="ActionFailed")
         else:
             self._enter(*self._end)
 
@@ -193,7 +201,10 @@ class LiveExperiment(Experiment):
     def _fail(self, reason: str, *, code: str, location: str = "") -> None:
         self._course.halt()
         failures = self._course.heal()
-        self._enter("failed", "; ".join([reason, *failures]))
+        self._enter_failed("; ".join([reason, *failures]), code=code, location=location)
+
+    def _enter_failed(self, reason: str, *, code: str, location: str = "") -> None:
+        self._enter("failed", reason)
         error = {"accountId": ACCOUNT, "code": code, "location": location}
         self._state["error"] = {key: value for key, value in error.items() if value}
 
