@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hypothesis import strategies as st
+
 from infra.lab.fis.action import ActionFailed
 from infra.lab.fis.control_plane import ControlPlane
 from infra.lab.fis.errors import FISException
@@ -14,6 +16,7 @@ from infra.lab.fis.experiment import Surroundings
 from infra.lab.fis.resources import RESOURCE_TYPES, Candidate, ResourceType
 
 INITIATING_S = 2.0
+NAMES = list("abcdef")
 
 
 class RecordedAction:
@@ -173,3 +176,15 @@ def tagged(**changes: Any) -> dict[str, Any]:
 def said(pattern: str) -> Callable[[FISException], bool]:
     """Whether an error's message has this in it; for `pytest.raises(check=...)`."""
     return lambda error: re.search(pattern, str(error.message)) is not None
+
+
+@st.composite
+def orders(draw: st.DrawFn, *, with_circles: bool) -> dict[str, list[str]]:
+    """Any actions with any startAfter; without circles each starts after earlier ones only."""
+    names = NAMES[: draw(st.integers(1, len(NAMES)))]
+    return {
+        name: draw(st.lists(st.sampled_from(names), unique=True, max_size=3))
+        if with_circles
+        else [each for each in names[:number] if draw(st.booleans())]
+        for number, name in enumerate(names)
+    }

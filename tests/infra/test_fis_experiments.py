@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from infra.lab.fis.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded
-from tests.infra.fis_account import INITIATING_S, Account, act, said, stop, tagged
+from tests.infra.fis_account import INITIATING_S, NAMES, Account, act, orders, said, stop, tagged
 
 ALARM = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:orders"
-GUARDED = {"stop_conditions": [{"source": "aws:cloudwatch:alarm", "value": ALARM}]}
+GUARDED: dict[str, Any] = {"stop_conditions": [{"source": "aws:cloudwatch:alarm", "value": ALARM}]}
 
 
 @pytest.fixture
@@ -381,3 +383,68 @@ def test_the_lab_has_one_account(account: Account) -> None:
     template = account.create(experiment_options={"accountTargeting": "multi-account"})
     with pytest.raises(InvalidRequest, check=said("one account")):
         account.start(template)
+
+
+events = st.tuples(
+    st.sampled_from(
+        ["done", "done", "done", "is_done", "inject", "heal", "stop", "alarm", "lever"]
+    ),
+    st.sampled_from(NAMES),
+)
+
+
+@given(orders(with_circles=False), st.lists(events, max_size=12))
+def test_whatever_happens_actions_begin_in_order_and_once_and_are_healed_once(
+    order: dict[str, list[str]], happenings: list[tuple[str, str]]
+) -> None:
+    account = Account()
+    account.alarms[ALARM] = "OK"
+    template = account.create(
+        actions={name: act(name, *after) for name, after in order.items()}, **GUARDED
+    )
+    experiment = account.start(template)
+    for what, name in happenings:
+        match what:
+            case "done":
+                account.done.add(name)
+            case "stop":
+                account.fis.stop_experiment(experiment)
+            case "alarm":
+                account.alarms[ALARM] = "ALARM"
+            case "lever":
+                if account.fis.get_safety_lever("default")["state"]["status"] == "disengaged":
+                    account.fis.update_safety_lever_state(
+                        "default", status="engaged", reason="night"
+                    )
+            case verb:
+                account.failing[f"{verb} {name}"] = "the machine says no"
+        account.tick()
+        agree(account, experiment, order)
+    ended = account.fis.get_experiment(experiment)
+    for _ in range(3):
+        account.tick()
+    if "endTime" in ended:
+        assert account.fis.get_experiment(experiment) == ended
+
+
+def agree(account: Account, experiment: str, order: dict[str, list[str]]) -> None:
+    """What is shown is what was done."""
+    status, _ = account.state(experiment)
+    actions = account.actions(experiment)
+    assert len(account.calls) == len(set(account.calls))
+    begun = {each.split()[1] for each in account.calls if each.startswith("inject")}
+    healed = {each.split()[1] for each in account.calls if each.startswith("heal")}
+    by_status = {
+        wanted: {name for name, each in actions.items() if each == wanted}
+        for wanted in ("pending", "running", "stopping", "completed", "stopped", "failed")
+    }
+    assert begun == set(actions) - by_status["pending"] - {
+        name for name, each in actions.items() if each == "cancelled"
+    }
+    assert all(actions[each] == "completed" for name in begun for each in order[name])
+    assert by_status["stopped"] | by_status["failed"] == healed
+    if status in {"completed", "stopped", "failed", "cancelled"}:
+        assert not by_status["pending"] | by_status["running"] | by_status["stopping"]
+    if status == "completed":
+        assert by_status["completed"] == set(actions)
+    assert (status == "failed") == bool(by_status["failed"])

@@ -10,20 +10,7 @@ from hypothesis import strategies as st
 
 from infra.lab.fis.duration import seconds_of
 from infra.lab.fis.schedule import Order, parallel, ready, stuck
-
-NAMES = list("abcdef")
-
-
-@st.composite
-def orders(draw: st.DrawFn, *, with_circles: bool) -> dict[str, list[str]]:
-    """Any actions with any startAfter; without circles each starts after earlier ones only."""
-    names = NAMES[: draw(st.integers(1, len(NAMES)))]
-    return {
-        name: draw(st.lists(st.sampled_from(names), unique=True, max_size=3))
-        if with_circles
-        else [each for each in names[:number] if draw(st.booleans())]
-        for number, name in enumerate(names)
-    }
+from tests.infra.fis_account import orders
 
 
 def ancestors(order: Order, name: str) -> set[str]:
