@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.lab.fis.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded
+from infra.lab.fis.safety_lever import SafetyLever
 from tests.infra.fis_account import INITIATING_S, NAMES, Account, act, orders, said, stop, tagged
 
 ALARM = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:orders"
@@ -40,6 +41,9 @@ def test_it_is_pending_then_initiating_then_running_then_completed(account: Acco
     for _ in range(3):
         account.tick()
     assert account.state(experiment)[0] == "running"  # for as long as its action is
+    running = account.fis.get_experiment(experiment)
+    assert "endTime" not in running
+    assert "endTime" not in running["actions"]["a"]
     account.done = {"a"}
     account.tick()
     assert account.state(experiment) == ("completed", "Experiment completed.")
@@ -173,6 +177,24 @@ def test_to_stop_what_has_ended_changes_nothing(account: Account) -> None:
         account.fis.stop_experiment("EXPnone")
 
 
+def test_the_first_reason_to_stop_stays(account: Account) -> None:
+    account.alarms[ALARM] = "OK"
+    experiment = account.running(**GUARDED)
+    account.alarms[ALARM] = "ALARM"
+    account.tick()
+    account.fis.stop_experiment(experiment)
+    account.tick()
+    assert account.state(experiment) == ("stopped", "Experiment halted by stop condition.")
+
+
+def test_a_cancelled_experiment_cannot_be_stopped_any_more(account: Account) -> None:
+    experiment = account.start(account.create())
+    account.fis.update_safety_lever_state("default", status="engaged", reason="night")
+    before = account.fis.get_experiment(experiment)
+    assert before["state"]["status"] == "cancelled"
+    assert account.fis.stop_experiment(experiment) == before
+
+
 def test_what_cannot_be_healed_is_said(account: Account) -> None:
     experiment = account.running(actions={"a": act("a"), "b": act("b")})
     account.failing = {"heal a": "the process is gone"}
@@ -300,10 +322,15 @@ def test_an_alarm_that_there_is_not_fails_the_start_and_one_that_vanishes_stops(
 
 def test_the_safety_lever_stops_what_runs_and_cancels_what_begins(account: Account) -> None:
     running = account.running()
+    initiating = account.start(account.create())
+    account.tick(INITIATING_S * 0.6)
     pending = account.start(account.create())
     lever = account.fis.update_safety_lever_state("default", status="engaged", reason="night")
     assert lever["state"] == {"status": "engaging", "reason": "night"}
-    assert account.state(pending)[0] == "cancelled"
+    for each in (pending, initiating):
+        assert account.state(each) == (
+            "cancelled", "Experiment was cancelled because the safety lever is engaged.",
+        )  # fmt: skip
     with pytest.raises(Conflict, check=said("engaging")):
         account.fis.update_safety_lever_state("default", status="disengaged", reason="day")
     account.tick()
@@ -317,6 +344,14 @@ def test_the_safety_lever_stops_what_runs_and_cancels_what_begins(account: Accou
     assert account.calls == ["inject a", "heal a"]
     account.fis.update_safety_lever_state("default", status="disengaged", reason="day")
     assert account.state(account.running())[0] == "running"
+
+
+def test_the_safety_lever_is_engaged_when_the_last_experiment_has_ended() -> None:
+    lever = SafetyLever()
+    assert lever.update("default", "engaged", "night")
+    for is_anything_on, status in ((True, "engaging"), (False, "engaged")):
+        lever.settle(is_anything_on=is_anything_on)
+        assert lever.describe("default")["state"]["status"] == status
 
 
 def test_the_safety_lever_is_pulled_once(account: Account) -> None:

@@ -112,6 +112,17 @@ def test_a_template_at_all_quotas_is_taken(account: Account) -> None:
     )
 
 
+def test_a_duration_of_twelve_hours_is_taken(account: Account) -> None:
+    account.create(**of(tagged(), parameters={"as": "a", "duration": "PT12H"}))
+
+
+def test_an_action_says_which_parameters_it_needs(account: Account) -> None:
+    parameters = account.fis.get_action("test:act")["parameters"]
+    assert {name: each["required"] for name, each in parameters.items()} == {
+        "as": True, "duration": False,
+    }  # fmt: skip
+
+
 def test_there_are_at_most_five_hundred_templates(account: Account) -> None:
     for _ in range(500):
         account.create()

@@ -122,7 +122,6 @@ class ControlPlane(FISBackend):
     def delete_experiment_template(self, id: str) -> dict[str, Any]:  # noqa: A002
         """As DeleteExperimentTemplate."""
         deleted = super().delete_experiment_template(id)
-        self.tagger.delete_all_tags_for_resource(deleted["arn"])
         self._template_tokens.forget(id)
         return deleted
 
