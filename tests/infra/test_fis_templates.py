@@ -35,6 +35,7 @@ def account() -> Account:
     ("changes", "message"),
     [
         ({"actions": {}}, "at least one action"),
+        ({"actions": {"a": {}}}, 'the ID of action "a"'),
         (of(tagged(), targets={}), 'Missing target "Instances" in action "a"'),
         (of(tagged(), targets={"Instances": "u"}), 'Target "u" of action "a" is not defined'),
         (

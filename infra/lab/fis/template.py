@@ -62,9 +62,12 @@ def check_template(
     for name, target in targets.items():
         _check_target(name, target)
     for name, action in actions.items():
-        if action["actionId"] not in signatures:
-            raise NotFound(f"Action with ID {action['actionId']} not found.")
-        signature = signatures[action["actionId"]]
+        action_id = action.get("actionId")
+        if action_id is None:  # AWS's model of an update does not ask for it
+            raise InvalidRequest(f'You must specify the ID of action "{name}".')
+        if action_id not in signatures:
+            raise NotFound(f"Action with ID {action_id} not found.")
+        signature = signatures[action_id]
         _check_action_targets(name, action, signature, targets)
         _check_parameters(name, action.get("parameters") or {}, signature)
     _check_order({name: action.get("startAfter") or () for name, action in actions.items()})
