@@ -8,7 +8,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -17,7 +17,7 @@ from botocore.config import Config
 
 from infra.lab.cloud import CloudServer
 from infra.lab.fis.resources import RESOURCE_TYPES
-from infra.lab.fis.targets import resolve
+from infra.lab.fis.targets import resolve, values_at
 from infra.lab.live import LiveAnswers
 
 if TYPE_CHECKING:
@@ -75,11 +75,12 @@ class Account:
             time.sleep(0.02)
         return self.fis.get_experiment(id=experiment)["experiment"]
 
-    def launch(self, **tags: str) -> str:
+    def launch(self, groups: Sequence[str] = (), **tags: str) -> str:
         made = self.ec2.run_instances(
             ImageId="ami-12345678",
             MinCount=1,
             MaxCount=1,
+            SecurityGroupIds=groups,
             TagSpecifications=[
                 {
                     "ResourceType": "instance",
@@ -350,6 +351,29 @@ def test_actions_and_resource_types_are_listed_and_described(account: Account) -
     assert set(subnet["targetResourceType"]["parameters"]) == {"availabilityZoneIdentifier", "vpc"}
     refusal = refused(lambda: account.fis.get_target_resource_type(resourceType="aws:none"))
     assert refusal[:2] == ("ResourceNotFoundException", 404)
+
+
+def test_a_filter_sees_of_an_instance_what_describe_instances_answers(account: Account) -> None:
+    vpc = account.ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    group = account.ec2.create_security_group(GroupName="mine", Description="mine", VpcId=vpc)
+    mine = account.launch([group["GroupId"]], Run="filters")
+    answered = account.ec2.describe_instances(InstanceIds=[mine])["Reservations"][0]["Instances"][0]
+    candidates = {each.id: each for each in RESOURCE_TYPES["aws:ec2:instance"].candidates()}
+    for path in (
+        "InstanceId",
+        "ImageId",
+        "InstanceType",
+        "State.Name",
+        "State.Code",
+        "Placement.AvailabilityZone",
+        "SubnetId",
+        "VpcId",
+        "PrivateIpAddress",
+        "SecurityGroups.GroupId",
+    ):
+        seen = list(values_at(candidates[mine].description, path.split(".")))
+        assert seen, path
+        assert seen == list(values_at(answered, path.split("."))), path
 
 
 def test_subnets_are_found_as_the_account_has_them(account: Account) -> None:
