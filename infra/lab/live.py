@@ -10,8 +10,7 @@ from __future__ import annotations
 import copy
 import io
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
@@ -24,12 +23,10 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
 from infra.lab import cloud
 from infra.lab.cloud_names import GROUP
-from infra.lab.fis import stop_instances  # noqa: F401  (registers itself)
-from infra.lab.fis.action import REGISTRY, Action, ActionFactory
 from infra.lab.fis.control_plane import ControlPlane
-from infra.lab.fis.experiment import Kind, Surroundings
-from infra.lab.fis.resources import RESOURCE_TYPES, Candidate
-from infra.lab.fis.wait import Wait
+from infra.lab.fis.experiment import Surroundings
+from infra.lab.fis.kinds import registered_kinds
+from infra.lab.fis.resources import RESOURCE_TYPES
 from infra.lab.fleet import Fleet
 from infra.lab.target_health import TargetHealth
 
@@ -60,7 +57,7 @@ class LiveAnswers:
         self._control_plane = ControlPlane(
             Surroundings(
                 lab=LiveServers(),
-                kinds=_kinds(),
+                kinds=registered_kinds(),
                 resource_types=RESOURCE_TYPES,
                 alarm_states=_alarm_state,
                 initiating_s=initiating_s,
@@ -188,35 +185,3 @@ def _alarm_state(arn: str) -> str | None:
         if alarm.alarm_arn == arn:
             return str(alarm.state_value)
     return None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Registered:
-    """An action of the registry, with what FIS asks of its callers."""
-
-    factory: ActionFactory
-    targets: Mapping[str, str]
-    required: Sequence[str] = ()
-    optional: Sequence[str] = ()
-
-    def make(
-        self,
-        lab: Any,
-        targets: Mapping[str, Sequence[Candidate]],
-        parameters: Mapping[str, str],
-    ) -> Action:
-        """As the action's own constructor wants them."""
-        ids = {key: [each.id for each in chosen] for key, chosen in targets.items()}
-        return self.factory(lab, ids, parameters)
-
-
-def _kinds() -> dict[str, Kind]:
-    stop = "aws:ec2:stop-instances"
-    return {
-        stop: _Registered(factory=REGISTRY[stop], targets={"Instances": "aws:ec2:instance"}),
-        "aws:fis:wait": _Registered(
-            factory=lambda _servers, _targets, parameters: Wait(parameters["duration"]),
-            targets={},
-            required=("duration",),
-        ),
-    }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from moto.fis.models import Experiment, ResolvedTarget
 
@@ -14,28 +14,15 @@ from infra.lab.cloud_names import ACCOUNT
 from infra.lab.fis import limits, stop_condition
 from infra.lab.fis.action import Action, ActionFailed
 from infra.lab.fis.course import Course
+from infra.lab.fis.kinds import Kind
 from infra.lab.fis.resources import Candidate, ResourceType
 from infra.lab.fis.targets import EMPTY, resolve
-from infra.lab.fis.template import Signature
 
 log = logging.getLogger(__name__)
 
 FINAL = frozenset({"completed", "stopped", "failed", "cancelled"})
 STOPPED_BY_USER = "Experiment stopped by user."
 _REASON_LENGTH = 512  # AWS's
-
-
-class Kind(Signature, Protocol):
-    """One of FIS's actions, as the lab carries it out."""
-
-    def make(
-        self,
-        lab: Any,
-        targets: Mapping[str, Sequence[Candidate]],
-        parameters: Mapping[str, str],
-    ) -> Action:
-        """Make the action, without doing anything yet."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
+from infra.lab.fis.action import registers
 from infra.lab.fis.duration import seconds_of
 
 
+@registers("aws:fis:wait")
 class Wait:
     """Done when its duration has run out."""
 
-    def __init__(self, duration: str) -> None:
-        self._duration_s = seconds_of(duration)
+    def __init__(
+        self,
+        lab: Any,  # noqa: ARG002  (it acts on nothing)
+        targets: Mapping[str, Any],  # noqa: ARG002
+        parameters: Mapping[str, str],
+    ) -> None:
+        self._duration_s = seconds_of(parameters["duration"])
         self._until = float("inf")
 
     def inject(self) -> None:
