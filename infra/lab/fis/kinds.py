@@ -26,6 +26,7 @@ class Kind(Signature, Protocol):
         lab: Any,
         targets: Mapping[str, Sequence[Candidate]],
         parameters: Mapping[str, str],
+        /,
     ) -> Action:
         """Make the action, without doing anything yet."""
         ...
