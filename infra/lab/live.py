@@ -23,6 +23,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
 from infra.lab import cloud
 from infra.lab.cloud_names import GROUP
+from infra.lab.fis.action import Lab
 from infra.lab.fis.control_plane import ControlPlane
 from infra.lab.fis.experiment import Surroundings
 from infra.lab.fis.kinds import registered_kinds
@@ -33,30 +34,14 @@ from infra.lab.target_health import TargetHealth
 _PAGE = 100  # the most activities in one answer, as of AWS
 
 
-class LiveServers:
-    """What FIS actions may do to instances, by EC2's own calls: some may be a user's own."""
-
-    def stop(self, instance_id: str) -> None:
-        """As StopInstances."""
-        cloud.backend("ec2").get_instance(instance_id).stop()
-
-    def start(self, instance_id: str) -> None:
-        """As StartInstances."""
-        cloud.backend("ec2").get_instance(instance_id).start()
-
-    def state_of(self, instance_id: str) -> str:
-        """As DescribeInstances."""
-        return str(cloud.backend("ec2").get_instance(instance_id)._state.name)  # noqa: SLF001
-
-
 class LiveAnswers:
     """Installs the replacements, and takes them out again."""
 
-    def __init__(self, *, lock: threading.RLock, initiating_s: float) -> None:
+    def __init__(self, *, lock: threading.RLock, lab: Lab, initiating_s: float) -> None:
         self._lock = lock
         self._control_plane = ControlPlane(
             Surroundings(
-                lab=LiveServers(),
+                lab=lab,
                 kinds=registered_kinds(),
                 resource_types=RESOURCE_TYPES,
                 alarm_states=_alarm_state,

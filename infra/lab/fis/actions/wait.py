@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
 
-from infra.lab.fis.action import registers
+from infra.lab.fis.action import Lab, Parameters, Targets, registers
 from infra.lab.fis.duration import seconds_of
 
 
-@registers("aws:fis:wait")
+@registers("aws:fis:wait", required=("duration",))
 class Wait:
     """Done when its duration has run out."""
 
-    def __init__(
-        self,
-        lab: Any,  # noqa: ARG002  (it acts on nothing)
-        targets: Mapping[str, Any],  # noqa: ARG002
-        parameters: Mapping[str, str],
-    ) -> None:
+    def __init__(self, _lab: Lab, _targets: Targets, parameters: Parameters) -> None:
         self._duration_s = seconds_of(parameters["duration"])
         self._until = float("inf")
 
