@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import tomllib
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ class Launch:
     host: str
     workers: int
     arguments: tuple[str, ...]
+    # What the experiment needs of its lab: variables of infra.lab.settings.
+    lab: Mapping[str, str]
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], *, is_web: bool) -> Launch:
@@ -63,9 +66,11 @@ class Launch:
             raise BadSetting(f"TARGET={target} needs HOST=http://... (the load balancer's address)")
         if target == "lab" and host:
             raise BadSetting("HOST is for TARGET=aws or external: the lab has its own address")
+        experiment = _experiment(environment.get("EXPERIMENT") or DEFAULT_EXPERIMENT)
         return cls(
             is_web=is_web,
-            experiment=_experiment(environment.get("EXPERIMENT") or DEFAULT_EXPERIMENT),
+            experiment=experiment,
+            lab=_lab_settings(experiment),
             target=target,
             host=host,
             workers=_whole(environment, "WORKERS", 1),
@@ -93,6 +98,14 @@ def _experiment(name: str) -> Path:
         known = ", ".join(sorted(each.stem for each in EXPERIMENTS.glob("*.toml")))
         raise BadSetting(f"EXPERIMENT={name}: there is none in infra/experiments (known: {known})")
     return path
+
+
+def _lab_settings(experiment: Path) -> dict[str, str]:
+    try:
+        content = tomllib.loads(experiment.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise BadSetting(f"{experiment}: {error}") from None
+    return {f"LAB_{name.upper()}": str(value) for name, value in content.get("lab", {}).items()}
 
 
 def _whole(environment: Mapping[str, str], name: str, default: int) -> int:
@@ -216,12 +229,16 @@ def _lines(path: Path) -> list[str]:
 class _LabInUse:
     """The kept lab if it is up and free, else a private one on addresses of its own."""
 
-    def __init__(self, environment: Mapping[str, str], *, progress: Callable[[str], None]) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], *, is_special: bool, progress: Callable[[str], None]
+    ) -> None:
         self._private: PrivateLab | None = None
         self._lock = None
         kept = LabFolder(KEPT)
         state = kept.read() if kept.is_supervised() else None
-        if state is not None and not state.is_well:
+        if state is not None and is_special:
+            progress("the experiment wants a lab of its own: raising one more")
+        elif state is not None and not state.is_well:
             progress("the lab that is up is not well (`make lab-status`): raising one more")
         elif state is not None:
             lock = kept.use_lock()
@@ -262,8 +279,11 @@ def run(launch: Launch, environment: Mapping[str, str]) -> int:
     """Run what was asked for; returns the exit code of the run."""
     if launch.target != "lab":
         return LocustRun(launch, launch.host, environment).run()
+    environment = {**launch.lab, **environment}
     settings_from(environment)  # a bad setting is said here, not in the lab's log
-    lab = _LabInUse(environment, progress=lambda text: _say(f"lab: {text}"))
+    lab = _LabInUse(
+        environment, is_special=bool(launch.lab), progress=lambda text: _say(f"lab: {text}")
+    )
     try:
         _say(f"lab: up, load balancer at {lab.state.host}")
         outside = {key: value for key, value in environment.items() if not key.startswith("AWS_")}

@@ -20,15 +20,17 @@ from moto.server import ThreadedMotoServer
 
 from infra.lab.cloud_names import (
     ACCOUNT,
+    CLUSTER,
     CREDENTIALS,
     GROUP,
     PROJECT,
     REGION,
     TARGET_TAG,
-    TEMPLATE_NAME,
+    WRITER,
 )
 from infra.lab.network import Network
 from infra.lab.settings import LabSettings
+from infra.lab.templates import templates
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
@@ -40,7 +42,6 @@ class Cloud:
 
     endpoint: str
     target_group_arn: str
-    template_id: str
     subnet_of_zone: Mapping[str, str]
 
 
@@ -57,6 +58,10 @@ class CloudServer:
         self._server.start()
         host, port = self._server.get_host_and_port()
         self.endpoint = f"http://{host}:{port}"
+
+    def stop(self) -> None:
+        """No longer answer."""
+        self._server.stop()
 
 
 def backend(service: str) -> Any:
@@ -81,16 +86,21 @@ def build(
         session, endpoint, settings, list(subnets.values()), load_balancer_port
     )
     _make_group(session, endpoint, settings, list(subnets.values()), security_group, target_group)
+    _make_database(session, endpoint)
+    _make_templates(session, endpoint, settings)
     return Cloud(
         endpoint=endpoint,
         target_group_arn=target_group,
-        template_id=_make_template(session, endpoint),
         subnet_of_zone=subnets,
     )
 
 
 def _tags(name: str) -> list[Any]:
     return [{"Key": "Name", "Value": name}, {"Key": "Project", "Value": PROJECT}]
+
+
+def _target_tags(name: str) -> list[Any]:
+    return [*_tags(name), {"Key": TARGET_TAG[0], "Value": TARGET_TAG[1]}]
 
 
 def _make_network(ec2: EC2Client, network: Network) -> tuple[dict[str, str], str]:
@@ -100,7 +110,12 @@ def _make_network(ec2: EC2Client, network: Network) -> tuple[dict[str, str], str
     )["Vpc"]["VpcId"]
     subnets = {
         zone: ec2.create_subnet(
-            VpcId=vpc, CidrBlock=network.subnet_cidr(zone), AvailabilityZone=zone
+            VpcId=vpc,
+            CidrBlock=network.subnet_cidr(zone),
+            AvailabilityZone=zone,
+            TagSpecifications=[
+                {"ResourceType": "subnet", "Tags": _target_tags(f"{PROJECT}-{zone}")}
+            ],
         )["Subnet"]["SubnetId"]
         for zone in network.zones
     }
@@ -187,31 +202,38 @@ def _make_group(
     )
 
 
-def _make_template(session: boto3.Session, endpoint: str) -> str:
+def _make_database(session: boto3.Session, endpoint: str) -> None:
+    """The records of one cluster with one writer; the database itself is PostgreSQL."""
+    service: Any = "rds"  # not among the services whose types are installed
+    rds = session.client(service, endpoint_url=endpoint)
+    rds.create_db_cluster(
+        DBClusterIdentifier=CLUSTER,
+        Engine="aurora-postgresql",
+        DatabaseName="shop",
+        MasterUsername="shop",
+        MasterUserPassword=uuid.uuid4().hex,  # moto asks for one; the lab's role has none
+        Tags=_target_tags(CLUSTER),
+    )
+    rds.create_db_instance(
+        DBInstanceIdentifier=WRITER,
+        DBInstanceClass="db.serverless",
+        Engine="aurora-postgresql",
+        DBClusterIdentifier=CLUSTER,
+        Tags=_target_tags(WRITER),
+    )
+
+
+def _make_templates(session: boto3.Session, endpoint: str, settings: LabSettings) -> None:
     role = session.client("iam", endpoint_url=endpoint).create_role(
         RoleName=f"{PROJECT}-fis",
         AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": []}),
     )["Role"]["Arn"]
-    made = session.client("fis", endpoint_url=endpoint).create_experiment_template(
-        clientToken=str(uuid.uuid4()),
-        description="Stop one server of the shop",
-        roleArn=role,
-        stopConditions=[{"source": "none"}],
-        targets={
-            "one-server": {
-                "resourceType": "aws:ec2:instance",
-                "resourceTags": {TARGET_TAG[0]: TARGET_TAG[1]},
-                "filters": [{"path": "State.Name", "values": ["running"]}],
-                "selectionMode": "COUNT(1)",
-            }
-        },
-        actions={
-            "stop-server": {
-                "actionId": "aws:ec2:stop-instances",
-                "targets": {"Instances": "one-server"},
-            }
-        },
-        tags={"Name": TEMPLATE_NAME, "Project": PROJECT},
-    )
-    template_id: str = made["experimentTemplate"]["id"]
-    return template_id
+    fis = session.client("fis", endpoint_url=endpoint)
+    for name, template in templates(fault_s=settings.fault_s).items():
+        fis.create_experiment_template(
+            clientToken=str(uuid.uuid4()),
+            roleArn=role,
+            stopConditions=[{"source": "none"}],
+            tags={"Name": name, "Project": PROJECT},
+            **template,
+        )

@@ -15,6 +15,7 @@ from infra.lab.cloud_names import GROUP
 from infra.lab.errors import LabBusy
 from infra.lab.machine import Machine, MachineState, Pace, Place, Server
 from infra.lab.network import Network
+from infra.lab.postgres import KEEPALIVE_S
 from infra.lab.processes import is_listening
 from infra.lab.settings import LabSettings
 from infra.lab.target_health import TargetHealth
@@ -46,7 +47,7 @@ class Fleet:
     ) -> None:
         self._settings = settings
         self._network = network
-        self._subnet_of_zone = subnet_of_zone
+        self.subnet_of_zone = subnet_of_zone
         self._health = health
         self._serve = serve
         self._now = now
@@ -104,6 +105,14 @@ class Fleet:
     def reboot(self, instance_id: str) -> None:
         """As RebootInstances."""
         self.machines[instance_id].reboot(self._now())
+
+    def power_off(self, instance_id: str) -> None:
+        """As a power cut."""
+        self.machines[instance_id].power_off(self._now())
+
+    def power_on(self, instance_id: str) -> None:
+        """The power is back: it boots."""
+        self.machines[instance_id].power_on(self._now())
 
     # The group's own decisions.
 
@@ -179,7 +188,7 @@ class Fleet:
                     }
                 },
                 placement=zone,
-                subnet_id=self._subnet_of_zone[zone],
+                subnet_id=self.subnet_of_zone[zone],
                 private_ip=address.private_ip,
                 is_instance_type_default=False,
                 launch_template={"LaunchTemplateId": group.ec2_launch_template.id},
@@ -204,6 +213,7 @@ class Fleet:
             boot_s=0.0 if self._is_first_fleet else self._settings.boot_s,
             stopping_s=self._settings.stopping_s,
             shutting_down_s=self._settings.shutting_down_s,
+            keepalive_s=KEEPALIVE_S,
         )
         return Machine(
             place=Place(

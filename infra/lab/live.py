@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import copy
 import io
-import random
-import string
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,43 +19,35 @@ from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult
 from moto.ec2.models.instances import Instance
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus
-from moto.fis import models as fis_models
-from moto.fis.models import FISBackend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
 from infra.lab import cloud
-from infra.lab.cloud_names import ACCOUNT, GROUP, REGION
-from infra.lab.fis.experiment import LiveExperiment
-from infra.lab.fis.targets import Candidate
+from infra.lab.cloud_names import GROUP
+from infra.lab.fis.action import Lab
+from infra.lab.fis.control_plane import ControlPlane
+from infra.lab.fis.experiment import Surroundings
+from infra.lab.fis.kinds import registered_kinds
+from infra.lab.fis.resources import RESOURCE_TYPES
 from infra.lab.fleet import Fleet
 from infra.lab.target_health import TargetHealth
 
-_ID_LENGTH = 15
 _PAGE = 100  # the most activities in one answer, as of AWS
-
-
-class LiveServers:
-    """What FIS actions may do to instances, by EC2's own calls: some may be a user's own."""
-
-    def stop(self, instance_id: str) -> None:
-        """As StopInstances."""
-        cloud.backend("ec2").get_instance(instance_id).stop()
-
-    def start(self, instance_id: str) -> None:
-        """As StartInstances."""
-        cloud.backend("ec2").get_instance(instance_id).start()
-
-    def state_of(self, instance_id: str) -> str:
-        """As DescribeInstances."""
-        return str(cloud.backend("ec2").get_instance(instance_id)._state.name)  # noqa: SLF001
 
 
 class LiveAnswers:
     """Installs the replacements, and takes them out again."""
 
-    def __init__(self, *, lock: threading.RLock, initiating_s: float) -> None:
+    def __init__(self, *, lock: threading.RLock, lab: Lab, initiating_s: float) -> None:
         self._lock = lock
-        self._initiating_s = initiating_s
+        self._control_plane = ControlPlane(
+            Surroundings(
+                lab=lab,
+                kinds=registered_kinds(),
+                resource_types=RESOURCE_TYPES,
+                alarm_states=_alarm_state,
+                initiating_s=initiating_s,
+            )
+        )
         self._fleet: Fleet | None = None
         self._health: TargetHealth | None = None
         self._patches: list[Any] = []
@@ -68,9 +58,11 @@ class LiveAnswers:
             patch = mock.patch.object(owner, name, replacement)
             patch.start()
             self._patches.append(patch)
+        self._control_plane.install()
 
     def remove(self) -> None:
         """Leave moto as it was."""
+        self._control_plane.remove()
         while self._patches:
             self._patches.pop().stop()
 
@@ -81,9 +73,7 @@ class LiveAnswers:
 
     def tick(self) -> None:
         """Let experiments go on."""
-        for experiment in list(cloud.backend("fis").experiments.values()):
-            if isinstance(experiment, LiveExperiment):
-                experiment.tick()
+        self._control_plane.tick()
 
     def _replacements(self) -> Iterator[tuple[type | Any, str, Any]]:
         yield DomainDispatcherApplication, "__call__", self._one_at_a_time()
@@ -95,8 +85,6 @@ class LiveAnswers:
         yield AutoScalingBackend, "update_attached_target_groups", lambda *_: None
         yield AutoScalingResponse, "describe_scaling_activities", self._activities()
         yield ELBv2Backend, "describe_target_health", self._target_health()
-        yield fis_models, "Experiment", self._experiment_class()
-        yield FISBackend, "create_experiment_template", _create_template
 
     def _one_at_a_time(self) -> Callable[..., Any]:
         moto_answers = DomainDispatcherApplication.__call__
@@ -172,68 +160,13 @@ class LiveAnswers:
 
         return describe
 
-    def _experiment_class(self) -> type[LiveExperiment]:
-        live = self
-
-        class LabExperiment(LiveExperiment):
-            """moto's backend makes these, knowing nothing of the lab."""
-
-            def __init__(self, **record: Any) -> None:
-                record["id"] = _fis_id("EXP")
-                super().__init__(
-                    servers=LiveServers(),
-                    candidates=_candidates,
-                    initiating_s=live._initiating_s,
-                    **record,
-                )
-
-        return LabExperiment
-
 
 def _note_desired_capacity(group: FakeAutoScalingGroup, new_capacity: int | None) -> None:
     group.desired_capacity = group.min_size if new_capacity is None else new_capacity
 
 
-def _candidates() -> list[Candidate]:
-    ec2 = cloud.backend("ec2")
-    return [
-        Candidate(
-            instance_id=instance.id,
-            arn=f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{instance.id}",
-            tags={tag["key"]: tag["value"] for tag in instance.get_tags()},
-            attributes={
-                "State.Name": instance._state.name,  # noqa: SLF001
-                "Placement.AvailabilityZone": instance.placement.zone,
-                "SubnetId": instance.subnet_id or "",
-                "VpcId": instance.vpc_id or "",
-                "InstanceType": instance.instance_type,
-                "PrivateIpAddress": instance.private_ip or "",
-            },
-        )
-        for reservation in ec2.reservations.values()
-        for instance in reservation.instances
-    ]
-
-
-def _fis_id(prefix: str) -> str:
-    alphabet = string.ascii_letters + string.digits
-    return prefix + "".join(random.choices(alphabet, k=_ID_LENGTH))
-
-
-_moto_create_template = FISBackend.create_experiment_template
-
-
-def _create_template(backend: FISBackend, *arguments: Any, **record: Any) -> dict[str, Any]:
-    """As moto's, with an id of AWS's form."""
-    made = _moto_create_template(backend, *arguments, **record)
-    template = backend.experiment_templates.get(made["id"])
-    if template is None or made["id"].startswith("EXT"):
-        return made
-    tags = backend.tagger.get_tag_dict_for_resource(template.arn)
-    backend.experiment_templates.pop(template.id)
-    backend.tagger.delete_all_tags_for_resource(template.arn)
-    template.id = _fis_id("EXT")
-    backend.experiment_templates[template.id] = template
-    backend._client_token_to_template_id[template.client_token] = template.id  # noqa: SLF001
-    backend.tag_resource(template.arn, tags)
-    return template.to_dict(tags)
+def _alarm_state(arn: str) -> str | None:
+    for alarm in cloud.backend("cloudwatch").alarms.values():
+        if alarm.alarm_arn == arn:
+            return str(alarm.state_value)
+    return None

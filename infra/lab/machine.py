@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from infra.lab.black_hole import BlackHole
+import psutil
+
+from infra.lab.black_hole import BlackHole, SealedListener
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +51,17 @@ class Pace:
     boot_s: float
     stopping_s: float
     shutting_down_s: float
+    # After a power cut: until a database's keepalive finds that nobody is there any more.
+    keepalive_s: float
 
 
 class Server(Protocol):
     """What a machine needs of the process that serves on it."""
+
+    @property
+    def pid(self) -> int:
+        """Of its leader."""
+        ...
 
     def is_alive(self) -> bool:
         """Whether it runs."""
@@ -64,6 +73,18 @@ class Server(Protocol):
 
     def kill(self) -> None:
         """End all of it at once."""
+        ...
+
+    def freeze(self) -> None:
+        """Stop all of it where it is, with its sockets open."""
+        ...
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        ...
+
+    def members(self) -> list[psutil.Process]:
+        """All of its processes."""
         ...
 
 
@@ -87,6 +108,10 @@ class Machine:
         self._changed = changed
         self._server: Server | None = None
         self._black_hole: BlackHole | None = None
+        self._seal: SealedListener | None = None
+        self._cuts = 0
+        self._noticed_dead_at: float | None = None
+        self._rebooting_by: float | None = None
         self._due = now + pace.pending_s
 
     @property
@@ -94,15 +119,36 @@ class Machine:
         """Whether its server process runs."""
         return self._server is not None and self._server.is_alive()
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether its server is stopped in the middle of things, silent to everybody."""
+        return self._seal is not None
+
+    @property
+    def has_power(self) -> bool:
+        """False from a power cut until it boots again."""
+        return self._noticed_dead_at is None
+
+    def processes(self) -> Sequence[psutil.Process]:
+        """Those of its server."""
+        return [] if self._server is None else self._server.members()
+
     def tick(self, now: float) -> None:
         """Go on to the next state where its time has come."""
+        if self._noticed_dead_at is not None and now >= self._noticed_dead_at:
+            self._noticed_dead_at = float("inf")
+            self._switch_off()
+        if self._rebooting_by is not None and (now >= self._rebooting_by or not self.is_serving):
+            self._boot_again(now)
         if now < self._due:
             return
         if self.state is MachineState.PENDING:
             self._due = now + self._pace.boot_s
             self._enter(MachineState.RUNNING, now)
-        elif self.state is MachineState.RUNNING and self._server is None:
+        elif self.state is MachineState.RUNNING and self._server is None and self.has_power:
             self._server = self._serve(self.place)
+            if self._cuts:
+                self._freeze_server()
         elif self.state is MachineState.STOPPING:
             self._switch_off()
             self._enter(MachineState.STOPPED, now)
@@ -133,14 +179,50 @@ class Machine:
         """Boot again after a stop."""
         if self.state is MachineState.STOPPED:
             self._leave_black_hole()
+            self._noticed_dead_at = None
             self._due = now + self._pace.pending_s
             self._enter(MachineState.PENDING, now)
 
     def reboot(self, now: float) -> None:
-        """End the server at once and boot again, without leaving the state `running`."""
-        if self.state is MachineState.RUNNING:
-            self._kill_server()
-            self._due = now + self._pace.boot_s
+        """End the server in good order and boot again, without leaving the state `running`."""
+        if self.state is not MachineState.RUNNING or self._rebooting_by is not None:
+            return
+        if self.is_frozen or not self.has_power:
+            self._boot_again(now)
+        else:
+            self._begin_to_leave()
+            self._rebooting_by = now + self._pace.stopping_s
+
+    def freeze(self) -> None:
+        """Cut it off from everybody: silent, with its sockets and its transactions open.
+
+        Each call needs a `thaw` of its own: cuts may overlap.
+        """
+        self._cuts += 1
+        self._freeze_server()
+
+    def thaw(self) -> None:
+        """End one `freeze`: with the last one it goes on with what it was doing."""
+        self._cuts = max(self._cuts - 1, 0)
+        if not self._cuts and self.has_power:
+            self._thaw_server()
+
+    def power_off(self, now: float) -> None:
+        """Be gone without a word, in whatever it is doing; EC2 goes on to call it running.
+
+        What it had open stays so on the other side, until that side's keepalive finds out.
+        """
+        if self.state is MachineState.RUNNING and self.has_power:
+            self._rebooting_by = None
+            self._noticed_dead_at = now + self._pace.keepalive_s
+            self._freeze_server()
+            if self._server is None:
+                self._switch_off()
+
+    def power_on(self, now: float) -> None:
+        """Boot again after `power_off`."""
+        if self.state is MachineState.RUNNING and not self.has_power:
+            self._boot_again(now)
 
     def close(self) -> None:
         """End its process and give its address back, at the end of the lab."""
@@ -148,8 +230,28 @@ class Machine:
         self._leave_black_hole()
 
     def _begin_to_leave(self) -> None:
+        self._rebooting_by = None
         if self._server is not None:
             self._server.send(signal.SIGTERM)
+
+    def _boot_again(self, now: float) -> None:
+        self._rebooting_by = None
+        self._noticed_dead_at = None
+        self._kill_server()
+        self._leave_black_hole()
+        self._due = now + self._pace.boot_s
+
+    def _freeze_server(self) -> None:
+        if self._server is not None and self._seal is None:
+            self._server.freeze()
+            self._seal = SealedListener(self._server.pid, *self.place.where)
+
+    def _thaw_server(self) -> None:
+        if self._seal is not None:
+            self._seal.close()
+            self._seal = None
+            if self._server is not None:
+                self._server.thaw()
 
     def _switch_off(self) -> None:
         self._kill_server()
@@ -163,6 +265,9 @@ class Machine:
         if self._server is not None:
             self._server.kill()
             self._server = None
+        if self._seal is not None:
+            self._seal.close()
+            self._seal = None
 
     def _leave_black_hole(self) -> None:
         if self._black_hole is not None:

@@ -36,6 +36,11 @@ SETTINGS = {
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
 }
+# Without a disk to wait for, as little as possible is written by itself: a crash then takes
+# what was committed in the last seconds.
+WITHOUT_WAITING = {"synchronous_commit": "off", "wal_writer_delay": "10s"}
+# After which a session whose client is gone without a word is ended, if nothing else does.
+KEEPALIVE_S = 10.0 + 3 * 5.0
 # Who may connect from where, and how they prove who they are.
 ACCESS = """\
 host  all  shop  127.0.0.1/32  trust
@@ -46,7 +51,13 @@ host  all  all   127.0.0.1/32  scram-sha-256
 class Postgres:
     """One PostgreSQL server on a loopback port, with a database `shop` owned by role `shop`."""
 
-    def __init__(self, *, folder: Path, guard: Guard, port: int = 0) -> None:
+    def __init__(
+        self, *, folder: Path, guard: Guard, port: int = 0, synchronous_commit: bool = True
+    ) -> None:
+        self._settings = SETTINGS if synchronous_commit else SETTINGS | WITHOUT_WAITING
+        self._data = folder / "data"
+        self._programs = folder
+        self._user: str | None = None
         self._folder = folder
         self._guard = guard
         self._process: ProcessGroup | None = None
@@ -93,20 +104,44 @@ class Postgres:
         _initialise(programs, data, password_file, user)
         password_file.unlink()
         (data / "pg_hba.conf").write_text(ACCESS, encoding="utf-8")
-        command = [str(programs / "postgres"), "-D", str(data), "-p", str(self.port)]
-        for name, value in SETTINGS.items():
+        self._programs, self._data, self._user = programs, data, user
+        self.launch()
+        self._wait_until_ready()
+        self._make_database()
+
+    def launch(self) -> None:
+        """Start the server on its data, and do not wait for it."""
+        command = [str(self._programs / "postgres"), "-D", str(self._data), "-p", str(self.port)]
+        for name, value in self._settings.items():
             command += ["-c", f"{name}={value}"]
         self._process = ProcessGroup(
             command,
             guard=self._guard,
             log=self._folder / "postgres.log",
-            folder=data,
-            user=user,
+            folder=self._data,
+            user=self._user,
             # The postmaster passes SIGQUIT on to its backends, which have groups of their own.
             last_signal=signal.SIGQUIT,
         )
-        self._wait_until_ready()
-        self._make_database()
+
+    def send(self, signal_number: int) -> None:
+        """Signal the postmaster: SIGINT is a fast shutdown, SIGQUIT an immediate one."""
+        if self._process is not None:
+            self._process.send(signal_number)
+
+    def clear_away(self) -> None:
+        """Forget the server, which has ended."""
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+
+    def is_ready(self) -> bool:
+        """Whether it lets somebody in."""
+        try:
+            psycopg.connect(self.admin_url, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def _home_for(self, user: str | None) -> Path:
         """Our folder, or a temporary one where `user` cannot reach ours (below /root, say)."""
@@ -120,16 +155,13 @@ class Postgres:
         assert self._process is not None
         deadline = time.monotonic() + START_LIMIT_S
         while True:
-            try:
-                psycopg.connect(self.admin_url, connect_timeout=2).close()
-            except psycopg.OperationalError:
-                if not self._process.is_alive() or time.monotonic() > deadline:
-                    raise PartFailed(
-                        f"PostgreSQL did not start: {self._process.tail()} ({self._process.log})"
-                    ) from None
-                time.sleep(0.05)
-            else:
+            if self.is_ready():
                 return
+            if not self._process.is_alive() or time.monotonic() > deadline:
+                raise PartFailed(
+                    f"PostgreSQL did not start: {self._process.tail()} ({self._process.log})"
+                )
+            time.sleep(0.05)
 
     def _make_database(self) -> None:
         with psycopg.connect(self.admin_url, autocommit=True) as connection:

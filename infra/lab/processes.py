@@ -8,10 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO
+
+import psutil
 
 from infra.lab import guard as guard_script
 from infra.lab.errors import PartFailed
@@ -19,6 +22,8 @@ from infra.lab.errors import PartFailed
 # The child waits for a line before it becomes what it is for. If the supervisor dies between
 # starting it and telling the guard of it, the line never comes and the child ends by itself.
 _WAIT_FOR_GO = 'read -r go || exit 1; exec "$@" </dev/null'
+# What thawed workers get to show that they live before their leader looks.
+_WORKERS_LEAD_S = 0.2
 
 
 class Guard:
@@ -174,6 +179,29 @@ class ProcessGroup:
         """Signal every process of the group."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pgid, signal_number)
+
+    def members(self) -> list[psutil.Process]:
+        """Every process of the group, the leader first."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(ProcessLookupError, psutil.Error):
+                if os.getpgid(process.pid) == self.pgid:
+                    found.append(process)
+        return sorted(found, key=lambda each: each.pid != self.pgid)
+
+    def freeze(self) -> None:
+        """Stop all of it in the middle of whatever it does, with every socket open."""
+        self.send_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on: the leader last, or it would take its workers' silence for their death."""
+        workers = [each for each in self.members() if each.pid != self.pgid]
+        for each in workers:
+            with contextlib.suppress(psutil.Error):
+                each.send_signal(signal.SIGCONT)
+        if workers:
+            time.sleep(_WORKERS_LEAD_S)
+        self.send_all(signal.SIGCONT)
 
     def stop(self, signal_number: int = signal.SIGTERM, *, grace_s: float = 5.0) -> None:
         """End the group: the signal to the leader, SIGKILL to all when the grace is over."""

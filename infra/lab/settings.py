@@ -51,6 +51,13 @@ class LabSettings:
     shutting_down_s: float = 2.0
     # FIS: until an experiment is running.
     initiating_s: float = 2.0
+    # What lasts for a while lasts this long in the experiments that the lab comes with.
+    fault_s: float = 20.0
+    # The database: from when it goes until it comes back, and whether a COMMIT waits for the disk.
+    database_away_s: float = 4.0
+    synchronous_commit: str = "on"
+    # Pieces of each product; 0: what the shop starts with.
+    stock: int = 0
     # The shop: the WSGI application that its servers serve, as gunicorn names it. Another one is
     # served in the same way, on the shop's own tables, and found from here or by PYTHONPATH.
     shop_app: str = "shop.wsgi:app"
@@ -78,6 +85,8 @@ PROFILES: dict[str, LabSettings] = {
         stopping_s=2.0,
         shutting_down_s=0.5,
         initiating_s=0.3,
+        fault_s=4.0,
+        database_away_s=1.5,
         shop_workers=3,
         tick_s=0.05,
     ),
@@ -114,6 +123,10 @@ def settings_from(environment: Mapping[str, str]) -> LabSettings:
 def _value(variable: str, text: str, *, default: str | float) -> str | int | float:
     if not isinstance(default, str):
         return _number(variable, text, whole=isinstance(default, int))
+    if variable == "LAB_SYNCHRONOUS_COMMIT":
+        if text not in {"on", "off"}:
+            raise BadSetting(f"{variable}={text}: must be on or off")
+        return text
     if not _APPLICATION.fullmatch(text):
         raise BadSetting(f"{variable}={text}: must be a WSGI application, as package.module:app")
     return text

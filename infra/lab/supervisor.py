@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -20,13 +21,16 @@ from infra.lab.errors import LabBusy, LabError
 from infra.lab.fleet import Fleet
 from infra.lab.health_checks import HealthChecks, Opinion, Rules
 from infra.lab.live import LiveAnswers
+from infra.lab.live_lab import LiveDatabase, LiveLab, LiveServers
 from infra.lab.machine import Place
 from infra.lab.network import Network
 from infra.lab.postgres import Postgres
 from infra.lab.processes import Guard, ProcessGroup
 from infra.lab.settings import LabSettings
 from infra.lab.state import InstanceState, LabFolder, LabState
+from infra.lab.stock import set_stock
 from infra.lab.target_health import TargetHealth
+from infra.lab.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -107,10 +111,19 @@ class Supervisor:
             instance_port=settings.instance_port, one_address=bool(settings.one_address)
         )
         ends.callback(self._network.close)
-        self._postgres = Postgres(folder=folder / "postgres", guard=guard)
+        self._postgres = Postgres(
+            folder=folder / "postgres",
+            guard=guard,
+            synchronous_commit=settings.synchronous_commit == "on",
+        )
+        self._writer = Writer(self._postgres, away_s=settings.database_away_s, now=time.monotonic)
         self._envoy = Envoy(settings=settings, folder=folder, guard=guard)
         self._server = cloud.CloudServer()
-        self._answers = LiveAnswers(lock=self._lock, initiating_s=settings.initiating_s)
+        lab = LiveLab(
+            servers=LiveServers(fleet=lambda: self._fleet, run=self._run_beside),
+            database=LiveDatabase(self._writer),
+        )
+        self._answers = LiveAnswers(lock=self._lock, lab=lab, initiating_s=settings.initiating_s)
         self._health = TargetHealth(
             deregistration_delay_s=settings.deregistration_delay_s,
         )
@@ -199,6 +212,12 @@ class Supervisor:
             folder=ROOT,
         )
 
+    def _run_beside(self, instance_id: str, command: Sequence[str]) -> ProcessGroup:
+        """Start a program on a machine, as its neighbour."""
+        return ProcessGroup(
+            command, guard=self._guard, log=self._folder.path / f"{instance_id}.log"
+        )
+
     # Looking after it.
 
     def _look_after(self) -> None:
@@ -207,6 +226,8 @@ class Supervisor:
             self._tick()
             if self._status == "starting":
                 if self._all_healthy():
+                    if self._settings.stock:
+                        set_stock(self._postgres.url, self._settings.stock)
                     self._status = "up"
                     self._write_state()
                 elif time.monotonic() > limit:
@@ -228,6 +249,7 @@ class Supervisor:
         with self._lock:
             self._health.look(opinions=opinions, routed=views, now=now)
             self._fleet.tick()
+            self._writer.tick()
             self._answers.tick()
             registered = self._health.registered()
         self._checks.watch(registered, now)

@@ -126,7 +126,9 @@ def test_a_stopped_server_gives_502_then_silence_then_is_replaced(lab: PrivateLa
     started = account.fis.start_experiment(
         experimentTemplateId=account.template, clientToken="one", tags={"run": "r1"}
     )["experiment"]["id"]
-    again = account.fis.start_experiment(experimentTemplateId=account.template, clientToken="one")
+    again = account.fis.start_experiment(
+        experimentTemplateId=account.template, clientToken="one", tags={"run": "r1"}
+    )
     assert again["experiment"]["id"] == started  # one token, one experiment
 
     seen: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -42,6 +43,7 @@ class Account:
         self.elb: ElasticLoadBalancingv2Client = client("elbv2")
         self.asg: AutoScalingClient = client("autoscaling")
         self.fis: FISClient = client("fis")
+        self.cloudwatch = client("cloudwatch")
 
     def health(self) -> dict[str, str]:
         group = self.elb.describe_target_groups()["TargetGroups"][0]["TargetGroupArn"]
@@ -126,6 +128,60 @@ def test_an_experiment_may_stop_an_instance_of_ones_own(account: Account) -> Non
     assert listed[name] == {"run": "r1"}
 
 
+def test_an_alarm_keeps_the_servers_from_harm(account: Account) -> None:
+    account.cloudwatch.put_metric_alarm(
+        AlarmName="orders",
+        Namespace="Shop",
+        MetricName="Errors",
+        ComparisonOperator="GreaterThanThreshold",
+        EvaluationPeriods=1,
+        Period=60,
+        Threshold=1,
+        Statistic="Sum",
+    )
+    alarm = account.cloudwatch.describe_alarms()["MetricAlarms"][0]["AlarmArn"]
+    everything = account.fis.create_experiment_template(
+        clientToken="guarded",
+        description="stop all servers, unless an alarm sounds before",
+        roleArn="arn:aws:iam::123456789012:role/fis",
+        stopConditions=[{"source": "aws:cloudwatch:alarm", "value": alarm}],
+        targets={
+            "all": {
+                "resourceType": "aws:ec2:instance",
+                "resourceTags": {"ChaosTarget": "true"},
+                "selectionMode": "ALL",
+            }
+        },
+        actions={
+            "wait": {"actionId": "aws:fis:wait", "parameters": {"duration": "PT1M"}},
+            "stop": {
+                "actionId": "aws:ec2:stop-instances",
+                "targets": {"Instances": "all"},
+                "startAfter": ["wait"],
+            },
+        },
+    )["experimentTemplate"]["id"]
+    started = account.fis.start_experiment(experimentTemplateId=everything, clientToken="guarded")
+    name = started["experiment"]["id"]
+
+    def state() -> Any:
+        return account.fis.get_experiment(id=name)["experiment"]
+
+    until(lambda: state()["state"]["status"] == "running")
+    account.cloudwatch.set_alarm_state(
+        AlarmName="orders", StateValue="ALARM", StateReason="orders are lost"
+    )
+    until(lambda: state()["state"]["status"] == "stopped")
+    assert state()["state"]["reason"] == "Experiment halted by stop condition."
+    assert {key: each["state"]["status"] for key, each in state()["actions"].items()} == {
+        "wait": "stopped", "stop": "cancelled",
+    }  # fmt: skip
+    resolved = account.fis.list_experiment_resolved_targets(experimentId=name)["resolvedTargets"]
+    victims = [each["targetInformation"]["arn"].rpartition("/")[2] for each in resolved]
+    assert {account.instance(each)["State"]["Name"] for each in victims} == {"running"}
+    assert account.is_whole()
+
+
 def test_an_attached_instance_of_ones_own_counts_for_nothing(account: Account) -> None:
     mine = account.launch_one()
     account.asg.attach_instances(AutoScalingGroupName=GROUP, InstanceIds=[mine])
@@ -199,15 +255,20 @@ def test_many_may_ask_at_once(account: Account) -> None:
             errors.append(error)
 
     template = account.fis.list_experiment_templates()["experimentTemplates"][0]["id"]
+
+    def rehearse() -> None:
+        with contextlib.suppress(account.fis.exceptions.ServiceQuotaExceededException):
+            account.fis.start_experiment(
+                experimentTemplateId=template,
+                clientToken=str(time.monotonic()),
+                experimentOptions={"actionsMode": "skip-all"},
+            )
+
     calls: list[Callable[[], object]] = [
         account.launch_one,
         account.launch_one,
         account.ec2.describe_instances,
-        lambda: account.fis.start_experiment(
-            experimentTemplateId=template,
-            clientToken=str(time.monotonic()),
-            experimentOptions={"actionsMode": "skip-all"},
-        ),
+        rehearse,
     ]
     threads = [threading.Thread(target=repeat, args=(call,)) for call in calls]
     for thread in threads:

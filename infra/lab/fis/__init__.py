@@ -1,1 +1,1 @@
-"""FIS, made live: moto keeps templates and tokens, this resolves targets and acts."""
+"""FIS, made live: moto keeps the records; this checks requests, resolves targets and acts."""

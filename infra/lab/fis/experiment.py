@@ -2,49 +2,68 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from moto.fis.models import Experiment, ResolvedTarget
 
-from infra.lab.fis import stop_instances  # noqa: F401  (registers itself)
-from infra.lab.fis.action import REGISTRY, Action, Servers
-from infra.lab.fis.targets import Candidate, TargetResolutionFailed, resolve
+from infra.lab.cloud_names import ACCOUNT
+from infra.lab.fis import limits, stop_condition
+from infra.lab.fis.action import Action, ActionFailed
+from infra.lab.fis.course import Course
+from infra.lab.fis.kinds import Kind
+from infra.lab.fis.resources import Candidate, ResourceType
+from infra.lab.fis.targets import EMPTY, resolve
+
+log = logging.getLogger(__name__)
 
 FINAL = frozenset({"completed", "stopped", "failed", "cancelled"})
-_EMPTY = "Target resolution returned empty set"
-_KIND = "aws:ec2:instance"
+STOPPED_BY_USER = "Experiment stopped by user."
+_REASON_LENGTH = 512  # AWS's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What an experiment acts on and listens to. `now` counts seconds from somewhere."""
+
+    lab: Any
+    kinds: Mapping[str, Kind]
+    resource_types: Mapping[str, ResourceType]
+    alarm_states: stop_condition.AlarmStates
+    initiating_s: float
+    now: Callable[[], float] = time.monotonic
+
+
+class TargetResolutionFailed(Exception):
+    """The experiment fails with this reason; `target` is the one that led to it."""
+
+    def __init__(self, reason: str, *, target: str) -> None:
+        super().__init__(reason)
+        self.target = target
 
 
 class LiveExperiment(Experiment):
     """Pending, initiating (targets are resolved), running (actions act), and an end."""
 
-    def __init__(
-        self,
-        *,
-        servers: Servers,
-        candidates: Callable[[], Iterable[Candidate]],
-        initiating_s: float,
-        **record: Any,
-    ) -> None:
+    def __init__(self, *, surroundings: Surroundings, **record: Any) -> None:
         # moto's own constructor reads the state.
-        self._state = "pending"
-        self._reason = "Experiment is pending"
+        self._state: dict[str, Any] = {"status": "pending", "reason": "Experiment is pending."}
         super().__init__(**record)
-        self._servers = servers
-        self._candidates = candidates
-        self._initiating_s = initiating_s
-        self._began = time.monotonic()
-        self._running: dict[str, Action] = {}
+        self._surroundings = surroundings
+        self._began = surroundings.now()
         self._resolved: dict[str, list[Candidate]] = {}
+        self._course = Course(self.actions, make=self._make_action)
+        self._end = ("stopped", STOPPED_BY_USER)
 
     # moto moves a state at each read; ours moves with the lab's clock.
 
     @property
     def status(self) -> str:
         """As AWS names it."""
-        return self._state
+        return str(self._state["status"])
 
     @status.setter
     def status(self, wanted: str) -> None:
@@ -56,24 +75,29 @@ class LiveExperiment(Experiment):
         """Reading changes nothing."""
 
     def _sync_state(self) -> str:
-        return self._state
+        return self.status
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.status in FINAL
 
     def to_dict(self, tags: dict[str, str] | None = None) -> dict[str, Any]:
         """As GetExperiment, with the reason of the state it is in."""
-        record = super().to_dict(tags)
-        record["state"] = {"status": self._state, "reason": self._reason}
-        return record
+        return super().to_dict(tags) | {"state": dict(self._state)}
 
     def to_summary_dict(self, tags: dict[str, str] | None = None) -> dict[str, Any]:
         """As ListExperiments."""
-        record = super().to_summary_dict(tags)
-        record["state"] = {"status": self._state, "reason": self._reason}
-        return record
+        return super().to_summary_dict(tags) | {"state": dict(self._state)}
 
     def resolved_targets(self) -> list[ResolvedTarget]:
         """As ListExperimentResolvedTargets."""
         return [
-            ResolvedTarget(resource_type=_KIND, target_name=name, resource_arn=each.arn)
+            ResolvedTarget(
+                resource_type=self.targets[name]["resourceType"],
+                target_name=name,
+                resource_arn=each.arn,
+            )
             for name, chosen in self._resolved.items()
             for each in chosen
         ]
@@ -82,96 +106,132 @@ class LiveExperiment(Experiment):
 
     def tick(self) -> None:
         """Go on where something has become due or done."""
-        elapsed = time.monotonic() - self._began
-        if self._state == "pending" and elapsed > self._initiating_s / 2:
-            self._enter("initiating", "Experiment is initiating")
-        elif self._state == "initiating" and elapsed > self._initiating_s:
-            self._begin_actions()
-        elif self._state == "running":
-            self._finish_actions()
-        elif self._state == "stopping":
-            self._enter("stopped", "Experiment stopped by user")
+        elapsed_s = self._surroundings.now() - self._began
+        if self.status == "pending" and elapsed_s > self._surroundings.initiating_s / 2:
+            self._enter("initiating", "Experiment is initiating.")
+        elif self.status == "initiating" and elapsed_s > self._surroundings.initiating_s:
+            self._begin()
+        elif self.status == "running":
+            self._go_on(elapsed_s)
+        elif self.status == "stopping":
+            self._finish_stopping()
 
-    def stop(self) -> None:
-        """As StopExperiment: actions heal what they can."""
-        if self._state in FINAL or self._state == "stopping":
+    def stop(self, reason: str = STOPPED_BY_USER) -> None:
+        """Nothing begins any more; what acts is healed with the next turn, and then it is over."""
+        if self.is_final or self.status == "stopping":
             return
-        for name, action in self._running.items():
-            action.heal()
-            self._set_action(name, "stopped", "Action was stopped")
-        self._running.clear()
-        for name, description in self.actions.items():
-            if description["state"]["status"] == "pending":
-                self._set_action(name, "cancelled", "Action was cancelled")
-        self._enter("stopping", "Experiment is stopping")
+        self._end = ("stopped", reason)
+        self._course.halt()
+        self._enter("stopping", "Stopping Experiment.")
 
-    def _begin_actions(self) -> None:
+    def cancel(self, reason: str) -> None:
+        """End it before any action has begun; one that is running is stopped instead."""
+        if self.status in {"pending", "initiating"}:
+            self._course.halt()
+            self._enter("cancelled", reason)
+        else:
+            self.stop(reason)
+
+    def _begin(self) -> None:
         try:
             self._resolve_targets()
+            self._check_counts()
         except TargetResolutionFailed as error:
-            self._fail(str(error))
+            self._fail(str(error), code="InvalidTarget", location=error.target)
             return
-        if self.experiment_options.get("actionsMode") == "skip-all":
-            for name in self.actions:
-                self._set_action(
-                    name, "skipped", "Experiment was started with actionsMode skip-all"
-                )
-            self._enter("completed", "Experiment completed")
+        except Exception as error:  # a resource we did not think of must not end the lab
+            log.exception("the targets of %s cannot be resolved by a fault of ours", self.id)
+            reason = f"a fault of the lab's: {type(error).__name__}: {error}"
+            self._fail(reason, code="InternalError")
             return
-        unknown = [a["actionId"] for a in self.actions.values() if a["actionId"] not in REGISTRY]
-        if unknown:
-            self._fail(f"The lab cannot carry out {', '.join(unknown)}")
+        missing = stop_condition.missing_alarms(
+            self.stop_conditions, self._surroundings.alarm_states
+        )
+        if missing:
+            self._fail(f"Stop condition {missing[0]} does not exist.", code="InvalidStopCondition")
+        elif self._should_halt():
+            self.stop(stop_condition.HALTED)
+        elif self.experiment_options.get("actionsMode") == "skip-all":
+            self._course.skip_all()
+            self._enter("completed", "Experiment completed.")
+        else:
+            self._enter("running", "Experiment is running.")
+            self._advance_actions()
+
+    def _go_on(self, elapsed_s: float) -> None:
+        if self._should_halt():
+            self.stop(stop_condition.HALTED)
+        elif elapsed_s > limits.EXPERIMENT_DURATION_S:
+            self.stop("Experiment exceeded the maximum duration of 12 hours.")
+        else:
+            self._advance_actions()
+
+    def _advance_actions(self) -> None:
+        try:
+            self._course.advance()
+        except ActionFailed as error:
+            self._fail(str(error), code="ActionFailed")
             return
-        self._enter("running", "Experiment is running")
-        for name, description in self.actions.items():
-            targets = {
-                own: [each.instance_id for each in self._resolved.get(theirs, [])]
-                for own, theirs in (description.get("targets") or {}).items()
-            }
-            action = REGISTRY[description["actionId"]](
-                self._servers, targets, description.get("parameters") or {}
-            )
-            self._running[name] = action
-            self._set_action(name, "running", "Action is running")
-            action.inject()
+        if self._course.is_over:
+            self._enter("completed", "Experiment completed.")
+
+    def _finish_stopping(self) -> None:
+        failures = self._course.heal()
+        if failures:
+            self._enter_failed("; ".join(failures), code="ActionFailed")
+        else:
+            self._enter(*self._end)
+
+    def _should_halt(self) -> bool:
+        return stop_condition.should_halt(self.stop_conditions, self._surroundings.alarm_states)
+
+    def _fail(self, reason: str, *, code: str, location: str = "") -> None:
+        self._course.halt()
+        failures = self._course.heal()
+        self._enter_failed("; ".join([reason, *failures]), code=code, location=location)
+
+    def _enter_failed(self, reason: str, *, code: str, location: str = "") -> None:
+        self._enter("failed", reason)
+        error = {"accountId": ACCOUNT, "code": code, "location": location}
+        self._state["error"] = {key: value for key, value in error.items() if value}
+
+    def _enter(self, status: str, reason: str) -> None:
+        self._state = {"status": status, "reason": reason[:_REASON_LENGTH]}
+        if status in FINAL:
+            self.end_time = time.time()
+
+    # Targets.
 
     def _resolve_targets(self) -> None:
-        candidates = list(self._candidates())
-        for name, target in self.targets.items():
-            if target.get("resourceType") != _KIND:
-                raise TargetResolutionFailed(
-                    f"The lab has no resources of type {target.get('resourceType')}"
-                )
-            self._resolved[name] = resolve(target, candidates)
         may_be_empty = self.experiment_options.get("emptyTargetResolutionMode") == "skip"
-        if not may_be_empty and not all(self._resolved.values()):
-            raise TargetResolutionFailed(_EMPTY)
+        for name, target in self.targets.items():
+            kind = self._surroundings.resource_types[target["resourceType"]]
+            self._resolved[name] = resolve(target, kind)
+            found = {each.arn for each in self._resolved[name]}
+            named = set(target.get("resourceArns") or ())
+            # With COUNT and PERCENT not all that are named have to be chosen.
+            is_missing = named and not named <= {each.arn for each in kind.candidates()}
+            if is_missing or (not found and not may_be_empty):
+                raise TargetResolutionFailed(EMPTY, target=name)
 
-    def _finish_actions(self) -> None:
-        for name, action in list(self._running.items()):
-            if action.is_done():
-                del self._running[name]
-                self._set_action(name, "completed", "Action was completed")
-        if not self._running:
-            self._enter("completed", "Experiment completed")
+    def _check_counts(self) -> None:
+        for name, action in self.actions.items():
+            most = limits.RESOURCES_PER_ACTION.get(action["actionId"])
+            for target in (action.get("targets") or {}).values():
+                count = len(self._resolved[target])
+                if most is not None and count > most:
+                    raise TargetResolutionFailed(
+                        f'Target "{target}" resolved to {count} resources; the quota of '
+                        f'{action["actionId"]} (action "{name}") is {most}.',
+                        target=target,
+                    )
 
-    def _fail(self, reason: str) -> None:
-        for name in self.actions:
-            self._set_action(name, "cancelled", "Experiment failed")
-        self._enter("failed", reason)
-
-    def _set_action(self, name: str, status: str, reason: str) -> None:
+    def _make_action(self, name: str) -> Action | None:
         action = self.actions[name]
-        action["state"] = {"status": status, "reason": reason}
-        if status == "running":
-            action["startTime"] = time.time()
-        else:
-            action["endTime"] = time.time()
-
-    def _enter(self, state: str, reason: str) -> None:
-        self._state = state
-        self._reason = reason
-        if state == "running":
-            self.start_time = time.time()
-        if state in FINAL:
-            self.end_time = time.time()
+        targets = {
+            own: self._resolved[theirs] for own, theirs in (action.get("targets") or {}).items()
+        }
+        if targets and not any(targets.values()):
+            return None
+        kind = self._surroundings.kinds[action["actionId"]]
+        return kind.make(self._surroundings.lab, targets, action.get("parameters") or {})
