@@ -62,7 +62,7 @@ class Launch:
         if target not in TARGETS:
             raise BadSetting(f"TARGET={target}: choose one of {', '.join(TARGETS)}")
         host = environment.get("HOST") or ""
-        if target != "lab" and not host:
+        if target == "external" and not host:
             raise BadSetting(f"TARGET={target} needs HOST=http://... (the load balancer's address)")
         if target == "lab" and host:
             raise BadSetting("HOST is for TARGET=aws or external: the lab has its own address")
@@ -275,8 +275,33 @@ def lab_environment(state: LabState) -> dict[str, str]:
     }
 
 
+def _run_on_aws(launch: Launch, environment: Mapping[str, str]) -> int:
+    """Run against what Terraform has made, once it is clear what that is and that it is meant."""
+    stack = Stack.read(environment)
+    told = {**environment, **stack.environment(environment)}
+    briefing = brief(stack, template=launch.template, profile=told.get("AWS_PROFILE", ""))
+    is_asked = sys.stdin.isatty() and sys.stderr.isatty()
+    confirm(
+        briefing,
+        is_told_yes=environment.get("YES") == "1",
+        ask=input if is_asked else None,
+        say=_say,
+    )
+    arguments = (*stack.arguments(), "--fis-template", briefing.template, *launch.arguments)
+    locust = LocustRun(replace(launch, arguments=arguments), stack.host, told)
+    code = locust.run()
+    if locust.run_directories:
+        _say(
+            "the load balancer's log arrives within some minutes: python -m analysis "
+            f"fetch-access-log {locust.run_directories[-1]} {stack.access_log_uri}"
+        )
+    return code
+
+
 def run(launch: Launch, environment: Mapping[str, str]) -> int:
     """Run what was asked for; returns the exit code of the run."""
+    if launch.target == "aws" and not launch.host:
+        return _run_on_aws(launch, environment)
     if launch.target != "lab":
         return LocustRun(launch, launch.host, environment).run()
     environment = {**launch.lab, **environment}

@@ -1,4 +1,4 @@
-"""`python -m infra.aws pack|plan|up|down`: packs the shop and calls Terraform.
+"""`python -m infra.aws pack|plan|up|down|tunnel`: packs the shop, calls Terraform, opens the way.
 
 What Terraform asks, it asks: nothing here says yes for anybody. TF_VAR_... and TF_CLI_ARGS are
 Terraform's own ways to be told more.
@@ -7,35 +7,24 @@ Terraform's own ways to be told more.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
-from pathlib import Path
 
-from infra.aws.errors import AwsError, TerraformMissing
+from infra.aws.errors import AwsError
 from infra.aws.pack import LOAD, SHOP, pack, sha256
+from infra.aws.stack import Stack
+from infra.aws.terraform import HERE, terraform
+from infra.aws.tunnel import hold_tunnel
 
-HERE = Path(__file__).resolve().parent
 BAD_ARGUMENT, OUR_FAULT = 64, 70
 WHO_AM_I = "https://checkip.amazonaws.com"
 ALLOWED = "TF_VAR_allowed_cidrs"
 # Nobody comes in through a load balancer that is being taken down.
 NOBODY = '["192.0.2.0/32"]'
 COMMANDS = {"plan": "plan", "up": "apply", "down": "destroy"}
-
-
-def terraform() -> str:
-    """Path of Terraform, or of OpenTofu where that is what there is; TerraformMissing."""
-    found = shutil.which("terraform") or shutil.which("tofu")
-    if found is None:
-        raise TerraformMissing(
-            "neither terraform nor tofu is installed: get Terraform 1.9 or later from "
-            "https://developer.hashicorp.com/terraform/install and try again"
-        )
-    return found
 
 
 def own_address() -> str:
@@ -76,10 +65,10 @@ def call(command: str, environment: Mapping[str, str]) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """One word: pack, plan, up or down."""
+    """One word: pack, plan, up, down or tunnel."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if len(words) != 1 or words[0] not in {"pack", *COMMANDS}:
-        print("usage: python -m infra.aws pack|plan|up|down", file=sys.stderr)
+    if len(words) != 1 or words[0] not in {"pack", "tunnel", *COMMANDS}:
+        print("usage: python -m infra.aws pack|plan|up|down|tunnel", file=sys.stderr)
         return BAD_ARGUMENT
     try:
         if words[0] == "pack":
@@ -87,6 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 path = pack(contents)
                 print(f"{sha256(path)}  {path}")
             return 0
+        if words[0] == "tunnel":
+            return hold_tunnel(Stack.read(os.environ), os.environ)
         return call(COMMANDS[words[0]], os.environ)
     except AwsError as error:
         print(f"aws: {error}", file=sys.stderr)
