@@ -21,7 +21,7 @@ INSTALL = $(BIN)/python -c 'import fcntl, subprocess, sys; \
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup chaos-load web lab-up lab-down lab-status runs report compare finish test bench \
-        selftest soak aws-plan aws-up aws-down check mutants format lock clean
+        selftest soak aws-plan aws-up aws-down aws-tunnel check mutants format lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ aws-plan: $(RUNS) ## show what would be made on AWS (docs/aws.md)
 
 aws-up: $(RUNS) ## make it: it costs money until aws-down; Terraform asks first
 	@$(BIN)/python -m infra.aws up
+
+aws-tunnel: $(RUNS) ## a way to its database, until Ctrl-C
+	@$(BIN)/python -m infra.aws tunnel
 
 aws-down: $(RUNS) ## take it away: Terraform asks first, and no bucket is emptied
 	@$(BIN)/python -m infra.aws down

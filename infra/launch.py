@@ -16,10 +16,13 @@ import tempfile
 import tomllib
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
+from infra.aws.errors import AwsError
+from infra.aws.stack import Stack
 from infra.lab.cloud_names import CREDENTIALS, REGION
 from infra.lab.errors import BadSetting, LabError
 from infra.lab.processes import Guard
@@ -47,6 +50,8 @@ class Launch:
     host: str
     workers: int
     arguments: tuple[str, ...]
+    # The FIS template that the experiment names.
+    template: str
     # What the experiment needs of its lab: variables of infra.lab.settings.
     lab: Mapping[str, str]
 
@@ -67,10 +72,12 @@ class Launch:
         if target == "lab" and host:
             raise BadSetting("HOST is for TARGET=aws or external: the lab has its own address")
         experiment = _experiment(environment.get("EXPERIMENT") or DEFAULT_EXPERIMENT)
+        content = _content(experiment)
         return cls(
             is_web=is_web,
             experiment=experiment,
-            lab=_lab_settings(experiment),
+            template=content.get("tool", {}).get("locust", {}).get("fis-template", ""),
+            lab=_lab_settings(content),
             target=target,
             host=host,
             workers=_whole(environment, "WORKERS", 1),
@@ -100,11 +107,14 @@ def _experiment(name: str) -> Path:
     return path
 
 
-def _lab_settings(experiment: Path) -> dict[str, str]:
+def _content(experiment: Path) -> dict[str, Any]:
     try:
-        content = tomllib.loads(experiment.read_text(encoding="utf-8"))
+        return tomllib.loads(experiment.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise BadSetting(f"{experiment}: {error}") from None
+
+
+def _lab_settings(content: Mapping[str, Any]) -> dict[str, str]:
     return {f"LAB_{name.upper()}": str(value) for name, value in content.get("lab", {}).items()}
 
 
@@ -277,6 +287,8 @@ def lab_environment(state: LabState) -> dict[str, str]:
 
 def _run_on_aws(launch: Launch, environment: Mapping[str, str]) -> int:
     """Run against what Terraform has made, once it is clear what that is and that it is meant."""
+    from infra.aws.briefing import brief, confirm  # noqa: PLC0415  (boto3 takes its time)
+
     stack = Stack.read(environment)
     told = {**environment, **stack.environment(environment)}
     briefing = brief(stack, template=launch.template, profile=told.get("AWS_PROFILE", ""))
@@ -341,7 +353,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             signal.signal(number, signal.default_int_handler)
     try:
         return run(Launch.from_environment(os.environ, is_web=words == ["web"]), os.environ)
-    except BadSetting as error:
+    except (BadSetting, AwsError) as error:
         _say(str(error))
         return BAD_ARGUMENT
     except LabError as error:

@@ -51,7 +51,8 @@ class Briefing:
         yield f"account {self.account}, {self.region}, as {self.caller}"
         yield f"load goes to {self.host}"
         hit = ", ".join(self.candidates) or "nothing that is there now"
-        yield f"FIS template {self.name or self.template} ({self.template}): {', '.join(self.actions)} on one or more of {hit}"
+        what = f"FIS template {self.name or self.template} ({self.template})"
+        yield f"{what}: {', '.join(self.actions)} on one or more of {hit}"
         yield f"healthy behind the load balancer: {', '.join(self.healthy) or 'none'}"
         cost = f"about {FIS_USD_PER_ACTION_MINUTE:.2f} USD a minute of each action"
         yield f"cost: {cost}, and {IDLE_USD_PER_HOUR:.2f} USD an hour while it is up (docs/aws.md)"
@@ -97,7 +98,11 @@ def brief(stack: Stack, *, template: str, profile: str = "") -> Briefing:
 
 
 def confirm(
-    briefing: Briefing, *, is_told_yes: bool, ask: Callable[[str], str] | None, say: Callable[[str], None]
+    briefing: Briefing,
+    *,
+    is_told_yes: bool,
+    ask: Callable[[str], str] | None,
+    say: Callable[[str], None],
 ) -> None:
     """Say what will happen, and ask unless told so already; NotFit unless the answer is yes."""
     for line in briefing.lines():

@@ -127,7 +127,8 @@ class Stack:
             name: value
             for name, value in ours.items()
             # An account's keys in the environment go before a profile.
-            if value and not (name == "AWS_PROFILE" and has_keys)
+            if value
+            and not (name == "AWS_PROFILE" and has_keys)
             and (name.endswith("REGION") or not outside.get(name))
         }
 

@@ -1,8 +1,9 @@
-"""`python -m infra.lab up|down|status`: the lab by itself (`serve` is its own process)."""
+"""`python -m infra.lab up|down|status|outputs`: the lab by itself (`serve` is its own process)."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import signal
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "up": "raise the lab and leave it running",
         "down": "take it down",
         "status": "show its parts and servers",
+        "outputs": "print what Terraform would tell of it",
     }.items():
         commands.add_parser(name, help=text).add_argument("--folder", type=Path, default=KEPT)
     serve = commands.add_parser("serve", help="be the lab's supervisor (the others start this)")
@@ -56,6 +58,8 @@ def _run(options: argparse.Namespace, folder: LabFolder) -> int:
             return _down(folder)
         case "status":
             return _status(folder)
+        case "outputs":
+            return _outputs(folder)
         case _:
             return _serve(folder, is_private=options.private)
 
@@ -85,6 +89,17 @@ def _status(folder: LabFolder) -> int:
         return UNWELL
     _show(state)
     return WELL if state.is_well else UNWELL
+
+
+def _outputs(folder: LabFolder) -> int:
+    from infra.lab.outputs import outputs  # noqa: PLC0415  (boto3 takes its time)
+
+    state = folder.read() if folder.is_supervised() else None
+    if state is None or not state.is_well:
+        print("lab: not up (`make lab-up` raises it)", file=sys.stderr)
+        return UNWELL
+    print(json.dumps(outputs(state), indent=1))
+    return WELL
 
 
 def _serve(folder: LabFolder, *, is_private: bool) -> int:

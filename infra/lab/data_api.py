@@ -20,10 +20,10 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from infra.lab.cloud_names import ACCOUNT, REGION
+from infra.lab.cloud_names import ACCOUNT, CLUSTER, REGION
 
-CLUSTER_ARN = f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster:chaos-lab-aurora"
-SECRET_ARN = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:chaos-lab-database-AbCdEf"
+CLUSTER_ARN = f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster:{CLUSTER}"
+SECRET_ARN = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{CLUSTER}-AbCdEf"
 ANSWER_LIMIT_BYTES = 1 << 20
 ROW_LIMIT_BYTES = 64 << 10
 STATEMENT_LIMIT_S = 45

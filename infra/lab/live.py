@@ -21,7 +21,7 @@ from moto.ec2.models.instances import Instance
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
-from infra.lab import cloud
+from infra.lab import cloud, data_api
 from infra.lab.cloud_names import GROUP
 from infra.lab.fis.action import Lab
 from infra.lab.fis.control_plane import ControlPlane
@@ -50,6 +50,7 @@ class LiveAnswers:
         )
         self._fleet: Fleet | None = None
         self._health: TargetHealth | None = None
+        self._data_api: data_api.DataApi | None = None
         self._patches: list[Any] = []
 
     def install(self) -> None:
@@ -66,10 +67,13 @@ class LiveAnswers:
         while self._patches:
             self._patches.pop().stop()
 
-    def serve(self, fleet: Fleet, health: TargetHealth) -> None:
+    def serve(
+        self, fleet: Fleet, health: TargetHealth, *, data_api: data_api.DataApi | None = None
+    ) -> None:
         """Answer from these."""
         self._fleet = fleet
         self._health = health
+        self._data_api = data_api
 
     def tick(self) -> None:
         """Let experiments go on."""
@@ -95,6 +99,9 @@ class LiveAnswers:
             # A client that is slow to send must not hold up the lab.
             size = int(environ.get("CONTENT_LENGTH") or 0)
             environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(size))
+            if environ.get("PATH_INFO") in data_api.PATHS and self._data_api is not None:
+                # Not moto's, and it may take as long as the database does.
+                return self._data_api(environ, start_response)
             with self._lock:
                 return moto_answers(app, environ, start_response)
 

@@ -16,6 +16,7 @@ from types import FrameType
 
 from infra.lab import cloud
 from infra.lab.access_log import AccessLog
+from infra.lab.data_api import DataApi
 from infra.lab.envoy import Envoy
 from infra.lab.errors import LabBusy, LabError
 from infra.lab.fleet import Fleet
@@ -130,9 +131,11 @@ class Supervisor:
         self._checks = HealthChecks(Rules.of(settings))
         self._fleet: Fleet | None = None
         self._access_log: AccessLog | None = None
+        self._data_api: DataApi | None = None
         for end in (
             self._answers.remove,
             self._postgres.stop,
+            self._end_data_api,
             self._end_access_log,
             self._envoy.stop,
             self._checks.close,
@@ -166,12 +169,17 @@ class Supervisor:
             serve=self._serve,
             now=time.monotonic,
         )
-        self._answers.serve(self._fleet, self._health)
+        self._data_api = DataApi(self._postgres.url)
+        self._answers.serve(self._fleet, self._health, data_api=self._data_api)
 
     def _end_fleet(self) -> None:
         if self._fleet is not None:
             with self._lock:
                 self._fleet.close()
+
+    def _end_data_api(self) -> None:
+        if self._data_api is not None:
+            self._data_api.close()
 
     def _end_access_log(self) -> None:
         if self._access_log is not None:

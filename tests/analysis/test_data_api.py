@@ -88,7 +88,7 @@ def directory(tmp_path: Path) -> RunDirectory:
 ODD = """
     INSERT INTO products (name, price, stock) VALUES (E'a ":x" ''q'' \\\\ 🛒', 0.10, 2147483647);
     INSERT INTO orders (product_id, quantity, total, created_at, order_key, attempt_id, served_by)
-    SELECT 1 + n % 3, n, n * 19.99, 
+    SELECT 1 + n % 3, n, n * 19.99,
            timestamptz '2026-11-23 13:00:00.123456+01' + n * interval '1 us',
            E'k:ey,"\\n' || n, CASE WHEN n % 2 = 0 THEN 'a' || n END, NULL
       FROM generate_series(1, 1500) AS n;

@@ -100,9 +100,7 @@ class Lab:
                     "selectionMode": "ALL",
                 }
             },
-            actions={
-                "a": {"actionId": action_id, "targets": {key: "t"}, "parameters": parameters}
-            },
+            actions={"a": {"actionId": action_id, "targets": {key: "t"}, "parameters": parameters}},
         )["experimentTemplate"]["id"]
         started = self.fis.start_experiment(experimentTemplateId=template)["experiment"]["id"]
         until(lambda: self.status(started) not in {"pending", "initiating"})
