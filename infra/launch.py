@@ -307,25 +307,22 @@ def run(launch: Launch, environment: Mapping[str, str]) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m infra.launch headless|web|fis-stop`; the Makefile's variables in the environment."""
+    """`python -m infra.launch headless|web|fis-stop`; the Makefile's variables around it."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words not in (["headless"], ["web"], ["fis-stop"]):
         print("usage: python -m infra.launch headless|web|fis-stop", file=sys.stderr)
         return BAD_ARGUMENT
-    if words == ["fis-stop"]:
-        return stop_leftovers(os.environ)
     # Ctrl-C and the like while the lab comes up: take down what there is, and go.
     for number in ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
     try:
+        if words == ["fis-stop"]:
+            return stop_leftovers(os.environ)
         return run(Launch.from_environment(os.environ, is_web=words == ["web"]), os.environ)
-    except BadSetting as error:
-        _say(str(error))
-        return BAD_ARGUMENT
     except LabError as error:
         _say(str(error))
-        return OUR_FAULT
+        return BAD_ARGUMENT if isinstance(error, BadSetting) else OUR_FAULT
     except KeyboardInterrupt:
         _say("interrupted before the run began; nothing is left running")
         return 128 + signal.SIGINT
