@@ -8,7 +8,7 @@ RUNS   := $(VENV)/.runtime-is-installed
 TESTS  := $(VENV)/.tests-are-installed
 
 # Passed on by the environment, never on a command line: one of them may hold a password.
-export EXPERIMENT TARGET USERS SPAWN_RATE RUN_TIME WORKERS HOST DATABASE_URL RUN_DIR LOCUST_ARGS
+export ALL EXPERIMENT TARGET USERS SPAWN_RATE RUN_TIME WORKERS HOST DATABASE_URL RUN_DIR LOCUST_ARGS
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # Two makes in one fresh clone take turns: pip does not mind its own installations, but does
@@ -20,8 +20,8 @@ INSTALL = $(BIN)/python -c 'import fcntl, subprocess, sys; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup chaos-load web lab-up lab-down lab-status runs report compare finish test bench \
-        selftest soak aws-plan aws-up aws-down aws-tunnel check mutants format lock clean
+.PHONY: help setup chaos-load web fis-stop lab-up lab-down lab-status runs report compare finish test \
+        bench selftest soak aws-plan aws-up aws-down aws-tunnel check mutants format lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ chaos-load: $(RUNS) ## run the experiment without a browser, to a verdict
 
 web: $(RUNS) ## the same with Locust's web UI on http://127.0.0.1:8089
 	@$(BIN)/python -m infra.launch web
+
+fis-stop: $(RUNS) ## stop FIS experiments that dead runs left behind: TARGET=aws, ALL=1 for other machines' too
+	@$(BIN)/python -m infra.launch fis-stop
 
 lab-up: $(RUNS) ## raise the lab and leave it running
 	@$(BIN)/python -m infra.lab up

@@ -198,6 +198,7 @@ class LocustRun:
             return OUR_FAULT
         directory = self.run_directories[-1]
         _say(f"Locust was ended by {name}; its evidence is judged all the same")
+        stop_faults(self._environment, "--run", directory)
         finished = subprocess.run(
             [sys.executable, "-m", "analysis", "finish", directory],
             cwd=ROOT,
@@ -310,6 +311,35 @@ def _run_on_aws(launch: Launch, environment: Mapping[str, str]) -> int:
     return code
 
 
+def stop_faults(environment: Mapping[str, str], *arguments: str) -> int:
+    """Stop the experiments that dead runs have left; returns 0 where none is left."""
+    command = [sys.executable, "-m", "locustfiles", "fis-stop", *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, env=dict(environment), check=False, start_new_session=True
+    ).returncode
+
+
+def _stack_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Where Terraform made the lab; nothing where it cannot say: the environment may."""
+    try:
+        return Stack.read(environment).environment(environment)
+    except AwsError:
+        return {}
+
+
+def stop_leftovers(environment: Mapping[str, str]) -> int:
+    """`make fis-stop`: in the lab that is up, or in the AWS account of the environment."""
+    arguments = ["--all"] if environment.get("ALL") else []
+    if (environment.get("TARGET") or "lab") != "lab":
+        return stop_faults({**environment, **_stack_environment(environment)}, *arguments)
+    kept = LabFolder(KEPT)
+    state = kept.read() if kept.is_supervised() else None
+    if state is None:
+        _say("no lab is up, so nothing is left in one; TARGET=aws looks into an account")
+        return 0
+    return stop_faults({**environment, **lab_environment(state)}, *arguments)
+
+
 def run(launch: Launch, environment: Mapping[str, str]) -> int:
     """Run what was asked for; returns the exit code of the run."""
     if launch.target == "aws" and not launch.host:
@@ -342,23 +372,22 @@ def run(launch: Launch, environment: Mapping[str, str]) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m infra.launch headless|web`; the Makefile's variables in the environment."""
+    """`python -m infra.launch headless|web|fis-stop`; the Makefile's variables around it."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words not in (["headless"], ["web"]):
-        print("usage: python -m infra.launch headless|web", file=sys.stderr)
+    if words not in (["headless"], ["web"], ["fis-stop"]):
+        print("usage: python -m infra.launch headless|web|fis-stop", file=sys.stderr)
         return BAD_ARGUMENT
     # Ctrl-C and the like while the lab comes up: take down what there is, and go.
     for number in ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
     try:
+        if words == ["fis-stop"]:
+            return stop_leftovers(os.environ)
         return run(Launch.from_environment(os.environ, is_web=words == ["web"]), os.environ)
-    except (BadSetting, AwsError) as error:
+    except (LabError, AwsError) as error:
         _say(str(error))
-        return BAD_ARGUMENT
-    except LabError as error:
-        _say(str(error))
-        return OUR_FAULT
+        return BAD_ARGUMENT if isinstance(error, (BadSetting, AwsError)) else OUR_FAULT
     except KeyboardInterrupt:
         _say("interrupted before the run began; nothing is left running")
         return 128 + signal.SIGINT

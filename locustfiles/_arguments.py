@@ -16,15 +16,14 @@ from locustfiles._argument_values import add as _add
 from locustfiles._argument_values import checked as _checked
 from locustfiles._argument_values import seconds as _seconds
 from locustfiles._errors import EXIT_USAGE, BadArgument
+from locustfiles._fault_settings import FaultSettings, add_fault_arguments
 from locustfiles._order_settings import OrderSettings, add_order_arguments
 
 if TYPE_CHECKING:
     from locust.argument_parser import LocustArgumentParser
 
-__all__ = ["FireAt", "Settings", "Target", "add_arguments", "parse_fire_at", "without_password"]
+__all__ = ["Settings", "Target", "add_arguments", "without_password"]
 
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
-_SHARE = re.compile(r"(\d+(?:\.\d+)?)%")
 _HOST = r"(?:\[[0-9a-f:.]+\]|[^:@/?#,\[\]]*)(?::\d*)?"
 # As libpq reads it, whose passwords may hold `#` and `?`. A second `@` makes it anybody's guess.
 _URL = re.compile(
@@ -45,25 +44,6 @@ class Target(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FireAt:
-    """When the fault begins: seconds after users start, or a share of the run time."""
-
-    seconds: float | None = None
-    share: float | None = None
-
-    def after_s(self, run_time_s: float | None) -> float:
-        """Seconds after users start; BadArgument if that is not within the run."""
-        if self.share is not None and run_time_s is None:
-            message = "--fis-at as a share needs a --run-time; give it as a time, such as 30s"
-            raise BadArgument(message)
-        after_s = self.seconds if self.share is None else self.share * (run_time_s or 0)
-        if after_s is None or (run_time_s is not None and after_s >= run_time_s):
-            message = f"--fis-at is {after_s:g} s, but the run ends after {run_time_s:g} s"
-            raise BadArgument(message)
-        return after_s
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What one run was asked for, beside Locust's own options. `database_url` is a secret."""
 
@@ -71,8 +51,7 @@ class Settings:
     experiment: str
     target: Target
     database_url: str = field(repr=False)
-    fis_template: str
-    fis_at: FireAt
+    faults: FaultSettings
     poll_every_s: float
     target_group: str
     access_log: Path | None
@@ -87,7 +66,7 @@ class Settings:
     @property
     def watches_aws(self) -> bool:
         """Whether AWS is asked anything at all."""
-        return self.target is not Target.EXTERNAL or bool(self.fis_template)
+        return self.target is not Target.EXTERNAL or bool(self.faults.templates)
 
     @classmethod
     def from_options(cls, options: Namespace) -> "Settings":
@@ -98,8 +77,7 @@ class Settings:
                 experiment=_name(options.experiment or _experiment_of(options.config)),
                 target=Target(options.target),
                 database_url=options.database_url or "",
-                fis_template=(options.fis_template or "").strip(),
-                fis_at=parse_fire_at(options.fis_at),
+                faults=FaultSettings.from_options(options),
                 poll_every_s=_seconds(options.poll_every),
                 target_group=options.target_group or "",
                 access_log=Path(options.access_log) if options.access_log else None,
@@ -123,7 +101,8 @@ def add_arguments(parser: "LocustArgumentParser") -> None:
     """Add our arguments to Locust's parser, and let every wrong argument exit with 64."""
     parser.error = partial(_refuse, parser)  # type: ignore[method-assign]
     # In the order in which the web UI's form shows them.
-    _add_fault_arguments(parser)
+    add_fault_arguments(parser)
+    _add_watch_arguments(parser)
     add_order_arguments(parser)
     _add_customer_arguments(parser)
     _add_run_arguments(parser)
@@ -224,25 +203,8 @@ def _add_fleet_arguments(parser: "LocustArgumentParser") -> None:
     )
 
 
-def _add_fault_arguments(parser: "LocustArgumentParser") -> None:
-    group = parser.add_argument_group("Fault")
-    _add(
-        group,
-        "--fis-template",
-        default="",
-        env_var="CHAOS_FIS_TEMPLATE",
-        metavar="<id or name>",
-        help="FIS experiment template to start: its id (EXT...) or its tag `Name`",
-    )
-    _add(
-        group,
-        "--fis-at",
-        type=_checked(parse_fire_at, keep=True),
-        default="30s",
-        env_var="CHAOS_FIS_AT",
-        metavar="<time or share>",
-        help="When to start it: after a time (30s, 1m30s) or a share of the run time in percent",
-    )
+def _add_watch_arguments(parser: "LocustArgumentParser") -> None:
+    group = parser.add_argument_group("Watching AWS")
     _add(
         group,
         "--target-group",
@@ -284,23 +246,6 @@ def _add_customer_arguments(parser: "LocustArgumentParser") -> None:
         metavar="<seconds>",
         help="How long a request may take in all; keep --stop-timeout above it. Default: 5",
     )
-
-
-def parse_fire_at(text: str) -> FireAt:
-    """Read `30s`, `1m30s`, `90` or `40%`; ValueError otherwise."""
-    share = _SHARE.fullmatch(text.strip())
-    if share:
-        percent = float(share[1])
-        if percent >= 100:  # noqa: PLR2004
-            message = f"{text!r} is not before the end of the run"
-            raise ValueError(message)
-        return FireAt(share=percent / 100)
-    duration = _DURATION.fullmatch(text.strip())
-    if not duration or not any(duration.groups()):
-        message = f"{text!r} is neither a time (30s, 1m30s) nor a share of the run time (40%)"
-        raise ValueError(message)
-    hours, minutes, seconds = (float(part or 0) for part in duration.groups())
-    return FireAt(seconds=hours * 3600 + minutes * 60 + seconds)
 
 
 def without_password(url: str) -> str:

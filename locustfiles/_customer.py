@@ -102,6 +102,11 @@ class AnyCustomer(User):
         """Order just that, again if need be and wanted, and return what is known of the last."""
         return self._order(Cell(product_id=product_id, quantity=quantity), None)[-1]
 
+    def miss_order(self) -> None:
+        """Note that an order which was acknowledged is not there, for those who watch live."""
+        if process.live is not None:
+            process.live.lost()
+
     def turn_away(self, product_ids: Sequence[int], *, due_at: int, error: str) -> None:
         """Record an order that was due and will not be sent."""
         quantity = random.randint(1, self.settings.orders.quantity_max)

@@ -5,7 +5,7 @@ Only boto3 here, and nothing that knows whether it talks to AWS or to a lab: AWS
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
@@ -39,6 +39,7 @@ class Clients:
     elb: "ElasticLoadBalancingv2Client"
     autoscaling: "AutoScalingClient"
     fis: "FISClient"
+    sts: Any
 
     @classmethod
     def connect(cls) -> "Clients":
@@ -52,6 +53,7 @@ class Clients:
             elb=session.client("elbv2", config=config),
             autoscaling=session.client("autoscaling", config=config),
             fis=session.client("fis", config=config),
+            sts=session.client("sts", config=config),
         )
 
 

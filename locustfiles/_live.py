@@ -62,6 +62,7 @@ class LiveCounts:
         self._outcomes = dict.fromkeys((each.value for each in Outcome), 0)
         self._causes: dict[str, int] = {}
         self._kinds: set[str] = set()
+        self._lost = 0
         # What has been added since the last report:
         self._seconds: dict[int, Second] = {}
         self._doubts: list[Doubt] = []
@@ -93,6 +94,10 @@ class LiveCounts:
         if failure:
             self._failed(second, failure)
 
+    def lost(self) -> None:
+        """Count an acknowledged order that the shop does not know any more."""
+        self._lost += 1
+
     def report(self) -> dict[str, Any]:
         """Return totals, and what has been added since the last report; see `LiveFleet.take`."""
         seconds, self._seconds = self._seconds, {}
@@ -102,6 +107,7 @@ class LiveCounts:
             "sent": self._sent,
             "outcomes": dict(self._outcomes),
             "causes": dict(self._causes),
+            "lost": self._lost,
             "doubts": [(each.attempt_id, each.order_key, each.cause) for each in doubts],
             "seconds": [
                 (at, each.requests, each.longest_ms, each.failures, list(each.latency.items()))

@@ -21,6 +21,7 @@ class _Totals:
     sent: int = 0
     outcomes: Mapping[str, int] = field(default_factory=dict)
     causes: Mapping[str, int] = field(default_factory=dict)
+    lost: int = 0
 
 
 class LiveFleet:
@@ -40,6 +41,7 @@ class LiveFleet:
             sent=report["sent"],
             outcomes=report["outcomes"],
             causes=report["causes"],
+            lost=report.get("lost", 0),
         )
         for attempt_id, order_key, cause in report["doubts"]:
             if len(self.doubts) < _DOUBTS_MAX:
@@ -70,6 +72,15 @@ class LiveFleet:
             "causes": dict(sorted(causes.items())),
             "doubts_kept": len(self.doubts),
         }
+
+    @property
+    def orders_lost(self) -> int:
+        """How many acknowledged orders the shop later said it does not know."""
+        return sum(each.lost for each in self._totals.values())
+
+    def second(self, at: int) -> Second:
+        """Return what ended in one second, by the reports that have come."""
+        return self._seconds.get(at, Second())
 
     def seconds(self, *, since: int) -> list[dict[str, Any]]:
         """Return the seconds that may have changed since one was the newest; 0 for all."""

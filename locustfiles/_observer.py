@@ -49,6 +49,13 @@ class Observer:
             self._greenlet = None
             self.look()
 
+    @property
+    def healthy_count(self) -> int | None:
+        """How many targets were healthy when last seen; None while nothing can be seen."""
+        if self._is_first or self._is_failing:
+            return None
+        return sum(state == "healthy" for state, _ in self._seen.targets.values())
+
     def look(self) -> None:
         """Note what has changed. AWS's failures are noted too: once each time they begin."""
         try:

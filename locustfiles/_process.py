@@ -10,7 +10,7 @@ import signal
 import sys
 from argparse import Namespace
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import suppress
 from functools import partial, wraps
 from typing import Any, NoReturn
 
@@ -21,6 +21,7 @@ from gevent.lock import RLock
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.event import EventHook
+from locust.exception import RPCError
 from locust.rpc import Message
 from locust.runners import (
     MasterRunner,
@@ -35,6 +36,7 @@ from locustfiles._arguments import Settings, add_arguments
 from locustfiles._arrivals import Arriving
 from locustfiles._chaos_page import add_chaos_page
 from locustfiles._desk import Desk
+from locustfiles._dry_run import rehearse
 from locustfiles._ending import await_end_of, end_children, end_web_ui, stop_users
 from locustfiles._errors import (
     EXIT_OUR_FAULT,
@@ -44,6 +46,7 @@ from locustfiles._errors import (
     LedgerFailed,
     LoadError,
 )
+from locustfiles._fault_settings import FROZEN
 from locustfiles._journal import now
 from locustfiles._ledger import Ledger, LedgerKeeper, process_id
 from locustfiles._live import LiveCounts
@@ -59,6 +62,8 @@ __all__ = ["process"]
 
 logger = logging.getLogger(__name__)
 _LOOK_EVERY_S = 0.05
+_REPORT_EVERY_S = 0.5
+LIVE_MESSAGE = "chaos_live"  # worker: what it has seen since the last time
 # It tells of every endpoint and credential that it finds.
 logging.getLogger("botocore").setLevel(logging.WARNING)
 
@@ -95,7 +100,9 @@ class LoadProcess:
         self._ending = RLock()
         self._worker: WorkerSide | None = None
         self._workers: Workers | None = None
-        self._database_url = ""
+        # What nobody may change from the web UI, and workers need not have.
+        self._frozen: dict[str, Any] = {}
+        self._reporter: gevent.Greenlet[..., None] | None = None
         self._failed_with: int | None = None
         self._interrupts = 0
         self._result = ""
@@ -145,13 +152,14 @@ class LoadProcess:
         if isinstance(runner, MasterRunner):
             runner.register_message(LEDGER_MESSAGE, self.on_ledger_message)
             runner.register_message("chaos_note", self.on_note_message)
+            runner.register_message(LIVE_MESSAGE, self.on_live_message)
+            _listen(environment.events.worker_report, self.on_worker_report)
             _listen(environment.events.worker_connect, self.on_worker_connect)
             # A worker that comes back would be ignored until its old connection is seen to be dead.
             runner.server.socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
         self._check_arguments(self._options, is_headless=web_ui is None)
         if web_ui is not None:
             self._watch = Watch()
-            _listen(environment.events.worker_report, self.on_worker_report)
             add_chaos_page(web_ui, self._watch, base_path=self._options.web_base_path or "")
         # Registered last and fired in reverse: before the master's own listener ends the test.
         _listen(environment.events.quitting, self.on_quitting)
@@ -163,6 +171,8 @@ class LoadProcess:
             self.is_stopping = False
             self.live = LiveCounts(run_id=Offer.read(self._options.chaos_run).run_id)
             self._worker.begin(self._options, self._open_ledger)
+            if self.settings is not None and self.settings.faults.needs_pulse:
+                self._report_often(self.live)
             return
         self._leave_run_before()
         self.is_stopping = False
@@ -252,8 +262,13 @@ class LoadProcess:
     def on_worker_report(self, client_id: str, data: dict[str, Any], **_: object) -> None:
         """Master: hear what a worker has seen."""
         report = data.get("chaos_live")
-        if self._watch is not None and report is not None:
-            self._watch.take_report(client_id, report)
+        if self._run is not None and report is not None:
+            self._run.fleet.take(client_id, report)
+
+    def on_live_message(self, msg: Message, **_: object) -> None:
+        """Master: hear the same between Locust's own statistics, where more haste is needed."""
+        if self._run is not None:
+            self._run.fleet.take(msg.node_id, msg.data)
 
     def on_note_message(self, msg: Message, **_: object) -> None:
         """Master: a worker has something for the run's events and for people."""
@@ -335,15 +350,27 @@ class LoadProcess:
             if options.processes:
                 end_children()
             sys.exit(EXIT_USAGE)
-        # Locust sends its options to every worker; only this process needs the secret.
-        self._database_url = settings.database_url
-        options.database_url = ""
+        if settings.faults.is_dry_run:
+            if options.processes:
+                end_children()
+            sys.exit(rehearse(settings, host=options.host or ""))
+        # Locust sends its options to every worker; only this process needs the secrets.
+        self._frozen = {name: getattr(options, name) for name in FROZEN}
+        self._hide_frozen(options)
+
+    def _hide_frozen(self, options: Namespace) -> None:
+        """Keep secrets and commands from workers, who need none of them."""
+        options.database_url, options.fault_command, options.heal_command = "", [], []
+
+    def _thaw(self, options: Namespace) -> Namespace:
+        """Return the options with those that no form may change as they were given."""
+        return Namespace(**{**vars(options), **self._frozen})
 
     def _start_run(self, environment: Environment) -> None:
         try:
             on_event = _nothing if self._watch is None else self._watch.begin()
-            settings = Settings.from_options(self._options)
-            self.settings = replace(settings, database_url=self._database_url)
+            self._hide_frozen(self._options)  # a form may have brought some back
+            self.settings = Settings.from_options(self._thaw(self._options))
             self._failed_with = None
             self._run = run = Run.create(environment, self.settings, self.on_our_fault, on_event)
             if self._watch is not None:
@@ -353,10 +380,12 @@ class LoadProcess:
             if isinstance(environment.runner, MasterRunner):
                 self._begin_workers(environment.runner, run)
             else:
-                if self._watch is not None:
+                self.live = None
+                if self._watch is not None or self.settings.faults.needs_pulse:
                     self.live = LiveCounts(run_id=run.directory.run_id)
                 self._open_ledger(run.directory, process_id())
-            run.release()
+            run.on_abort = self.stop_load
+            run.release(None if isinstance(environment.runner, MasterRunner) else self.live)
             if self._newest is not None:
                 self._newest.release(self.live)
             self._was_released = True
@@ -417,6 +446,22 @@ class LoadProcess:
             EvidenceStore.connect(run.settings.evidence_uri).check(run.directory.run_id)
         self._workers = Workers(runner, run.directory, run.journal, on_failure=self._workers_failed)
         self._options.chaos_run = self._workers.begin().as_message()
+
+    def _report_often(self, live: LiveCounts) -> None:
+        """Worker: tell the master once a second what there is to see, as long as the run is on."""
+        runner = self._environment.runner if self._environment else None
+        if self._reporter is not None:
+            self._reporter.kill()
+
+        def report() -> None:
+            while isinstance(runner, WorkerRunner) and self.live is live:
+                gevent.sleep(_REPORT_EVERY_S)
+                if self._keeper is None:
+                    return
+                with suppress(RPCError):
+                    runner.send_message(LIVE_MESSAGE, live.report())
+
+        self._reporter = gevent.spawn(report)
 
     def _workers_failed(self, why: str) -> None:
         self.fail(why, EXIT_OUR_FAULT)
@@ -550,8 +595,7 @@ def _check_headless(settings: Settings, options: Namespace) -> None:
         message = "no host: name the shop's URL with --host"
         raise BadArgument(message)
     settings.orders.check(run_time_s=options.run_time or None, parts=max(1, options.processes or 1))
-    if settings.fis_template:
-        settings.fis_at.after_s(options.run_time or None)
+    settings.faults.check(run_time_s=options.run_time or None, users=options.num_users)
 
 
 def _nothing(_event: Event) -> None:

@@ -11,18 +11,28 @@ from typing import Any
 
 import gevent
 from locust.env import Environment
+from locust.runners import MasterRunner
 
 from analysis.records import Event, format_time
 from analysis.run_directory import EvidenceError, RunDirectory
 from locustfiles._arguments import Settings, without_password
+from locustfiles._command_fault import CommandFault
 from locustfiles._commands import AnalysisCommand
 from locustfiles._errors import EXIT_OUR_FAULT, EXIT_UNDECIDED, EXIT_USAGE, BadArgument, LoadError
 from locustfiles._experiment import load_hypotheses
+from locustfiles._experiments import stop_leftovers
+from locustfiles._fault_record import FaultRecords
+from locustfiles._fis_fault import FisFault, load_template
 from locustfiles._fleet import AWS_ERRORS, Clients, Fleet, NoFleet, find_fleet, reason_of
-from locustfiles._hook import Hook, load_template
+from locustfiles._guards import who_am_i
+from locustfiles._hook import Fault, Hook
 from locustfiles._journal import Journal, now
+from locustfiles._live import LiveCounts
+from locustfiles._live_fleet import LiveFleet
 from locustfiles._observer import Observer
+from locustfiles._pulse import Pulse
 from locustfiles._statistics import StatisticsFiles
+from locustfiles._watchman import Watchman
 
 __all__ = ["Run", "SnapshotFailed"]
 
@@ -65,6 +75,11 @@ class Run:
         self._statistics: StatisticsFiles | None = None
         self._observer: Observer | None = None
         self._hook: Hook | None = None
+        self.fleet = LiveFleet(run_id=directory.run_id)
+        self.on_abort: Callable[[], None] = lambda: None
+        self._local: LiveCounts | None = None
+        self._watchman: Watchman | None = None
+        self._records = FaultRecords(journal)
         self._was_left = False
         self._began = time.monotonic()
 
@@ -118,8 +133,8 @@ class Run:
 
     def prepare(self) -> None:
         """Do all that must be done before the first user starts. Raises LoadError."""
-        if self.settings.watches_aws:
-            self._prepare_aws()
+        faults = self._prepare_aws() if self.settings.watches_aws else []
+        self._prepare_faults(faults)
         if self.settings.database_url:
             code = self._analyse("snapshot", str(self.directory.path), "--before")
             if code != 0 and not self.is_interrupted:
@@ -130,12 +145,25 @@ class Run:
             raise gevent.GreenletExit
         self._statistics = StatisticsFiles(self.environment, self.directory.path)
 
-    def release(self) -> None:
-        """Start the clocks: users start now."""
+    def release(self, local: LiveCounts | None = None) -> None:
+        """Start the clocks: users start now; `local` counts those of this process."""
+        self._local = local
         if self._statistics is not None:
             self._statistics.start()
         if self._hook is not None:
-            self._hook.start(self.settings.fis_at.after_s(self._run_time_s))
+            self._hook.start(self._run_time_s)
+        if self._watchman is not None:
+            self._watchman.start()
+
+    def gather(self) -> None:
+        """Bring into the fleet what this process has seen since the last time."""
+        if self._local is not None:
+            self.fleet.take("local", self._local.report())
+
+    @property
+    def fault_plan(self) -> list[dict[str, str]]:
+        """What is to happen when, and how it stands."""
+        return self._hook.plan if self._hook is not None else []
 
     @property
     def host(self) -> str:
@@ -155,7 +183,7 @@ class Run:
     def why_not_inject(self) -> str:
         """Say why the fault cannot be fired now; empty if it can."""
         if self._hook is None:
-            return "this run has no FIS template: name one in the form that starts it"
+            return "this run has no fault: name a FIS template in the form that starts it"
         if self.is_stopping or self.is_interrupted:
             return "the run is ending"
         return self._hook.why_not_fire()
@@ -189,9 +217,18 @@ class Run:
         self.is_stopping = True
         self.journal.note_run("run_stopping")
 
+    def _abort(self, why: str) -> None:
+        """End the fault at once, and the run with it: a condition has come to hold."""
+        self.journal.note_run("run_aborted", why)
+        sys.stderr.write(f"chaos-shop: aborted: {why}\n")
+        if self._hook is not None:
+            self._hook.abort()
+        self.interrupt(f"aborted: {why}")
+        self.on_abort()
+
     def call_off(self) -> None:
         """End a run that has had no user; there is nothing to judge."""
-        for part in (self._hook, self._observer, self._statistics):
+        for part in (self._watchman, self._hook, self._observer, self._statistics):
             if part is not None:
                 part.close()
         self.journal.update(ended_at=format_time(now()))
@@ -208,7 +245,7 @@ class Run:
 
     def close(self, ended_at: int) -> int:
         """Close the evidence, have it judged, and return the exit code. Users have ended."""
-        for part in (self._hook, self._observer, self._statistics):
+        for part in (self._watchman, self._hook, self._observer, self._statistics):
             if part is not None:
                 part.close()
         self.journal.update(ended_at=format_time(ended_at), interrupted=self.is_interrupted)
@@ -263,31 +300,92 @@ class Run:
             self.result += command.output
             self._command = None
 
-    def _prepare_aws(self) -> None:
+    def _prepare_aws(self) -> list[Fault]:
         """Find what stands behind the host; a fault needs it, watching only would like it."""
         try:
             clients = Clients.connect()
         except AWS_ERRORS as error:
             self._go_without_aws(reason_of(error))
-            return
-        fleet = None
-        if not self.settings.fis_template:
-            fleet = self._find_fleet(clients)
-        else:
-            template = load_template(clients, self.settings.fis_template)
-            fleet = self._find_fleet(clients)
-            self._hook = Hook(
-                clients, template, fleet, self.journal, poll_every_s=self.settings.poll_every_s
+            return []
+        templates = self.settings.faults.templates
+        found = [(load_template(clients, each.what), each.at) for each in templates]
+        fleet = self._find_fleet(clients)
+        records = self._records
+        faults: list[Fault] = [
+            FisFault(
+                clients,
+                template,
+                fleet,
+                self.journal,
+                records,
+                at=at,
+                guards=self.settings.faults.guards,
+                poll_every_s=self.settings.poll_every_s,
             )
-            try:
-                self._hook.announce()
-            except AWS_ERRORS as error:
-                message = f"what the fault would hit cannot be told: {reason_of(error)}"
-                raise BadArgument(message) from error
+            for template, at in found
+        ]
+        if faults:
+            self._look_around(clients)
         if fleet is not None:
             self.journal.update(health_check=fleet.health_check)
             self._observer = Observer(fleet, self.journal, every_s=self.settings.poll_every_s)
+        return faults
+
+    def _look_around(self, clients: Clients) -> None:
+        """Say who we are to AWS, and stop what a dead run of this machine has left behind."""
+        try:
+            self.journal.note_run("aws_identity", str(who_am_i(clients)))
+        except AWS_ERRORS as error:
+            self.journal.note_run("aws_identity_unknown", reason_of(error))
+        try:
+            stop_leftovers(clients, self.journal.note_run)
+        except AWS_ERRORS as error:
+            self.journal.note_run("fis_leftovers_unknown", reason_of(error))
+
+    def _prepare_faults(self, faults: list[Fault]) -> None:
+        asked = self.settings.faults
+        faults += [
+            CommandFault(
+                each.what,
+                self.journal,
+                self._records,
+                at=each.at,
+                heals=asked.heals if number == 0 else (),
+                heal_after_s=asked.heal_after_s,
+                in_shell=asked.in_shell,
+                limit_s=asked.command_limit_s,
+            )
+            for number, each in enumerate(asked.commands)
+        ]
+        pulse = self._pulse() if asked.needs_pulse else None
+        if faults:
+            self._hook = Hook(
+                faults,
+                self.journal,
+                pulse=pulse,
+                guards=asked.guards,
+                steady_limit_s=asked.steady_limit_s,
+            )
+            self._hook.announce()
+        if self._observer is not None:
             self._observer.start()
+        if pulse is not None and asked.aborts:
+            self._watchman = Watchman(
+                pulse, asked.aborts, on_abort=self._abort, on_our_fault=self.journal.on_our_fault
+            )
+
+    def _pulse(self) -> Pulse:
+        runner = self.environment.runner
+        options = self.environment.parsed_options
+        return Pulse(
+            fleet=self.fleet,
+            gather=self.gather,
+            users=lambda: runner.user_count if runner is not None else 0,
+            users_wanted=lambda: getattr(options, "num_users", None),
+            healthy=lambda: None if self._observer is None else self._observer.healthy_count,
+            # Workers report once a second.
+            lag_s=1.0 if isinstance(runner, MasterRunner) else 0.0,
+        )
 
     def _find_fleet(self, clients: Clients) -> Fleet | None:
         try:
@@ -303,8 +401,9 @@ class Run:
         return None
 
     def _go_without_aws(self, why: str) -> None:
-        if self.settings.fis_template:
-            message = f"the FIS template {self.settings.fis_template!r} cannot be read: {why}"
+        if self.settings.faults.templates:
+            names = self.settings.faults.template_names
+            message = f"the FIS template {names!r} cannot be read: {why}"
             raise BadArgument(message)
         self.journal.note_run("observe_failed", why)
 
@@ -319,7 +418,6 @@ def _place_in_log(log: Path | None) -> dict[str, object] | None:
 def _settings_to_keep(environment: Environment, settings: Settings) -> dict[str, object]:
     """Everything that was asked for, and of the database only where it is."""
     options = environment.parsed_options
-    fire_at = settings.fis_at
     return {
         "users": getattr(options, "num_users", None),
         "spawn_rate": getattr(options, "spawn_rate", None),
@@ -330,9 +428,7 @@ def _settings_to_keep(environment: Environment, settings: Settings) -> dict[str,
         "total_timeout_s": settings.total_timeout_s,
         **settings.orders.to_keep(),
         "database": without_password(settings.database_url),
-        "fis_template": settings.fis_template,
-        "fis_at_s": fire_at.seconds,
-        "fis_at_share": fire_at.share,
+        **settings.faults.to_keep(),
         "poll_every_s": settings.poll_every_s,
         "target_group": settings.target_group,
         "fail_on": settings.fail_on,

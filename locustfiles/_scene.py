@@ -12,6 +12,9 @@ from analysis.records import Event, format_time
 __all__ = ["Scene"]
 
 _KEPT = 400
+_TROUBLES = frozenset(
+    {"fis_refused", "fis_not_stopped", "fault_not_injected", "run_aborted", "observe_failed"}
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -118,7 +121,7 @@ class Scene:
     def _hear_of_run(self, event: Event) -> None:
         if event.event == "blast_radius":
             self.blast = event.detail
-        elif event.event in {"fis_refused", "fis_not_stopped", "observe_failed"}:
+        elif event.event in _TROUBLES:
             self.trouble = f"{event.event.replace('_', ' ')}: {event.detail}"
         elif event.event == "observe_recovered":
             self.trouble = ""

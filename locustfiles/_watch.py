@@ -1,7 +1,7 @@
 """The runs of one Locust as they are seen from its web UI: the newest live, all by their files."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -44,7 +44,7 @@ class WatchedRun:
     def prepared(self, run: Run) -> None:
         """Take the run, which has a directory now."""
         self.run, self.directory = run, run.directory
-        self.fleet = LiveFleet(run_id=run.directory.run_id)
+        self.fleet = run.fleet
 
     def release(self, local: LiveCounts | None) -> None:
         """Users start; `local` counts those of this process."""
@@ -116,11 +116,6 @@ class Watch:
     def directory(self, run_id: str) -> RunDirectory | None:
         """Return the directory of a run of this Locust; None for any other."""
         return self._directories.get(run_id)
-
-    def take_report(self, name: str, report: Mapping[str, Any]) -> None:
-        """Take what a worker has seen; of an old run it is ignored."""
-        if self.newest is not None and self.newest.fleet is not None:
-            self.newest.fleet.take(name, report)
 
     def fail(self, why: str) -> None:
         """Show that something went wrong with the run that is on, or is to be."""

@@ -1,6 +1,7 @@
 """Shoppers: they look around, order, and look at what they have ordered."""
 
 import random
+from http import HTTPStatus
 
 from locust import between, task
 
@@ -55,4 +56,6 @@ class Shopper(Customer):
             self._read_order(random.choice(self.order_ids))
 
     def _read_order(self, order_id: int) -> None:
-        self.read(f"/orders/{order_id}", "/orders/{id}", named=order_id)
+        reply = self.read(f"/orders/{order_id}", "/orders/{id}", named=order_id)
+        if reply.status == HTTPStatus.NOT_FOUND:
+            self.miss_order()

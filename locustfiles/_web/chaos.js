@@ -117,11 +117,13 @@
     const isLeft = run.template && !found.state && run.state === "running";
     const state = found.state || (run.template ? "not started" : "none");
     pill(byId("experiment-state"), state, experimentKind(found.state));
+    const plan = (run.plan || []).map((each) =>
+      `${each.name} at ${each.at}${each.state ? ` (${each.state})` : ""}`).join("; ");
     const left = (run.fires_at_s ?? 0) - run.elapsed_s;
     write("experiment-when", isLeft && run.fires_at_s !== null && left > 0
       ? `comes in ${seconds(left)}` : "");
     facts("experiment", [
-      ["Template", run.template], ["Experiment", found.id], ["Reason", found.reason],
+      ["Faults", plan], ["Experiment", found.id], ["Reason", found.reason],
       ["Victims", found.victims.join(", ")], ["Plan", scene.blast], ["Trouble", scene.trouble],
       ["Shop", run.host],
     ]);

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from locustfiles._arguments import FireAt, parse_fire_at, without_password
+from locustfiles._arguments import without_password
 from locustfiles._errors import BadArgument
+from locustfiles._fire_at import FireAt, parse_fire_at
 from tests.locustfiles.load import Load
 
 

@@ -1,0 +1,135 @@
+"""Conditions on which a run is ended before its time: `error_rate > 50% for 20s`. Pure.
+
+A condition holds for N seconds if it held in each of the last N whole seconds in which anything
+ended; seconds in which nothing did say nothing.
+"""
+
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+__all__ = ["MEASURES", "Abort", "Reading", "Watchdog", "parse_aborts"]
+
+_OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+# What can be measured, and the unit of its limit.
+MEASURES: Mapping[str, str] = {
+    "error_rate": "share",
+    "p50": "ms",
+    "p95": "ms",
+    "p99": "ms",
+    "rate": "number",
+    "orders_in_doubt": "number",
+    "orders_lost": "number",
+    "healthy_targets": "number",
+    "no_healthy_targets": "",
+}
+_FORM = re.compile(
+    r"(?P<name>[a-z_0-9]+)(?:\((?:all)?\))?"
+    r"(?:\s*(?P<sign>[<>]=?)\s*(?P<limit>\d+(?:\.\d+)?)\s*(?P<unit>%|ms|s)?)?"
+    r"(?:\s+for\s+(?P<for>\d+(?:\.\d+)?)s)?"
+)
+_EXAMPLE = "write it as `error_rate > 50% for 20s`"
+_LONGEST_S = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abort:
+    """One condition. `limit` is a share (0 to 1), milliseconds or a number, as its measure."""
+
+    text: str
+    name: str
+    sign: str
+    limit: float
+    for_s: float
+
+    def holds(self, value: float) -> bool:
+        """Whether the condition is true of a value."""
+        return _OPERATORS[self.sign](value, self.limit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What was measured in the second that began at `at`; what is not known is not in `values`."""
+
+    at: int
+    values: Mapping[str, float]
+
+
+def parse_aborts(text: str) -> tuple[Abort, ...]:
+    """Read conditions with `;` between them; ValueError says what is wrong with one."""
+    return tuple(_parse(part) for part in text.split(";") if part.strip())
+
+
+def _parse(text: str) -> Abort:
+    found = _FORM.fullmatch(text.strip())
+    if found is None:
+        message = f"{text.strip()!r} is no condition; {_EXAMPLE}"
+        raise ValueError(message)
+    name = found["name"]
+    if name not in MEASURES:
+        message = f"{name!r} cannot be measured while a run goes on; known: {', '.join(MEASURES)}"
+        raise ValueError(message)
+    for_s = float(found["for"] or 0)
+    if for_s > _LONGEST_S:
+        message = f"{text.strip()!r}: a condition may be for {_LONGEST_S} s at most"
+        raise ValueError(message)
+    if name == "no_healthy_targets":
+        if found["sign"]:
+            message = f"{text.strip()!r}: no_healthy_targets takes no limit"
+            raise ValueError(message)
+        return Abort(text=text.strip(), name="healthy_targets", sign="<", limit=1, for_s=for_s)
+    if not found["sign"]:
+        message = f"{text.strip()!r} has no limit; {_EXAMPLE}"
+        raise ValueError(message)
+    limit = _limit(text.strip(), MEASURES[name], float(found["limit"]), found["unit"] or "")
+    return Abort(text=text.strip(), name=name, sign=found["sign"], limit=limit, for_s=for_s)
+
+
+def _limit(text: str, kind: str, limit: float, unit: str) -> float:
+    scales = {
+        "share": {"%": 0.01, "": 1.0},
+        "ms": {"ms": 1.0, "s": 1000.0},
+        "number": {"": 1.0},
+    }[kind]
+    if unit not in scales:
+        wanted = {"share": "a % (or a share such as 0.5)", "ms": "ms or s", "number": "no unit"}
+        message = f"{text!r}: its limit needs {wanted[kind]}"
+        raise ValueError(message)
+    scaled = limit * scales[unit]
+    if kind == "share" and scaled > 1:
+        message = f"{text!r}: more than 100% never comes"
+        raise ValueError(message)
+    return scaled
+
+
+@dataclass(slots=True, kw_only=True)
+class Watchdog:
+    """Takes each second's reading once, in order, and says which condition has come to hold."""
+
+    aborts: Sequence[Abort]
+    _since: dict[str, int] = field(default_factory=dict)
+
+    def take(self, reading: Reading) -> str:
+        """Return what happened in words, empty for nothing."""
+        for abort in self.aborts:
+            value = reading.values.get(abort.name)
+            if value is None:
+                continue
+            if not abort.holds(value):
+                self._since.pop(abort.text, None)
+                continue
+            since = self._since.setdefault(abort.text, reading.at)
+            if reading.at + 1 - since >= abort.for_s:
+                return f"{abort.text}: it was {_say(abort.name, value)}"
+        return ""
+
+
+def _say(name: str, value: float) -> str:
+    kind = MEASURES[name]
+    return {"share": f"{value:.1%}", "ms": f"{value:.0f} ms"}.get(kind, f"{value:g}")

@@ -1,0 +1,167 @@
+"""Each guard of the hook, against moto behind a gate: refused in one line, the load unharmed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from moto.moto_api import state_manager
+
+from tests.locustfiles.cloud import Cloud, access, build
+from tests.locustfiles.gate import Gate, refuse, serve_gate
+from tests.locustfiles.load import Load, Locust
+from tests.locustfiles.shop_server import Arrival, Shop, reply, serve
+
+pytestmark = pytest.mark.slow
+
+HELD = "--expect-account", "123456789012"
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[Shop]:
+    with serve() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def cloud(shop: Shop) -> Iterator[Cloud]:
+    with build(shop) as built:
+        yield built
+
+
+@pytest.fixture(scope="module")
+def open_gate(cloud: Cloud) -> Iterator[Gate]:
+    with serve_gate(cloud.url) as gate:
+        yield gate
+
+
+@pytest.fixture
+def gate(open_gate: Gate, load: Load) -> Iterator[Gate]:
+    load.environment.update(access(open_gate.url))
+    yield open_gate
+    open_gate.reset()
+    state_manager.unset_transition("fis::experiment")
+
+
+def dry(load: Load, shop: Shop, *arguments: str) -> Locust:
+    locust = load.start(
+        shop.url, "--target", "lab", "--fis-template", "hit-one@1s", "--fis-dry-run", *arguments
+    )
+    locust.wait()
+    return locust
+
+
+def test_a_dry_run_says_what_would_be_hit_rehearses_it_and_loads_nothing(
+    load: Load, shop: Shop, gate: Gate, cloud: Cloud
+) -> None:
+    before = len(shop.arrivals)
+    locust = dry(load, shop, *HELD)
+    assert locust.process.returncode == 0, locust.output + locust.errors
+    assert "account 123456789012, us-east-1" in locust.output
+    assert f"would stop 1 of {min(cloud.instances)} (us-east-1" in locust.output
+    assert "and skipped its actions" in locust.output
+    starts = [each for each in gate.calls if (each.method, each.path) == ("POST", "/experiments")]
+    assert [b'"skip-all"' in each.body for each in starts] == [True]
+    assert len(shop.arrivals) == before
+    assert not locust.run.exists()
+
+
+def test_guards_refuse_before_any_load_what_no_waiting_mends(
+    load: Load, shop: Shop, gate: Gate, cloud: Cloud
+) -> None:
+    tried = {
+        "these credentials are of account 123456789012": ("--expect-account", "210987654321"),
+        "has no tag Team=chaos": ("--guard-tag", "Team=chaos"),
+    }
+    for complaint, arguments in tried.items():
+        ways = ["--fis-dry-run", *arguments], list(arguments)
+        for each in ways:
+            locust = load.start(shop.url, "--target", "lab", "--fis-template", "hit-one@1s", *each)
+            assert locust.wait() == 64
+            assert complaint in locust.output + locust.errors
+    assert gate.count("POST", "/experiments") == 0
+    assert not (locust.run / "locust_stats.csv").exists()
+
+
+def test_a_guard_that_cannot_be_checked_refuses_unless_it_is_switched_off_by_name(
+    load: Load, shop: Shop, gate: Gate
+) -> None:
+    gate.before = lambda call: (
+        (403, "AccessDeniedException")
+        if (call.method == "GET" and call.path.startswith("/experiments?"))
+        or (call.method, call.path) == ("GET", "/experiments")
+        else None
+    )
+    refused = dry(load, shop)
+    assert refused.process.returncode == 2
+    assert "cannot be checked: ClientError: An error occurred (AccessDenied" in refused.output
+    assert "--guard-off experiments does without it" in refused.output
+    allowed = dry(load, shop, "--guard-off", "experiments")
+    assert allowed.process.returncode == 0, allowed.output
+
+
+def test_another_experiment_on_the_same_targets_refuses_and_the_load_goes_on(
+    load: Load, shop: Shop, gate: Gate, cloud: Cloud
+) -> None:
+    state_manager.set_transition("fis::experiment", {"progression": "manual", "times": 1000})
+    fis = cloud.client("fis")
+    templates = fis.list_experiment_templates()["experimentTemplates"]
+    both = next(each["id"] for each in templates if each["tags"]["Name"] == "hit-both")
+    other = fis.start_experiment(experimentTemplateId=both, clientToken="x")["experiment"]["id"]
+    try:
+        locust = load.start(shop.url, "--target", "lab", "--fis-template", "hit-one@1s", "-t", "4s")
+        locust.wait()
+        (why,) = (row["detail"] for row in locust.events() if row["event"] == "fis_refused")
+        assert why.startswith(f"hit-one: another experiment, {other}, is pending on i-")
+        assert locust.run_json()["fault"]["started_at"] is None
+        assert _orders_after(locust, "fis_refused") > 5
+    finally:
+        state_manager.unset_transition("fis::experiment")
+        fis.stop_experiment(id=other)
+        while fis.get_experiment(id=other)["experiment"]["state"]["status"] != "stopped":
+            pass
+
+
+def test_a_shop_that_fails_already_is_not_harmed_further(
+    load: Load, shop: Shop, gate: Gate
+) -> None:
+    def fail(connection: object, arrival: Arrival) -> bool:
+        connection.sendall(reply("500 Internal Server Error", b"{}"))  # type: ignore[attr-defined]
+        return True
+
+    shop.misbehave = fail
+    try:
+        locust = load.start(shop.url, "--target", "lab", "--fis-template", "hit-one@2s", "-t", "4s")
+        locust.wait()
+    finally:
+        shop.misbehave = lambda _socket, _arrival: False
+    (why,) = (row["detail"] for row in locust.events() if row["event"] == "fis_refused")
+    assert why.startswith("hit-one: the shop fails already: ")
+    assert "more than --baseline-errors 10.0%" in why
+    assert gate.count("POST", "/experiments") == 0
+
+
+def test_an_endpoint_that_refuses_everything_is_one_line_and_no_load(
+    load: Load, shop: Shop, gate: Gate
+) -> None:
+    gate.before = refuse("fis", 403, "AccessDeniedException")
+    locust = load.start(shop.url, "--target", "lab", "--fis-template", "hit-one@1s")
+    assert locust.wait() == 64
+    (line,) = [each for each in locust.errors.splitlines() if "cannot be read" in each]
+    assert "AccessDeniedException" in line
+
+
+def _orders_after(locust: Locust, event: str) -> int:
+    at = next(row["at"] for row in locust.events() if row["event"] == event)
+    return sum(row["sent_at"] > at for row in locust.table("attempts.csv"))
+
+
+def test_nothing_of_a_guard_is_in_the_way_of_a_run_that_is_as_it_should_be(
+    load: Load, shop: Shop, gate: Gate, tmp_path: Path
+) -> None:
+    locust = load.start(
+        shop.url, "--target", "lab", "--fis-template", "hit-one@1s", "-t", "4s", *HELD
+    )
+    locust.wait()
+    assert "fis_refused" not in locust.event_names()
+    assert gate.count("POST", "/experiments") == 1
+    assert locust.event_names("harness").count("aws_identity") == 1

@@ -1,0 +1,263 @@
+"""However a run ends, its experiment does; and there is one at most, whatever is lost on the way."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.moto_api import state_manager
+
+from tests.locustfiles.cloud import Cloud, access, build
+from tests.locustfiles.gate import Answer, Call, Gate, serve_gate
+from tests.locustfiles.load import ROOT, Load, Locust, wait_until
+from tests.locustfiles.shop_server import Arrival, Shop, reply, serve
+
+pytestmark = pytest.mark.slow
+
+FAULT = ("--target", "lab", "--fis-template", "hit-one@1s", "--poll-every", "0.3", "-t", "60s")
+OVER = {"completed", "stopped", "failed", "cancelled"}
+START = ("POST", "/experiments")
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[Shop]:
+    with serve() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def cloud(shop: Shop) -> Iterator[Cloud]:
+    with build(shop) as built:
+        yield built
+
+
+@pytest.fixture(scope="module")
+def open_gate(cloud: Cloud) -> Iterator[Gate]:
+    with serve_gate(cloud.url) as gate:
+        yield gate
+
+
+@pytest.fixture
+def gate(open_gate: Gate, load: Load) -> Iterator[Gate]:
+    # An experiment goes on until somebody stops it.
+    state_manager.set_transition("fis::experiment", {"progression": "manual", "times": 100_000})
+    load.environment.update(access(open_gate.url))
+    yield open_gate
+    open_gate.reset()
+    state_manager.unset_transition("fis::experiment")
+
+
+@pytest.fixture
+def fis(cloud: Cloud, gate: Gate) -> Iterator[Any]:
+    client = cloud.client("fis")
+    yield client
+    state_manager.unset_transition("fis::experiment")
+    for each in client.list_experiments()["experiments"]:
+        if each["state"]["status"] not in OVER:
+            client.stop_experiment(id=each["id"])
+            while client.get_experiment(id=each["id"])["experiment"]["state"]["status"] not in OVER:
+                pass
+
+
+def alive(fis: Any, run_id: str) -> list[str]:
+    """The experiments of a run that nobody has stopped: moto's stay `stopping` here."""
+    return [
+        each["id"]
+        for each in fis.list_experiments()["experiments"]
+        if each["tags"].get("ChaosRun") == run_id
+        and each["state"]["status"] not in {*OVER, "stopping"}
+    ]
+
+
+def of_run(fis: Any, run_id: str) -> list[str]:
+    found = fis.list_experiments()["experiments"]
+    return [each["id"] for each in found if each["tags"].get("ChaosRun") == run_id]
+
+
+def fis_stop(gate: Gate, *arguments: str) -> str:
+    # moto goes on from stopping by being read again, where that is not held up.
+    state_manager.unset_transition("fis::experiment")
+    done = subprocess.run(
+        [sys.executable, "-m", "locustfiles", "fis-stop", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **access(gate.url)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout
+
+
+def begun(locust: Locust) -> bool:
+    return (locust.run / "events.csv").exists() and bool(locust.event_names("fis"))
+
+
+def test_what_a_dead_run_left_is_stopped_and_a_living_ones_is_let_be(
+    load: Load, shop: Shop, gate: Gate, fis: Any
+) -> None:
+    living, dying = (load.start(shop.url, *FAULT, "--guard-off", "experiments") for _ in range(2))
+    for each in (living, dying):
+        wait_until(lambda each=each: begun(each))
+    assert "no experiment of a dead run" in fis_stop(gate)
+    state_manager.set_transition("fis::experiment", {"progression": "manual", "times": 100_000})
+    dying.kill_all()
+    assert len(alive(fis, dying.run.name)) == 1
+    assert "leftover stopped" in fis_stop(gate, "--run", str(dying.run))
+    assert alive(fis, dying.run.name) == []
+    assert dying.event_names("harness")[-2:] == ["fis_leftover_found", "fis_leftover_stopped"]
+    assert living.process.poll() is None
+    assert "fis_stop_requested" not in living.event_names()
+    living.tell(signal.SIGTERM)
+    living.wait()
+    assert alive(fis, living.run.name) == []
+
+
+def test_the_next_start_stops_what_a_run_left_that_was_killed_before_the_answer(
+    load: Load, shop: Shop, gate: Gate, fis: Any
+) -> None:
+    killed = load.start(shop.url, *FAULT)
+
+    def kill_it(call: Call) -> Answer:
+        if (call.method, call.path) == START and killed.process.poll() is None:
+            killed.kill_all()
+        return None
+
+    gate.before = kill_it
+    wait_until(lambda: of_run(fis, killed.run.name))
+    fault = killed.run_json()["fault"]
+    assert fault["client_token"]
+    assert fault["experiment_id"] is None
+    state_manager.unset_transition("fis::experiment")
+    after = load.start(shop.url, *FAULT)
+    wait_until(lambda: begun(after))
+    assert alive(fis, killed.run.name) == []
+    assert "fis_leftover_stopped" in after.event_names("harness")
+    after.stop_when(lambda: True)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_answer_that_comes_after_the_end_names_an_experiment_that_is_stopped(
+    load: Load, shop: Shop, gate: Gate, fis: Any, how: signal.Signals
+) -> None:
+    heard = threading.Event()
+
+    def be_slow(call: Call) -> None:
+        if (call.method, call.path) == START:
+            heard.set()
+            time.sleep(2)
+            state_manager.unset_transition("fis::experiment")
+
+    gate.after = be_slow
+    locust = load.start(shop.url, *FAULT)
+    assert heard.wait(60)
+    locust.tell(how)
+    locust.wait()
+    assert len(of_run(fis, locust.run.name)) == 1
+    assert alive(fis, locust.run.name) == []
+    assert locust.run_json()["fault"]["state"] in OVER
+
+
+def test_a_lost_answer_a_throttle_and_an_error_start_one_experiment_and_users_go_on(
+    load: Load, shop: Shop, gate: Gate, fis: Any
+) -> None:
+    tries: list[float] = []
+
+    def be_unkind(call: Call) -> Answer:
+        if (call.method, call.path) != START:
+            return None
+        tries.append(time.time())
+        kind = len(tries)
+        if kind <= 2:
+            time.sleep(6)  # longer than the hook waits, and then it is done all the same
+            return None
+        return {3: (429, "ThrottlingException"), 4: (500, "InternalServerException")}.get(kind)
+
+    gate.before = be_unkind
+    locust = load.start(shop.url, *FAULT)
+    wait_until(lambda: begun(locust) and "pending" in locust.event_names("fis"))
+    locust.stop_when(lambda: True)
+    assert len(tries) >= 5
+    assert len(of_run(fis, locust.run.name)) == 1
+    bodies = [each.body for each in gate.calls if (each.method, each.path) == START]
+    token = locust.run_json()["fault"]["client_token"].encode()
+    assert all(token in body for body in bodies)
+    assert "start_failed" in locust.event_names("fis")
+    # Users order as before while FIS says nothing.
+    times = [each.sent_at for each in locust.sent().values() if each.sent_at is not None]
+    began, silent = min(times) / 1e6, (tries[0], tries[2])
+    before = sum(at / 1e6 < silent[0] for at in times) / (silent[0] - began)
+    meanwhile = sum(silent[0] < at / 1e6 < silent[1] for at in times) / (silent[1] - silent[0])
+    print(f"{before:.1f} orders/s before, {meanwhile:.1f} while FIS was silent")
+    assert meanwhile > before / 2
+
+
+def test_two_masters_with_one_run_id_start_one_experiment(
+    load: Load, shop: Shop, gate: Gate, fis: Any, tmp_path: Path
+) -> None:
+    masters = [
+        load.start(shop.url, *FAULT, "-t", "6s", "--run-dir", str(tmp_path / each / "same-id"))
+        for each in "ab"
+    ]
+    for each in masters:
+        each.wait()
+    assert len(of_run(fis, "same-id")) == 1
+    runs = [
+        Locust(each.process, tmp_path / name / "same-id")
+        for name, each in zip("ab", masters, strict=True)
+    ]
+    assert sorted("fis_refused" in each.event_names("harness") for each in runs) == [False, True]
+    (why,) = (
+        row["detail"] for each in runs for row in each.events() if row["event"] == "fis_refused"
+    )
+    assert "was started under this run's id" in why
+
+
+def test_a_condition_ends_the_experiment_and_the_run_which_is_judged(
+    load: Load, shop: Shop, gate: Gate, fis: Any
+) -> None:
+    def fail(connection: Any, arrival: Arrival) -> bool:
+        if not of_run(fis, locust.run.name):
+            return False
+        connection.sendall(reply("500 Internal Server Error", b"{}"))
+        return True
+
+    shop.misbehave = shop.misbehave_at_reads = fail
+    try:
+        locust = load.start(shop.url, *FAULT, "--abort-if", "error_rate > 50% for 2s; p95 > 50s")
+        code = locust.wait()
+    finally:
+        shop.misbehave = shop.misbehave_at_reads = lambda _socket, _arrival: False
+    assert code == 2  # there is no database to judge by
+    assert locust.run_json()["interrupted"] is True
+    at = {row["event"]: row["at"] for row in reversed(locust.events())}
+    assert at["run_aborted"] <= at["fis_stop_requested"] <= at["users_stopped"]
+    print(f"aborted {at['run_aborted']}, stop asked {at['fis_stop_requested']}")
+    (why,) = (row["detail"] for row in locust.events() if row["event"] == "run_aborted")
+    assert why.startswith("error_rate > 50% for 2s: it was ")
+    assert alive(fis, locust.run.name) == []
+    assert locust.run_json()["fault"]["state"] == "stopped" or "fis_not_stopped" in at
+
+
+def test_an_exception_in_somebodys_listener_leaves_no_experiment(
+    load: Load, shop: Shop, gate: Gate, fis: Any, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken_listener.py"
+    broken.write_text(
+        "from locust import events\n\n\n@events.test_stopping.add_listener\n"
+        "def fail(**_):\n    raise RuntimeError('mine')\n"
+    )
+    state_manager.unset_transition("fis::experiment")
+    state_manager.set_transition("fis::experiment", {"progression": "manual", "times": 30})
+    files = f"{ROOT / 'locustfiles'},{broken}"
+    locust = load.start(shop.url, *FAULT, "-f", files, "-t", "4s")
+    locust.wait()
+    assert "RuntimeError: mine" in locust.errors
+    assert len(of_run(fis, locust.run.name)) == 1
+    assert alive(fis, locust.run.name) == []
