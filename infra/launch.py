@@ -50,8 +50,8 @@ class Launch:
     host: str
     workers: int
     arguments: tuple[str, ...]
-    # The FIS template that the experiment names.
-    template: str
+    # The FIS templates that the experiment names: `NAME`, or `NAME@WHEN, ...`.
+    fis_template: str
     # What the experiment needs of its lab: variables of infra.lab.settings.
     lab: Mapping[str, str]
 
@@ -76,7 +76,7 @@ class Launch:
         return cls(
             is_web=is_web,
             experiment=experiment,
-            template=content.get("tool", {}).get("locust", {}).get("fis-template", ""),
+            fis_template=content.get("tool", {}).get("locust", {}).get("fis-template", ""),
             lab=_lab_settings(content),
             target=target,
             host=host,
@@ -292,7 +292,12 @@ def _run_on_aws(launch: Launch, environment: Mapping[str, str]) -> int:
 
     stack = Stack.read(environment)
     told = {**environment, **stack.environment(environment)}
-    briefing = brief(stack, template=launch.template, profile=told.get("AWS_PROFILE", ""))
+    faults = [each.partition("@") for each in launch.fis_template.split(",") if each.strip()]
+    briefing = brief(
+        stack,
+        templates=[name.strip() for name, _, _ in faults],
+        profile=told.get("AWS_PROFILE", ""),
+    )
     is_asked = sys.stdin.isatty() and sys.stderr.isatty()
     confirm(
         briefing,
@@ -300,7 +305,9 @@ def _run_on_aws(launch: Launch, environment: Mapping[str, str]) -> int:
         ask=input if is_asked else None,
         say=_say,
     )
-    arguments = (*stack.arguments(), "--fis-template", briefing.template, *launch.arguments)
+    ids = {each.wanted: each.id for each in briefing.templates}
+    named = ",".join(f"{ids[name.strip()]}{at}{when}" for name, at, when in faults)
+    arguments = (*stack.arguments(), f"--fis-template={named}", *launch.arguments)
     locust = LocustRun(replace(launch, arguments=arguments), stack.host, told)
     code = locust.run()
     if locust.run_directories:

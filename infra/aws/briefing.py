@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +33,16 @@ class NotFit(AwsError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """An FIS template; `wanted` is what it was asked for by, its id or its tag Name."""
+
+    wanted: str
+    id: str
+    name: str
+    actions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Briefing:
     """What was found. `healthy` and `candidates` are instance ids."""
 
@@ -40,9 +50,7 @@ class Briefing:
     account: str
     region: str
     host: str
-    template: str
-    name: str
-    actions: tuple[str, ...]
+    templates: tuple[Template, ...]
     candidates: tuple[str, ...]
     healthy: tuple[str, ...]
 
@@ -51,17 +59,19 @@ class Briefing:
         yield f"account {self.account}, {self.region}, as {self.caller}"
         yield f"load goes to {self.host}"
         hit = ", ".join(self.candidates) or "nothing that is there now"
-        what = f"FIS template {self.name or self.template} ({self.template})"
-        yield f"{what}: {', '.join(self.actions)} on one or more of {hit}"
+        for each in self.templates:
+            what = f"FIS template {each.name or each.id} ({each.id})"
+            yield f"{what}: {', '.join(each.actions)}"
+        yield f"servers that bear a target's tags: {hit}"
         yield f"healthy behind the load balancer: {', '.join(self.healthy) or 'none'}"
         cost = f"about {FIS_USD_PER_ACTION_MINUTE:.2f} USD a minute of each action"
         yield f"cost: {cost}, and {IDLE_USD_PER_HOUR:.2f} USD an hour while it is up (docs/aws.md)"
 
 
-def brief(stack: Stack, *, template: str, profile: str = "") -> Briefing:
-    """Ask AWS about a run with this template, given by id or by its tag Name.
+def brief(stack: Stack, *, templates: Sequence[str], profile: str = "") -> Briefing:
+    """Ask AWS about a run with these templates, each given by its id or its tag Name.
 
-    NotFit if it is another account, if there is no such template, or if nobody is healthy.
+    NotFit if it is another account, if there is no such template, or if no server is healthy.
     """
     with _translated("who we are"):
         aws = boto3.Session(region_name=stack.region, profile_name=profile or None)
@@ -72,7 +82,7 @@ def brief(stack: Stack, *, template: str, profile: str = "") -> Briefing:
             f"{stack.account_id}: AWS_PROFILE names another profile"
         )
     with _translated("the FIS template"):
-        found = _template(_client(aws, "fis"), stack, template)
+        found = [_template(_client(aws, "fis"), stack, each) for each in templates]
     with _translated("the targets' health"):
         health = _client(aws, "elbv2").describe_target_health(
             TargetGroupArn=stack.target_group_arn
@@ -89,9 +99,7 @@ def brief(stack: Stack, *, template: str, profile: str = "") -> Briefing:
         account=caller["Account"],
         region=stack.region,
         host=stack.host,
-        template=found["id"],
-        name=found.get("tags", {}).get("Name", ""),
-        actions=tuple(sorted({each["actionId"] for each in found["actions"].values()})),
+        templates=tuple(found),
         candidates=tuple(candidates),
         healthy=tuple(healthy),
     )
@@ -115,11 +123,11 @@ def confirm(
         raise NotFit("not confirmed; nothing was sent and nothing was touched")
 
 
-def _template(fis: Any, stack: Stack, wanted: str) -> dict[str, Any]:
+def _template(fis: Any, stack: Stack, wanted: str) -> Template:
     """The template with this id or this tag Name; the lab's own goes before others of its name."""
     own = fis.get_experiment_template(id=stack.fis_experiment_template_id)["experimentTemplate"]
     if wanted in {own["id"], own.get("tags", {}).get("Name")}:
-        return dict(own)
+        return _as_template(wanted, own)
     pages = fis.get_paginator("list_experiment_templates").paginate()
     named = [
         each["id"]
@@ -132,7 +140,16 @@ def _template(fis: Any, stack: Stack, wanted: str) -> dict[str, Any]:
             f"{len(named)} FIS templates are named {wanted!r}; Terraform made "
             f"{own.get('tags', {}).get('Name')!r} alone: EXPERIMENT=stop-one-server uses that"
         )
-    return dict(fis.get_experiment_template(id=named[0])["experimentTemplate"])
+    return _as_template(wanted, fis.get_experiment_template(id=named[0])["experimentTemplate"])
+
+
+def _as_template(wanted: str, found: Mapping[str, Any]) -> Template:
+    return Template(
+        wanted=wanted,
+        id=found["id"],
+        name=found.get("tags", {}).get("Name", ""),
+        actions=tuple(sorted({each["actionId"] for each in found["actions"].values()})),
+    )
 
 
 def _tagged(ec2: Any, stack: Stack) -> Sequence[str]:

@@ -66,6 +66,7 @@ resource "aws_iam_policy" "run" {
           "autoscaling:DescribeScalingActivities",
           "cloudwatch:DescribeAlarms",
           "ec2:DescribeInstances",
+          "ec2:DescribeSubnets",
           "elasticloadbalancing:DescribeListeners",
           "elasticloadbalancing:DescribeLoadBalancerAttributes",
           "elasticloadbalancing:DescribeLoadBalancers",

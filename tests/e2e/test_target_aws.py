@@ -1,0 +1,101 @@
+"""`make chaos-load TARGET=aws`, whole, with the lab in place of Amazon's servers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.test_experiment import Evidence
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of somebody who has an account with the lab in it."""
+    folder = tmp_path_factory.mktemp("aws")
+    lab = [sys.executable, "-m", "infra.lab"]
+    where = ["--folder", str(folder / "lab")]
+    environment = {**os.environ, "LAB_PROFILE": "fast"}
+    subprocess.run([*lab, "up", *where], cwd=ROOT, env=environment, check=True, timeout=120)
+    try:
+        printed = subprocess.run(
+            [*lab, "outputs", *where], cwd=ROOT, check=True, capture_output=True, timeout=60
+        ).stdout
+        (folder / "outputs.json").write_bytes(printed)
+        state = json.loads((folder / "lab" / "state.json").read_text("utf-8"))
+        yield {
+            **os.environ,
+            "TARGET": "aws",
+            "AWS_OUTPUTS": str(folder / "outputs.json"),
+            "AWS_ENDPOINT_URL": state["aws_endpoint"],
+            "AWS_ACCESS_KEY_ID": "lab",
+            "AWS_SECRET_ACCESS_KEY": "lab",
+            "USERS": "10",
+            "SPAWN_RATE": "10",
+            "RUN_TIME": "14s",
+            "LOCUST_ARGS": "--fis-at 4s --connect-timeout 1 --total-timeout 2 --stop-timeout 4s"
+            " --poll-every 0.5",
+        }
+    finally:
+        subprocess.run([*lab, "down", *where], cwd=ROOT, check=True, timeout=60)
+
+
+def chaos_load(environment: dict[str, str], run_dir: Path) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.launch", "headless"],
+        cwd=ROOT,
+        env={**environment, "RUN_DIR": str(run_dir)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    print(done.stdout, done.stderr)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_nothing_is_sent_before_it_is_said_that_this_is_meant(
+    aws: dict[str, str], tmp_path: Path
+) -> None:
+    code, printed = chaos_load(aws, tmp_path / "run")
+    assert code == 64
+    assert "account 123456789012, us-east-1" in printed
+    assert "YES=1 says that this is meant" in printed
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_experiment_that_is_not_there_is_refused(aws: dict[str, str], tmp_path: Path) -> None:
+    outputs: dict[str, Any] = json.loads(Path(aws["AWS_OUTPUTS"]).read_text("utf-8"))
+    outputs["account_id"]["value"] = "999999999999"
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(outputs), encoding="utf-8")
+    code, printed = chaos_load({**aws, "YES": "1", "AWS_OUTPUTS": str(other)}, tmp_path / "run")
+    assert code == 64
+    assert "AWS_PROFILE names another profile" in printed
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_reads_its_database_by_the_data_api_and_is_judged(
+    aws: dict[str, str], tmp_path: Path
+) -> None:
+    code, printed = chaos_load({**aws, "YES": "1"}, tmp_path / "run")
+    evidence = Evidence(path=tmp_path / "run")
+    assert code == 0, printed
+    assert evidence.summary["verdict"] == "held"
+    assert evidence.summary["orders"]["rows"] > 10
+    assert evidence.summary["fault"]["experiment_id"].startswith("EXP")
+    assert evidence.run["target"] == "aws"
+    assert evidence.run["settings"]["database"] == "rds-data://us-east-1/shop"
+    assert "completed" in evidence.events("fis")
+    assert "s3://chaos-lab-access-log/alb" in printed
