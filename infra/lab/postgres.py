@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import pwd
@@ -15,6 +16,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+import psutil
 import psycopg
 
 from infra.lab.errors import PartFailed
@@ -124,10 +126,23 @@ class Postgres:
             last_signal=signal.SIGQUIT,
         )
 
-    def send(self, signal_number: int) -> None:
-        """Signal the postmaster: SIGINT is a fast shutdown, SIGQUIT an immediate one."""
+    def shut_down(self) -> None:
+        """Begin a fast shutdown."""
         if self._process is not None:
-            self._process.send(signal_number)
+            self._process.send(signal.SIGINT)
+
+    def crash(self) -> None:
+        """All of it is gone at once, as with the machine that it runs on."""
+        if self._process is None:
+            return
+        backends: list[psutil.Process] = []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            backends = psutil.Process(self.pid).children(recursive=True)
+        # First the one that would start others.
+        self._process.send(signal.SIGKILL)
+        for each in backends:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
 
     def clear_away(self) -> None:
         """Forget the server, which has ended."""

@@ -19,11 +19,11 @@ ROOT = Path(__file__).resolve().parents[2]
 FAST = {
     "LAB_PROFILE": "fast",
     "LAB_SHOP_WORKERS": "2",
-    "LOCUST_ARGS": "--fis-at 5s --connect-timeout 1 --total-timeout 2 --stop-timeout 4s "
+    "LOCUST_ARGS": "--fis-at 4s --connect-timeout 1 --total-timeout 2 --stop-timeout 4s "
     "--poll-every 0.5",
     "USERS": "16",
     "SPAWN_RATE": "16",
-    "RUN_TIME": "14s",
+    "RUN_TIME": "20s",
 }
 RUNS = {
     "cut": {"EXPERIMENT": "cut-one-zone"},

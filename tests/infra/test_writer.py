@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Iterator
 
@@ -68,6 +67,6 @@ def test_one_that_dies_while_it_comes_back_is_started_again(server: Postgres) ->
     writer.tick()  # it has ended
     writer.tick()  # and is started
     assert server.is_alive()
-    server.send(signal.SIGKILL)
+    server.crash()
     follow(writer)
     assert server.is_ready()
