@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import pwd
+import random
 import secrets
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import tempfile
@@ -15,6 +18,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+import psutil
 import psycopg
 
 from infra.lab.errors import PartFailed
@@ -41,6 +45,8 @@ SETTINGS = {
 WITHOUT_WAITING = {"synchronous_commit": "off", "wal_writer_delay": "10s"}
 # After which a session whose client is gone without a word is ended, if nothing else does.
 KEEPALIVE_S = 10.0 + 3 * 5.0
+# Below what Linux, and above what services and macOS, take for themselves.
+_PORTS = range(20_000, 30_000)
 # Who may connect from where, and how they prove who they are.
 ACCESS = """\
 host  all  shop  127.0.0.1/32  trust
@@ -62,7 +68,7 @@ class Postgres:
         self._guard = guard
         self._process: ProcessGroup | None = None
         self._superuser_password = secrets.token_hex(16)
-        self.port = port or free_port()
+        self.port = port or _lasting_port()
 
     @property
     def url(self) -> str:
@@ -124,10 +130,24 @@ class Postgres:
             last_signal=signal.SIGQUIT,
         )
 
-    def send(self, signal_number: int) -> None:
-        """Signal the postmaster: SIGINT is a fast shutdown, SIGQUIT an immediate one."""
+    def shut_down(self) -> None:
+        """Begin a fast shutdown."""
         if self._process is not None:
-            self._process.send(signal_number)
+            self._process.send(signal.SIGINT)
+
+    def crash(self) -> None:
+        """All of it is gone at once, as with the machine that it runs on."""
+        if self._process is None:
+            return
+        # It must not start others while we look for those that it has.
+        self._process.send(signal.SIGSTOP)
+        backends: list[psutil.Process] = []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            backends = psutil.Process(self.pid).children(recursive=True)
+        for each in backends:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
+        self._process.send(signal.SIGKILL)
 
     def clear_away(self) -> None:
         """Forget the server, which has ended."""
@@ -184,6 +204,15 @@ class Postgres:
         """Fast shutdown; the data stay until the folder goes."""
         if self._process is not None:
             self._process.stop(signal.SIGINT)
+
+
+def _lasting_port() -> int:
+    """A free port that no outgoing connection is given: after a crash it has to be free again."""
+    for port in random.sample(_PORTS, len(_PORTS)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    return free_port()
 
 
 def _initialise(programs: Path, data: Path, password_file: Path, user: str | None) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from typing import Protocol
 
-_FAST, _IMMEDIATE = signal.SIGINT, signal.SIGQUIT
-# A fast shutdown that takes longer is made an immediate one.
+# A shutdown that takes longer is cut short.
 _PATIENCE_S = 10.0
 _RETRY_S = 0.5
 
@@ -15,8 +13,12 @@ _RETRY_S = 0.5
 class Server(Protocol):
     """What a writer needs of PostgreSQL."""
 
-    def send(self, signal_number: int) -> None:
-        """Signal it."""
+    def shut_down(self) -> None:
+        """Begin to end it in good order."""
+        ...
+
+    def crash(self) -> None:
+        """Kill all of it."""
         ...
 
     def is_alive(self) -> bool:
@@ -49,11 +51,11 @@ class Writer:
 
     def fail_over(self) -> None:
         """Die in the middle of everything: sessions break, and what was not on disk is lost."""
-        self._leave(_IMMEDIATE)
+        self._leave(self._server.crash)
 
     def reboot(self) -> None:
         """Shut down in good order: sessions are ended, and what was committed is kept."""
-        self._leave(_FAST)
+        self._leave(self._server.shut_down)
 
     def is_available(self) -> bool:
         """Whether it is there, and not on its way out or back."""
@@ -68,7 +70,7 @@ class Writer:
                 self._server.clear_away()
                 self._back_at = now + self._away_s
             elif now > self._leaving_until:
-                self._server.send(_IMMEDIATE)
+                self._server.crash()
         elif self._back_at is not None and now >= self._back_at:
             self._back_at = None
             self._is_starting = True
@@ -84,8 +86,8 @@ class Writer:
         elif self._server.is_ready():
             self._is_starting = False
 
-    def _leave(self, signal_number: int) -> None:
+    def _leave(self, how: Callable[[], None]) -> None:
         if self._leaving_until is None and self._back_at is None:
             self._is_starting = False
             self._leaving_until = self._now() + _PATIENCE_S
-            self._server.send(signal_number)
+            how()

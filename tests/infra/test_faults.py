@@ -303,6 +303,7 @@ def test_a_killed_process_is_killed_and_an_unknown_one_fails_the_action(lab: Lab
     until(lambda: not any(is_alive(each) for each in processes))
     assert answer_of(lab.place(victim)) == "refused"
     until(lambda: victim not in lab.healthy())
+    lab.ec2.reboot_instances(InstanceIds=[victim])  # sooner than a new one comes
 
 
 def test_busy_processors_are_processes_that_end_with_the_experiment(lab: Lab) -> None:
@@ -406,6 +407,7 @@ def test_a_server_without_power_leaves_its_sessions_open_until_it_is_replaced(la
         assert lab.instance(victim)["State"]["Name"] == "running"
         until(lambda: victim not in lab.healthy())
         assert sessions() == before
+        lab.ec2.terminate_instances(InstanceIds=[victim])  # sooner than its group does
         until(lambda: lab.instance(victim)["State"]["Name"] == "terminated")
         until(lambda: sessions() == 0)
         assert lab.processes(victim) == []

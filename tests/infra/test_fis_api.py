@@ -16,9 +16,14 @@ import pytest
 from botocore.config import Config
 
 from infra.lab.cloud import CloudServer
+from infra.lab.fis.action import ActionFailed, Neighbour
 from infra.lab.fis.resources import RESOURCE_TYPES
 from infra.lab.fis.targets import resolve, values_at
 from infra.lab.live import LiveAnswers
+from infra.lab.live_lab import LiveDatabase, LiveLab, LiveServers
+from infra.lab.postgres import Postgres
+from infra.lab.processes import Guard
+from infra.lab.writer import Writer
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -111,9 +116,25 @@ class Account:
 
 
 @pytest.fixture(scope="module")
-def account() -> Iterator[Account]:
+def guard() -> Iterator[Guard]:
+    with Guard() as guard:
+        yield guard
+
+
+def _run_nothing(instance_id: str, command: Sequence[str]) -> Neighbour:
+    raise ActionFailed(f"{instance_id} is a record alone")
+
+
+@pytest.fixture(scope="module")
+def account(guard: Guard, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     lock = threading.RLock()
-    answers = LiveAnswers(lock=lock, initiating_s=0.1)
+    # Instances here are records alone, and there is no database.
+    postgres = Postgres(folder=tmp_path_factory.mktemp("postgres"), guard=guard)
+    lab = LiveLab(
+        servers=LiveServers(fleet=lambda: None, run=_run_nothing),
+        database=LiveDatabase(Writer(postgres, away_s=0, now=time.monotonic)),
+    )
+    answers = LiveAnswers(lock=lock, lab=lab, initiating_s=0.1)
     answers.install()
     server = CloudServer()
     server.start()
