@@ -93,8 +93,8 @@ def test_who_reaches_the_web_ui_cannot_have_a_command_run(
         "user_count": "5",
         "spawn_rate": "5",
         "fis_at": "0s",
-        "fault_command": f"['touch {marks[0]}']",
-        "heal_command": f"['touch {marks[1]}']",
+        "fault_command": f"touch {marks[0]}",
+        "heal_command": f"touch {marks[1]}",
         "fault_shell": "1",
         "guard_off": "tag,baseline",
     }
