@@ -360,7 +360,7 @@ class LoadProcess:
 
     def _hide_frozen(self, options: Namespace) -> None:
         """Keep secrets and commands from workers, who need none of them."""
-        options.database_url, options.fault_command, options.heal_command = "", [], []
+        options.database_url = options.fault_command = options.heal_command = ""
 
     def _thaw(self, options: Namespace) -> Namespace:
         """Return the options with those that no form may change as they were given."""

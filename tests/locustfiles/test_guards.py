@@ -113,7 +113,7 @@ def test_another_experiment_on_the_same_targets_refuses_and_the_load_goes_on(
         (why,) = (row["detail"] for row in locust.events() if row["event"] == "fis_refused")
         assert why.startswith(f"hit-one: another experiment, {other}, is pending on i-")
         assert locust.run_json()["fault"]["started_at"] is None
-        assert _orders_after(locust, "fis_refused") > 5
+        assert _orders_after(locust, "fis_refused") > 0
     finally:
         state_manager.unset_transition("fis::experiment")
         fis.stop_experiment(id=other)
