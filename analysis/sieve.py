@@ -45,6 +45,7 @@ _MOST_DEMOTED = 0.2  # of the pairs: with more of them the exact judging is no s
 _SUCCESSES = "('200', '201', '202')"
 _CENTS = 100
 _MARK = "\x01"  # stands in a line for one that was rendered elsewhere
+_ROW = 3  # the kind of a row that is no pair's
 _NO_VALUE = "\x02\x03"  # no cell; else an empty one would be NULL
 
 
@@ -197,7 +198,7 @@ def _is_same(value: str, text: str) -> str:
 
 _ATTEMPTS = """
 CREATE TEMP VIEW found AS
-SELECT kind, aid, key, order_id, product, quantity, due, sent, ended, retried,
+SELECT kind, aid, key, order_id, product, quantity, due, sent, ended,
        CASE WHEN kind <> 1 THEN [{cells}] END AS cells,
        CASE WHEN kind = 1 THEN order_id END AS wanted,
        CASE WHEN kind = 1 THEN CAST(http_status AS SMALLINT) END AS http
@@ -221,7 +222,7 @@ FROM (
              TRY_CAST(product_id AS INTEGER) AS product,
              TRY_CAST("quantity" AS INTEGER) AS quantity,
              {due} AS due, {sent} AS sent, {ended} AS ended,
-             TRY_CAST({retry_of} AS UUID) AS retried, {retry_of} AS retry_text,
+             {retry_of} AS retry_text,
              attempt_id, order_key, product_id, "quantity" AS quantity_text, due_at, attempt_no,
              outcome, http_status, error, {named}
       FROM {source})))
@@ -250,15 +251,17 @@ FROM (
     FROM {source}))
 """
 
-# One table of all: attempts with the rows that are theirs, attempts without, rows without.
+# One table of all: attempts with the rows that are theirs, attempts without, and as another kind
+# rows without. It has no column for each side: what a column takes of memory, NULL takes as well.
 _JOINED = """
 CREATE TABLE joined AS
-SELECT found.*, found.kind IS NOT NULL AND made.named IS NOT NULL AS is_pair,
-       made.cents, made.created, made.committed,
-       CASE WHEN found.kind IS NULL THEN made.id END AS row_id,
-       CASE WHEN found.kind IS NULL THEN made.aid END AS row_aid,
-       CASE WHEN found.kind IS NULL THEN made.key END AS row_key,
-       CASE WHEN found.kind IS NULL THEN coalesce(made.cells, {row_cells}) END AS row_cells,
+SELECT coalesce(found.kind, {row_kind}) AS kind,
+       found.kind IS NOT NULL AND made.named IS NOT NULL AS is_pair,
+       coalesce(found.aid, made.aid) AS aid, coalesce(found.key, made.key) AS key,
+       coalesce(order_id, made.id) AS order_id,
+       found.product, found.quantity, due, sent, ended, http, cents, created, committed,
+       CASE WHEN found.kind IS NOT NULL THEN found.cells
+            ELSE coalesce(made.cells, {row_cells}) END AS cells,
        found.kind IS NULL AND made.is_keyless AS is_keyless
 FROM found FULL JOIN made
   ON found.wanted = made.named AND found.aid = made.aid AND found.key = made.key
@@ -267,16 +270,14 @@ FROM found FULL JOIN made
 
 _OTHERS = """
 CREATE TEMP TABLE rest AS SELECT * FROM joined WHERE NOT is_pair;
-CREATE TEMP TABLE rest_keys AS SELECT key AS it, count(*) AS times FROM (
-  SELECT key FROM rest WHERE key IS NOT NULL
-  UNION ALL SELECT row_key FROM rest WHERE row_key IS NOT NULL) GROUP BY key;
+CREATE TEMP TABLE rest_keys AS
+  SELECT key AS it, count(*) AS times FROM rest WHERE key IS NOT NULL GROUP BY key;
 CREATE TEMP TABLE rest_aids AS SELECT aid AS it, count(*) AS times FROM (
   SELECT aid FROM rest WHERE aid IS NOT NULL
-  UNION ALL SELECT row_aid FROM rest WHERE row_aid IS NOT NULL
-  UNION ALL SELECT retried FROM rest WHERE retried IS NOT NULL) GROUP BY aid;
-CREATE TEMP TABLE rest_ids AS
-  SELECT order_id AS it FROM rest WHERE order_id IS NOT NULL
-  UNION SELECT row_id FROM rest WHERE row_id IS NOT NULL;
+  UNION ALL SELECT retried FROM (
+    SELECT TRY_CAST({retry_of} AS UUID) AS retried FROM rest WHERE kind = 0
+  ) WHERE retried IS NOT NULL) GROUP BY aid;
+CREATE TEMP TABLE rest_ids AS SELECT DISTINCT order_id AS it FROM rest WHERE order_id IS NOT NULL;
 CREATE TEMP TABLE unfair (product INTEGER, quantity INTEGER, cents BIGINT);
 """
 
@@ -349,7 +350,7 @@ class _Sifting:
         self._read()
         if not self._are_pairs_unique() or self._one("SELECT bool_or(is_keyless) FROM joined"):
             return None
-        self.database.execute(_OTHERS)
+        self.database.execute(_OTHERS.format(retry_of=self._retry_of()))
         self._find_unfair()
         self.database.execute(_DEMOTED)
         pairs = self._one("SELECT count(*) FROM joined WHERE is_pair")
@@ -364,6 +365,11 @@ class _Sifting:
 
     def _place(self, column: str) -> int:
         return self.files.attempt_columns.index(column) + 1
+
+    def _retry_of(self) -> str:
+        """Return the SQL of that cell, of an attempt whose cells were kept."""
+        columns = self.files.attempt_columns
+        return f"cells[{self._place('retry_of')}]" if "retry_of" in columns else "''"
 
     def _read(self) -> None:
         question, files = self.question, self.files
@@ -404,7 +410,7 @@ class _Sifting:
                 source=files.attempts,
             )
         )
-        self.database.execute(_JOINED.format(row_cells=self._row_cells()))
+        self.database.execute(_JOINED.format(row_cells=self._row_cells(), row_kind=_ROW))
         self.database.execute("DROP VIEW found; DROP TABLE made")
 
     def _of_interest(self) -> list[str]:
@@ -491,7 +497,7 @@ class _Sifting:
     def _attempts(self) -> Iterator[Attempt]:
         read = ATTEMPTS.reader(self.files.attempt_columns)
         for (cells,) in self._all(
-            "SELECT cells FROM rest WHERE kind IS NOT NULL "
+            f"SELECT cells FROM rest WHERE kind <> {_ROW} "
             "AND NOT (kind = 2 AND aid IN (SELECT aid FROM absent)) "
             f"AND cells[{self._place('attempt_id')}] NOT IN (SELECT id FROM to_read) AND kind <> 1"
         ):
@@ -508,8 +514,8 @@ class _Sifting:
         read = ORDERS.reader(self.files.order_columns)
         place = self.files.order_columns.index("id") + 1
         for (cells,) in self._all(
-            "SELECT row_cells FROM rest WHERE kind IS NULL "
-            f"AND row_cells[{place}] NOT IN (SELECT {_ID} FROM demoted)"
+            f"SELECT cells FROM rest WHERE kind = {_ROW} "
+            f"AND cells[{place}] NOT IN (SELECT {_ID} FROM demoted)"
         ):
             yield read(_whole(cells))
         if self._one("SELECT count(*) FROM demoted"):
