@@ -15,7 +15,9 @@ one row bears no order's key, or DuckDB does not read the files as we do.
 # ruff: noqa: S608 -- names and paths in queries go through name_of and literal
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -36,12 +38,14 @@ from analysis.tables import ATTEMPTS, ORDERS
 __all__ = ["Sieve", "opened"]
 
 _MEMORY = "550MB"  # beside what is not DuckDB's, and what it takes for a moment beyond its limit
-_LINES_AT_ONCE = 200_000
+_LINES_AT_ONCE = 100_000
 _GROUPS = 32
+_AT_ONCE = 2  # stretches of lines
 _MOST_DEMOTED = 0.2  # of the pairs: with more of them the exact judging is no slower
 _SUCCESSES = "('200', '201', '202')"
 _CENTS = 100
 _MARK = "\x01"  # stands in a line for one that was rendered elsewhere
+_ROW = 3  # the kind of a row that is no pair's
 _NO_VALUE = "\x02\x03"  # no cell; else an empty one would be NULL
 
 
@@ -67,34 +71,42 @@ class Sieve:
         shares = ", ".join(str(part / parts) for part in range(parts))
         edges = self._one(f"SELECT quantile_disc(sent, [{shares}]) FROM lines")
         end = self._one("SELECT max(sent) + 1 FROM lines")
-        for low, high in pairwise([*sorted(set(edges)), end]):
-            yield from self._between(low, high, others)
+        spans = list(pairwise([*sorted(set(edges)), end]))
+        with ThreadPoolExecutor(_AT_ONCE) as workers:  # DuckDB sorts a stretch in one thread
+            ahead = deque(workers.submit(self._between, *each) for each in spans[:_AT_ONCE])
+            for place in range(len(spans)):
+                found = ahead.popleft().result()
+                if place + _AT_ONCE < len(spans):
+                    ahead.append(workers.submit(self._between, *spans[place + _AT_ONCE]))
+                yield from (_filled_in(text, others) for (text,) in found)
 
     def _place(self, others: Sequence[tuple[Attempt, str]]) -> None:
         keys = [[each.sent_at or 0 for each, _ in others], [each.attempt_id for each, _ in others]]
         self.database.execute(
-            "CREATE OR REPLACE TEMP TABLE others AS SELECT unnest(?::BIGINT[]) AS sent, "
+            "CREATE OR REPLACE TABLE others AS SELECT unnest(?::BIGINT[]) AS sent, "
             "unnest(?::VARCHAR[]) AS id, unnest(range(?)) AS number",
             [*keys, len(others)],
         )
         self.database.execute(_LINES)
 
-    def _between(self, low: int, high: int, others: Sequence[tuple[Attempt, str]]) -> Iterator[str]:
-        # In groups, which DuckDB sorts and spells out side by side.
-        found = self.database.execute(
-            f"SELECT string_agg({_LINE}, '' ORDER BY sent, id, number) FROM lines "
-            f"WHERE sent >= {low} AND sent < {high} "
-            f"GROUP BY (sent - {low}) * {_GROUPS} // ({high} - {low}) ORDER BY min(sent)"
-        )
-        for (text,) in found.fetchall():
-            pieces = text.split(_MARK)
-            # Ours stand at every second place: a plain line has no such mark in it.
-            pieces[1::2] = [others[int(number)][1] for number in pieces[1::2]]
-            yield "".join(pieces)
+    def _between(self, low: int, high: int) -> list[tuple[str]]:
+        with self.database.cursor() as database:
+            return database.execute(
+                f"SELECT string_agg({_LINE}, '' ORDER BY sent, id, number) FROM lines "
+                f"WHERE sent >= {low} AND sent < {high} "
+                f"GROUP BY (sent - {low}) * {_GROUPS} // ({high} - {low}) ORDER BY min(sent)"
+            ).fetchall()
 
     def _one(self, query: str) -> Any:
         found = self.database.execute(query).fetchone()
         return found[0] if found else None
+
+
+def _filled_in(text: str, others: Sequence[tuple[Attempt, str]]) -> str:
+    pieces = text.split(_MARK)
+    # Others stand at every second place: a plain line has no such mark in it.
+    pieces[1::2] = [others[int(number)][1] for number in pieces[1::2]]
+    return "".join(pieces)
 
 
 @contextmanager
@@ -157,6 +169,17 @@ def _cells_of(path: Path, header: Sequence[str]) -> str:
     )
 
 
+def _cells(columns: Sequence[str]) -> dict[str, str]:
+    """Return SQL that hands a row's cells on, and the list of them for where it is wanted.
+
+    A list of every row's would be most of the work.
+    """
+    places = [f"cell_{number}" for number in range(len(columns))]
+    pairs = zip(columns, places, strict=True)
+    named = ", ".join(f"{name_of(column)} AS {place}" for column, place in pairs)
+    return {"named": named, "cells": ", ".join(places)}
+
+
 # --- what is spelled as we do ---
 
 
@@ -174,9 +197,9 @@ def _is_same(value: str, text: str) -> str:
 
 
 _ATTEMPTS = """
-CREATE TEMP TABLE found AS
-SELECT kind, aid, key, order_id, product, quantity, due, sent, ended, retried,
-       CASE WHEN kind = 1 THEN NULL ELSE cells END AS cells,
+CREATE TEMP VIEW found AS
+SELECT kind, aid, key, order_id, product, quantity, due, sent, ended,
+       CASE WHEN kind <> 1 THEN [{cells}] END AS cells,
        CASE WHEN kind = 1 THEN order_id END AS wanted,
        CASE WHEN kind = 1 THEN CAST(http_status AS SMALLINT) END AS http
 FROM (
@@ -199,9 +222,9 @@ FROM (
              TRY_CAST(product_id AS INTEGER) AS product,
              TRY_CAST("quantity" AS INTEGER) AS quantity,
              {due} AS due, {sent} AS sent, {ended} AS ended,
-             TRY_CAST({retry_of} AS UUID) AS retried, {retry_of} AS retry_text,
+             {retry_of} AS retry_text,
              attempt_id, order_key, product_id, "quantity" AS quantity_text, due_at, attempt_no,
-             outcome, http_status, error, [{columns}] AS cells
+             outcome, http_status, error, {named}
       FROM {source})))
 """
 
@@ -209,7 +232,7 @@ _ORDERS = """
 CREATE TEMP TABLE made AS
 SELECT CASE WHEN is_ours THEN id END AS named, id, aid, key, product, quantity, cents, created,
        CASE WHEN is_ours THEN committed END AS committed,
-       CASE WHEN is_ours THEN NULL ELSE cells END AS cells,
+       CASE WHEN NOT is_ours THEN [{cells}] END AS cells,
        CASE WHEN is_ours THEN status || {between} || served_by END AS rest,
        order_key = '' AS is_keyless
 FROM (
@@ -224,19 +247,21 @@ FROM (
            TRY_CAST(product_id AS INTEGER) AS product, TRY_CAST("quantity" AS INTEGER) AS quantity,
            TRY_CAST(total AS DECIMAL(18, 2)) AS money, CAST(money * 100 AS BIGINT) AS cents, total,
            {created} AS created, {committed} AS committed, committed_at, status, served_by,
-           attempt_id, order_key, product_id, "quantity" AS quantity_text, [{columns}] AS cells
+           attempt_id, order_key, product_id, "quantity" AS quantity_text, {named}
     FROM {source}))
 """
 
-# One table of all: attempts with the rows that are theirs, attempts without, rows without.
+# One table of all: attempts with the rows that are theirs, attempts without, and as another kind
+# rows without. It has no column for each side: what a column takes of memory, NULL takes as well.
 _JOINED = """
-CREATE TEMP TABLE joined AS
-SELECT found.*, found.kind IS NOT NULL AND made.named IS NOT NULL AS is_pair,
-       made.cents, made.created, made.committed,
-       CASE WHEN found.kind IS NULL THEN made.id END AS row_id,
-       CASE WHEN found.kind IS NULL THEN made.aid END AS row_aid,
-       CASE WHEN found.kind IS NULL THEN made.key END AS row_key,
-       CASE WHEN found.kind IS NULL THEN coalesce(made.cells, {row_cells}) END AS row_cells,
+CREATE TABLE joined AS
+SELECT coalesce(found.kind, {row_kind}) AS kind,
+       found.kind IS NOT NULL AND made.named IS NOT NULL AS is_pair,
+       coalesce(found.aid, made.aid) AS aid, coalesce(found.key, made.key) AS key,
+       coalesce(order_id, made.id) AS order_id,
+       found.product, found.quantity, due, sent, ended, http, cents, created, committed,
+       CASE WHEN found.kind IS NOT NULL THEN found.cells
+            ELSE coalesce(made.cells, {row_cells}) END AS cells,
        found.kind IS NULL AND made.is_keyless AS is_keyless
 FROM found FULL JOIN made
   ON found.wanted = made.named AND found.aid = made.aid AND found.key = made.key
@@ -245,21 +270,19 @@ FROM found FULL JOIN made
 
 _OTHERS = """
 CREATE TEMP TABLE rest AS SELECT * FROM joined WHERE NOT is_pair;
-CREATE TEMP TABLE rest_keys AS SELECT key AS it, count(*) AS times FROM (
-  SELECT key FROM rest WHERE key IS NOT NULL
-  UNION ALL SELECT row_key FROM rest WHERE row_key IS NOT NULL) GROUP BY key;
+CREATE TEMP TABLE rest_keys AS
+  SELECT key AS it, count(*) AS times FROM rest WHERE key IS NOT NULL GROUP BY key;
 CREATE TEMP TABLE rest_aids AS SELECT aid AS it, count(*) AS times FROM (
   SELECT aid FROM rest WHERE aid IS NOT NULL
-  UNION ALL SELECT row_aid FROM rest WHERE row_aid IS NOT NULL
-  UNION ALL SELECT retried FROM rest WHERE retried IS NOT NULL) GROUP BY aid;
-CREATE TEMP TABLE rest_ids AS
-  SELECT order_id AS it FROM rest WHERE order_id IS NOT NULL
-  UNION SELECT row_id FROM rest WHERE row_id IS NOT NULL;
+  UNION ALL SELECT retried FROM (
+    SELECT TRY_CAST({retry_of} AS UUID) AS retried FROM rest WHERE kind = 0
+  ) WHERE retried IS NOT NULL) GROUP BY aid;
+CREATE TEMP TABLE rest_ids AS SELECT DISTINCT order_id AS it FROM rest WHERE order_id IS NOT NULL;
 CREATE TEMP TABLE unfair (product INTEGER, quantity INTEGER, cents BIGINT);
 """
 
 _DEMOTED = """
-CREATE TEMP TABLE demoted AS SELECT order_id, aid, key FROM joined WHERE is_pair AND (
+CREATE TABLE demoted AS SELECT order_id, aid, key FROM joined WHERE is_pair AND (
   key IN (SELECT it FROM rest_keys) OR aid IN (SELECT it FROM rest_aids)
   OR order_id IN (SELECT it FROM rest_ids)
   OR (product, quantity, cents) IN (SELECT (product, quantity, cents) FROM unfair));
@@ -268,7 +291,7 @@ CREATE TEMP TABLE to_read AS SELECT CAST(aid AS VARCHAR) AS id FROM demoted
 """
 
 _ABSENT = """
-CREATE TEMP TABLE absent AS
+CREATE TABLE absent AS
 SELECT aid, key, product, quantity, due, sent, ended,
        cells[{http_status}] AS http_text, cells[{error}] AS error
 FROM rest WHERE kind = 2
@@ -281,7 +304,7 @@ _ID = "CAST(order_id AS VARCHAR)"
 _PAIRS = "(SELECT * FROM joined WHERE is_pair AND aid NOT IN (SELECT aid FROM demoted))"
 
 _LINES = f"""
-CREATE OR REPLACE TEMP VIEW lines AS
+CREATE OR REPLACE VIEW lines AS
 SELECT sent, CAST(aid AS VARCHAR) AS id, 0 AS number, key, order_id, product, quantity,
        CAST(http AS VARCHAR) AS http, '' AS error, committed, 1 AS kind FROM {_PAIRS}
 UNION ALL
@@ -327,7 +350,7 @@ class _Sifting:
         self._read()
         if not self._are_pairs_unique() or self._one("SELECT bool_or(is_keyless) FROM joined"):
             return None
-        self.database.execute(_OTHERS)
+        self.database.execute(_OTHERS.format(retry_of=self._retry_of()))
         self._find_unfair()
         self.database.execute(_DEMOTED)
         pairs = self._one("SELECT count(*) FROM joined WHERE is_pair")
@@ -342,6 +365,11 @@ class _Sifting:
 
     def _place(self, column: str) -> int:
         return self.files.attempt_columns.index(column) + 1
+
+    def _retry_of(self) -> str:
+        """Return the SQL of that cell, of an attempt whose cells were kept."""
+        columns = self.files.attempt_columns
+        return f"cells[{self._place('retry_of')}]" if "retry_of" in columns else "''"
 
     def _read(self) -> None:
         question, files = self.question, self.files
@@ -361,7 +389,7 @@ class _Sifting:
                 created=_time("created_at"),
                 committed=_time("committed_at"),
                 between="chr(31)",
-                columns=", ".join(map(name_of, files.order_columns)),
+                **_cells(files.order_columns),
                 source=files.orders,
             )
         )
@@ -378,12 +406,12 @@ class _Sifting:
                 sent=_time("sent_at"),
                 ended=_time("ended_at"),
                 retry_of=retry_of,
-                columns=", ".join(map(name_of, files.attempt_columns)),
+                **_cells(files.attempt_columns),
                 source=files.attempts,
             )
         )
-        self.database.execute(_JOINED.format(row_cells=self._row_cells()))
-        self.database.execute("DROP TABLE found; DROP TABLE made")
+        self.database.execute(_JOINED.format(row_cells=self._row_cells(), row_kind=_ROW))
+        self.database.execute("DROP VIEW found; DROP TABLE made")
 
     def _of_interest(self) -> list[str]:
         if not self.question.has_log:
@@ -469,7 +497,7 @@ class _Sifting:
     def _attempts(self) -> Iterator[Attempt]:
         read = ATTEMPTS.reader(self.files.attempt_columns)
         for (cells,) in self._all(
-            "SELECT cells FROM rest WHERE kind IS NOT NULL "
+            f"SELECT cells FROM rest WHERE kind <> {_ROW} "
             "AND NOT (kind = 2 AND aid IN (SELECT aid FROM absent)) "
             f"AND cells[{self._place('attempt_id')}] NOT IN (SELECT id FROM to_read) AND kind <> 1"
         ):
@@ -486,8 +514,8 @@ class _Sifting:
         read = ORDERS.reader(self.files.order_columns)
         place = self.files.order_columns.index("id") + 1
         for (cells,) in self._all(
-            "SELECT row_cells FROM rest WHERE kind IS NULL "
-            f"AND row_cells[{place}] NOT IN (SELECT {_ID} FROM demoted)"
+            f"SELECT cells FROM rest WHERE kind = {_ROW} "
+            f"AND cells[{place}] NOT IN (SELECT {_ID} FROM demoted)"
         ):
             yield read(_whole(cells))
         if self._one("SELECT count(*) FROM demoted"):

@@ -3,6 +3,7 @@
 Most of these were found by mistakes that no other test noticed (`make mutants`).
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from math import inf
@@ -11,12 +12,16 @@ from typing import Any
 import pytest
 
 from analysis.clock import Bound, Clock, measure_clock
+from analysis.evidence import Evidence
 from analysis.findings import Basis, Method, Reconciliation
 from analysis.inference import Span, infer
+from analysis.judgement import judge
 from analysis.matching import Attempts, Prices, Rows, is_same_money
 from analysis.ownerless import Ownerless
+from analysis.plain import Plain, Stretch
 from analysis.reconcile import reconcile
 from analysis.records import Attempt, OrderRow, Product
+from analysis.run import Settle
 from analysis.spans import Spans
 from tests.analysis.histories import (
     NOON,
@@ -30,6 +35,7 @@ from tests.analysis.histories import (
     products_after,
     rejected,
     row,
+    run,
     unsent,
     verdicts,
 )
@@ -365,7 +371,45 @@ def test_pieces_and_money_that_the_shop_left_open_count_nothing() -> None:
     assert (hidden.count, hidden.pieces, hidden.value) == (1, 0, Decimal(0))
 
 
+# --- why nothing can be said ---
+
+
+def details_of(case: Evidence) -> set[str]:
+    return {each.detail for each in judge(case).invariants}
+
+
+def test_a_table_that_was_not_read_is_given_as_the_reason() -> None:
+    (why,) = details_of(evidence([KEYED], None))
+    assert why == "the orders table was not read (no orders.csv)"
+
+
+@pytest.mark.parametrize(
+    ("still_open", "expected"),
+    [(({}, {}), "2 transactions were open"), ((), "orders were being added")],
+)
+def test_a_database_that_did_not_rest_is_said_to_have_transactions_or_new_orders(
+    still_open: tuple[dict[str, str], ...], expected: str
+) -> None:
+    settle = Settle(settled=False, waited_s=1.0, open_transactions=still_open)
+    found = details_of(evidence([KEYED], [KEYED_ROW], run=run(settle=settle)))
+    said = [each for each in found if "had not come to rest" in each]
+    assert said
+    assert all(each.endswith(expected) for each in said)
+
+
 # --- clocks ---
+
+
+def test_what_plain_orders_agree_on_is_asked_of_them_with_what_the_others_say() -> None:
+    asked: list[Stretch] = []
+
+    def agreed(further: Sequence[Stretch]) -> Stretch:
+        asked.extend(further)
+        return SECOND, 3 * SECOND
+
+    plain = Plain(confirmed=1, agreed=agreed)
+    assert offset_of([KEYED], [KEYED_ROW], plain=plain) == (2.0, 1.0)
+    assert len(asked) == 1
 
 
 def test_an_order_says_that_its_row_was_made_between_sending_and_ending() -> None:
@@ -392,7 +436,7 @@ def test_the_first_offset_that_most_orders_allow_is_taken() -> None:
     ("offset_s", "error_s", "expected"),
     [
         *((None, None, 0), (0.5, 0.1, 500_000), (-0.5, 0.1, -500_000)),
-        *((0.1, 0.5, 0), (0.5, 0.5, 0), (0.5, None, 500_000)),
+        *((0.1, 0.5, 0), (0.5, 0.5, 0), (0.5, None, 500_000), (3.0, 0.1, 3_000_000)),
     ],
 )
 def test_an_offset_is_certain_only_beyond_its_error(

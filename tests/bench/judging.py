@@ -66,9 +66,10 @@ m.sort_values(["sent_at", "attempt_id"])[
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a process took: seconds of wall time, megabytes at its peak."""
+    """What a process took: seconds of wall time and of CPU time, megabytes at its peak."""
 
     seconds: float
+    cpu_seconds: float
     megabytes: float
 
 
@@ -86,6 +87,9 @@ def _measure(folder: Path) -> list[Measurement]:
         median("bare join of 2,000,000", [each.seconds for each, _ in pairs], "s"),
         median("judging 2,000,000 by key", judged, "s"),
         _at_most("judging to the bare join", [b.seconds / a.seconds for a, b in pairs], 2.5),
+        # Of both cores together: it hardly depends on what else the machine does.
+        median("CPU time of the bare join", [each.cpu_seconds for each, _ in pairs], "s"),
+        median("CPU time of judging", [each.cpu_seconds for _, each in pairs], "s"),
         _at_most("memory at the peak", [each.megabytes for _, each in pairs], 1000, "MB"),
     ]
     in_pandas = _pandas(run)
@@ -143,7 +147,7 @@ def _cost(command: list[str]) -> Cost:
     process.returncode = os.waitstatus_to_exitcode(status)
     took = time.monotonic() - began
     assert process.returncode == 0, command
-    return Cost(took, used.ru_maxrss / 1024)
+    return Cost(took, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
 # --- a run ---
