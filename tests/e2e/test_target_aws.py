@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from tests.e2e.test_experiment import Evidence
@@ -99,3 +100,71 @@ def test_a_run_reads_its_database_by_the_data_api_and_is_judged(
     assert evidence.run["settings"]["database"] == "rds-data://us-east-1/shop"
     assert "completed" in evidence.events("fis")
     assert "s3://chaos-lab-access-log/alb" in printed
+
+
+def fis(aws: dict[str, str]) -> Any:
+    return boto3.client(
+        "fis",
+        endpoint_url=aws["AWS_ENDPOINT_URL"],
+        region_name="us-east-1",
+        aws_access_key_id="lab",
+        aws_secret_access_key="lab",
+    )
+
+
+def short(aws: dict[str, str], *arguments: str) -> dict[str, str]:
+    words = f"{aws['LOCUST_ARGS']} {' '.join(arguments)}"
+    return {**aws, "YES": "1", "RUN_TIME": "8s", "USERS": "4", "LOCUST_ARGS": words}
+
+
+def test_an_engaged_safety_lever_keeps_the_servers_and_the_run_says_so(
+    aws: dict[str, str], tmp_path: Path
+) -> None:
+    client = fis(aws)
+    lever = client.get_safety_lever(id="default")["safetyLever"]["id"]
+    client.update_safety_lever_state(id=lever, state={"status": "engaged", "reason": "a test"})
+    try:
+        code, printed = chaos_load(short(aws), tmp_path / "run")
+    finally:
+        client.update_safety_lever_state(
+            id=lever, state={"status": "disengaged", "reason": "it is over"}
+        )
+    evidence = Evidence(path=tmp_path / "run")
+    assert code == 0, printed
+    assert evidence.events("fis")[-1] == "cancelled"
+    assert evidence.summary["fault"] is None
+    undecided = {
+        each["id"] for each in evidence.summary["hypotheses"] if each["verdict"] == "undecided"
+    }
+    assert "replacement-comes" in undecided
+    assert "stopping" not in evidence.events("ec2")
+
+
+def test_a_template_that_hits_nobody_fails_and_harms_nobody(
+    aws: dict[str, str], tmp_path: Path
+) -> None:
+    made = fis(aws).create_experiment_template(
+        clientToken="nobody",
+        description="hits nobody",
+        roleArn="arn:aws:iam::123456789012:role/fis",
+        stopConditions=[{"source": "none"}],
+        targets={
+            "nobody": {
+                "resourceType": "aws:ec2:instance",
+                "resourceTags": {"ChaosTarget": "true", "Nobody": "has it"},
+                "selectionMode": "ALL",
+            }
+        },
+        actions={
+            "stop": {"actionId": "aws:ec2:stop-instances", "targets": {"Instances": "nobody"}}
+        },
+        tags={"Name": "nobody"},
+    )["experimentTemplate"]["id"]
+    code, printed = chaos_load(short(aws, f"--fis-template={made}@2s"), tmp_path / "run")
+    evidence = Evidence(path=tmp_path / "run")
+    assert code == 0, printed
+    states = evidence.events("fis")
+    assert states[-1] == "failed"
+    (why,) = {each["detail"] for each in evidence.table("events") if each["event"] == "failed"}
+    assert "Target resolution returned empty set" in why
+    assert "stopping" not in evidence.events("ec2")

@@ -1,0 +1,79 @@
+"""FIS refuses in mid-run what it allowed before: one line, no experiment, and users go on."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.locustfiles.cloud import Cloud, access, build
+from tests.locustfiles.gate import Answer, Call, Gate, serve_gate
+from tests.locustfiles.load import Load, Locust
+from tests.locustfiles.shop_server import Shop, serve
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[Shop]:
+    with serve() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def cloud(shop: Shop) -> Iterator[Cloud]:
+    with build(shop) as built:
+        yield built
+
+
+@pytest.fixture
+def gate(cloud: Cloud, load: Load) -> Iterator[Gate]:
+    with serve_gate(cloud.url) as opened:
+        load.environment.update(access(opened.url))
+        yield opened
+
+
+def start_is(status: int, code: str) -> Callable[[Call], Answer]:
+    """Refuse StartExperiment, and nothing else."""
+
+    def before(call: Call) -> Answer:
+        is_start = call.method == "POST" and call.path == "/experiments"
+        return (status, code) if is_start else None
+
+    return before
+
+
+def refused(locust: Locust) -> list[str]:
+    if not (locust.run / "events.csv").exists():
+        return []
+    return [row["detail"] for row in locust.events() if row["event"] == "start_failed"]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (403, "ExpiredTokenException"),
+        (403, "AccessDeniedException"),
+        (404, "ResourceNotFoundException"),
+        (402, "ServiceQuotaExceededException"),
+    ],
+)
+def test_a_final_refusal_is_one_line_and_the_load_goes_on(
+    load: Load, shop: Shop, cloud: Cloud, gate: Gate, status: int, code: str
+) -> None:
+    gate.before = start_is(status, code)
+    arguments = ("--target", "lab", "--fis-template", "hit-one@1s", "--poll-every", "0.3")
+    locust = load.start(shop.url, *arguments, "-t", "60s")
+    sent_before: list[int] = []
+
+    def users_went_on() -> bool:
+        if refused(locust) and not sent_before:
+            sent_before.append(len(shop.attempt_ids()))
+        return bool(sent_before) and len(shop.attempt_ids()) > sent_before[0] + 3
+
+    locust.stop_when(users_went_on)
+    (why,) = refused(locust)
+    assert code in why
+    assert "\n" not in why
+    assert gate.count("POST", "/experiments") == 1
+    assert cloud.client("fis").list_experiments()["experiments"] == []
+    fault = locust.run_json()["fault"]
+    assert (fault["started_at"], fault["state"]) == (None, "failed")
