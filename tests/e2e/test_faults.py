@@ -26,8 +26,11 @@ FAST = {
     "RUN_TIME": "20s",
 }
 RUNS = {
-    "cut": {"EXPERIMENT": "cut-one-zone"},
-    "power": {"EXPERIMENT": "power-off-one-server"},
+    "cut": {"EXPERIMENT": "cut-one-zone", "USERS": "32", "SPAWN_RATE": "32"},
+    "power": {
+        "EXPERIMENT": "power-off-one-server",
+        "LOCUST_ARGS": f"{FAST['LOCUST_ARGS']} --arrival-rate 20",
+    },
     "failover": {"EXPERIMENT": "database-failover"},
     "failover without a disk": {
         "EXPERIMENT": "database-failover",
