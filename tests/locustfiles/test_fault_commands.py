@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.locustfiles.load import Load, wait_until
+from tests.locustfiles.load import Load, Locust, wait_until
 from tests.locustfiles.shop_server import Shop
 
 pytestmark = pytest.mark.slow
@@ -28,10 +28,10 @@ def test_commands_come_at_their_moments_bounded_and_without_a_shell(
     }
     locust = load.start(
         shop.url,
-        *("-t", "9s", "--fault-command-limit", "1", "--heal-command", f"touch {healed}"),
+        *("-t", "60s", "--fault-command-limit", "1", "--heal-command", f"touch {healed}"),
         *(part for each in commands.values() for part in ("--fault-command", each)),
     )
-    locust.wait()
+    locust.stop_when(lambda: _names(locust).count("fault_command_ended") == len(commands))
     ended = [row["detail"] for row in locust.events() if row["event"] == "fault_command_ended"]
     assert any(each == "exit code 0: $HOME it is ***" for each in ended), ended
     assert any(each.startswith("exit code -15, ended at its time limit") for each in ended)
@@ -52,10 +52,10 @@ def test_a_load_that_never_becomes_steady_is_said_and_the_run_goes_on(
 ) -> None:
     fault = f"touch {tmp_path / 'fault'}"
     locust = load.start(
-        shop.url, "-t", "5s", "--fault-at", "steady:4s", "--steady-limit", "1",
+        shop.url, "-t", "60s", "--fault-at", "steady:4s", "--steady-limit", "1",
         "--fault-command", fault,
     )  # fmt: skip
-    locust.wait()
+    locust.stop_when(lambda: "fis_refused" in _names(locust))
     (why,) = (row["detail"] for row in locust.events() if row["event"] == "fis_refused")
     assert "the load did not become steady within 1 s" in why
     assert not (tmp_path / "fault").exists()
@@ -101,11 +101,14 @@ def test_who_reaches_the_web_ui_cannot_have_a_command_run(
     urllib.request.urlopen(f"{url}/swarm", urllib.parse.urlencode(form).encode(), timeout=30)
     wait_until(shop.attempt_ids)
     time.sleep(1)
-    urllib.request.urlopen(f"{url}/stop", timeout=30)
     (run,) = (tmp_path / "runs").glob("2*")
     locust.kill_all()
     assert not any(each.exists() for each in marks)
     assert '"guard_off": []' in (run / "run.json").read_text()
+
+
+def _names(locust: Locust) -> list[str]:
+    return locust.event_names() if (locust.run / "events.csv").exists() else []
 
 
 def _answers(url: str) -> bool:

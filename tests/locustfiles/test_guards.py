@@ -8,7 +8,7 @@ from moto.moto_api import state_manager
 
 from tests.locustfiles.cloud import Cloud, access, build
 from tests.locustfiles.gate import Gate, refuse, serve_gate
-from tests.locustfiles.load import Load, Locust
+from tests.locustfiles.load import Load, Locust, wait_until
 from tests.locustfiles.shop_server import Arrival, Shop, reply, serve
 
 pytestmark = pytest.mark.slow
@@ -75,9 +75,12 @@ def test_guards_refuse_before_any_load_what_no_waiting_mends(
     for complaint, arguments in tried.items():
         ways = ["--fis-dry-run", *arguments], list(arguments)
         for each in ways:
-            locust = load.start(shop.url, "--target", "lab", "--fis-template", "hit-one@1s", *each)
+            locust = load.start(
+                shop.url, "--target", "lab", "--fis-template", "hit-one@1s", "-t", "60s", *each
+            )
             assert locust.wait() == 64
-            assert complaint in locust.output + locust.errors
+            said = locust.output + locust.errors
+            assert complaint in said, said[-1500:]
     assert gate.count("POST", "/experiments") == 0
     assert not (locust.run / "locust_stats.csv").exists()
 
@@ -108,8 +111,12 @@ def test_another_experiment_on_the_same_targets_refuses_and_the_load_goes_on(
     both = next(each["id"] for each in templates if each["tags"]["Name"] == "hit-both")
     other = fis.start_experiment(experimentTemplateId=both, clientToken="x")["experiment"]["id"]
     try:
-        locust = load.start(shop.url, "--target", "lab", "--fis-template", "hit-one@1s", "-t", "4s")
-        locust.wait()
+        locust = load.start(
+            shop.url, "--target", "lab", "--fis-template", "hit-one@1s", "-t", "60s"
+        )
+        wait_until(lambda: "fis_refused" in _names(locust))
+        arrived = len(shop.attempt_ids())
+        locust.stop_when(lambda: len(shop.attempt_ids()) > arrived + 5)
         (why,) = (row["detail"] for row in locust.events() if row["event"] == "fis_refused")
         assert why.startswith(f"hit-one: another experiment, {other}, is pending on i-")
         assert locust.run_json()["fault"]["started_at"] is None
@@ -130,8 +137,10 @@ def test_a_shop_that_fails_already_is_not_harmed_further(
 
     shop.misbehave = fail
     try:
-        locust = load.start(shop.url, "--target", "lab", "--fis-template", "hit-one@2s", "-t", "4s")
-        locust.wait()
+        locust = load.start(
+            shop.url, "--target", "lab", "--fis-template", "hit-one@2s", "-t", "60s"
+        )
+        locust.stop_when(lambda: "fis_refused" in _names(locust))
     finally:
         shop.misbehave = lambda _socket, _arrival: False
     (why,) = (row["detail"] for row in locust.events() if row["event"] == "fis_refused")
@@ -144,10 +153,14 @@ def test_an_endpoint_that_refuses_everything_is_one_line_and_no_load(
     load: Load, shop: Shop, gate: Gate
 ) -> None:
     gate.before = refuse("fis", 403, "AccessDeniedException")
-    locust = load.start(shop.url, "--target", "lab", "--fis-template", "hit-one@1s")
+    locust = load.start(shop.url, "--target", "lab", "--fis-template", "hit-one@1s", "-t", "60s")
     assert locust.wait() == 64
     (line,) = [each for each in locust.errors.splitlines() if "cannot be read" in each]
     assert "AccessDeniedException" in line
+
+
+def _names(locust: Locust) -> list[str]:
+    return locust.event_names() if (locust.run / "events.csv").exists() else []
 
 
 def _orders_after(locust: Locust, event: str) -> int:
@@ -159,9 +172,9 @@ def test_nothing_of_a_guard_is_in_the_way_of_a_run_that_is_as_it_should_be(
     load: Load, shop: Shop, gate: Gate, tmp_path: Path
 ) -> None:
     locust = load.start(
-        shop.url, "--target", "lab", "--fis-template", "hit-one@1s", "-t", "4s", *HELD
+        shop.url, "--target", "lab", "--fis-template", "hit-one@1s", "-t", "60s", *HELD
     )
-    locust.wait()
+    locust.stop_when(lambda: {"fis_refused", "pending", "initiating"} & {*_names(locust)})
     assert "fis_refused" not in locust.event_names()
     assert gate.count("POST", "/experiments") == 1
     assert locust.event_names("harness").count("aws_identity") == 1

@@ -217,20 +217,22 @@ def test_a_lost_answer_a_throttle_and_an_error_start_one_experiment_and_users_go
     assert meanwhile > before / 2
 
 
+def _has_tried(locust: Locust) -> bool:
+    has_events = (locust.run / "events.csv").exists()
+    return has_events and (begun(locust) or "fis_refused" in locust.event_names())
+
+
 def test_two_masters_with_one_run_id_start_one_experiment(
     load: Load, shop: Shop, gate: Gate, fis: Any, tmp_path: Path
 ) -> None:
-    masters = [
-        start(load, shop, "-t", "6s", "--run-dir", str(tmp_path / each / "same-id"))
-        for each in "ab"
-    ]
-    for each in masters:
-        each.wait()
-    assert len(of_run(fis, "same-id")) == 1
+    masters = [start(load, shop, "--run-dir", str(tmp_path / each / "same-id")) for each in "ab"]
     runs = [
         Locust(each.process, tmp_path / name / "same-id")
         for name, each in zip("ab", masters, strict=True)
     ]
+    for each in runs:
+        each.stop_when(lambda: all(map(_has_tried, runs)))
+    assert len(of_run(fis, "same-id")) == 1
     assert sorted("fis_refused" in each.event_names("harness") for each in runs) == [False, True]
     (why,) = (
         row["detail"] for each in runs for row in each.events() if row["event"] == "fis_refused"
@@ -273,8 +275,8 @@ def test_an_exception_in_somebodys_listener_leaves_no_experiment(
         "def fail(**_):\n    raise RuntimeError('mine')\n"
     )
     files = f"{ROOT / 'locustfiles'},{broken}"
-    locust = start(load, shop, "-f", files, "-t", "4s")
-    locust.wait()
+    locust = start(load, shop, "-f", files)
+    locust.stop_when(lambda: begun(locust))
     assert "RuntimeError: mine" in locust.errors
     assert len(of_run(fis, locust.run.name)) == 1
     assert alive(fis, locust.run.name) == []
