@@ -6,6 +6,7 @@ what Locust cannot do: raise the lab, pass signals on, and finish the run of a L
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import shlex
@@ -286,13 +287,29 @@ def lab_environment(state: LabState) -> dict[str, str]:
     }
 
 
+def _fis_templates(arguments: Sequence[str]) -> list[str]:
+    """Those that LOCUST_ARGS name: they are instead of the experiment's, and not beside them."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--fis-template", action="append", default=[])
+    try:
+        found: list[str] = parser.parse_known_args(list(arguments))[0].fis_template
+    except argparse.ArgumentError as error:
+        raise BadSetting(f"LOCUST_ARGS: {error}") from None
+    return found
+
+
 def _run_on_aws(launch: Launch, environment: Mapping[str, str]) -> int:
     """Run against what Terraform has made, once it is clear what that is and that it is meant."""
     from infra.aws.briefing import brief, confirm  # noqa: PLC0415  (boto3 takes its time)
 
     stack = Stack.read(environment)
     told = {**environment, **stack.environment(environment)}
-    faults = [each.partition("@") for each in launch.fis_template.split(",") if each.strip()]
+    asked = _fis_templates(launch.arguments)
+    faults = [
+        each.partition("@")
+        for each in (",".join(asked) if asked else launch.fis_template).split(",")
+        if each.strip()
+    ]
     briefing = brief(
         stack,
         templates=[name.strip() for name, _, _ in faults],
@@ -305,9 +322,11 @@ def _run_on_aws(launch: Launch, environment: Mapping[str, str]) -> int:
         ask=input if is_asked else None,
         say=_say,
     )
-    ids = {each.wanted: each.id for each in briefing.templates}
-    named = ",".join(f"{ids[name.strip()]}{at}{when}" for name, at, when in faults)
-    arguments = (*stack.arguments(), f"--fis-template={named}", *launch.arguments)
+    arguments = (*stack.arguments(), *launch.arguments)
+    if not asked:  # a name may be that of several labs in the account, an id is not
+        ids = {each.wanted: each.id for each in briefing.templates}
+        named = ",".join(f"{ids[name.strip()]}{at}{when}" for name, at, when in faults)
+        arguments = (f"--fis-template={named}", *arguments)
     locust = LocustRun(replace(launch, arguments=arguments), stack.host, told)
     code = locust.run()
     if locust.run_directories:
