@@ -58,9 +58,18 @@ class Postgres:
     """One PostgreSQL server on a loopback port, with a database `shop` owned by role `shop`."""
 
     def __init__(
-        self, *, folder: Path, guard: Guard, port: int = 0, synchronous_commit: bool = True
+        self,
+        *,
+        folder: Path,
+        guard: Guard,
+        port: int = 0,
+        synchronous_commit: bool = True,
+        commit_delay_ms: int = 0,
     ) -> None:
         self._settings = SETTINGS if synchronous_commit else SETTINGS | WITHOUT_WAITING
+        if commit_delay_ms:
+            delay_us = str(commit_delay_ms * 1000)
+            self._settings = self._settings | {"commit_delay": delay_us, "commit_siblings": "0"}
         self._data = folder / "data"
         self._programs = folder
         self._user: str | None = None

@@ -56,6 +56,9 @@ class LabSettings:
     # The database: from when it goes until it comes back, and whether a COMMIT waits for the disk.
     database_away_s: float = 4.0
     synchronous_commit: str = "on"
+    # How much longer a COMMIT takes (100 ms at most): this machine's disk is near, and a database
+    # that has its log in three zones waits for two of them.
+    commit_delay_ms: int = 0
     # Pieces of each product; 0: what the shop starts with.
     stock: int = 0
     # The shop: the WSGI application that its servers serve, as gunicorn names it. Another one is
@@ -67,6 +70,7 @@ class LabSettings:
     tick_s: float = 0.1
 
 
+COMMIT_DELAY_MAX_MS = 100
 _APPLICATION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 PROFILES: dict[str, LabSettings] = {
@@ -112,6 +116,10 @@ def settings_from(environment: Mapping[str, str]) -> LabSettings:
                 variable, environment[variable], default=getattr(settings, field.name)
             )
     changed = dataclasses.replace(settings, **changes)
+    if changed.commit_delay_ms > COMMIT_DELAY_MAX_MS:
+        raise BadSetting(
+            f"LAB_COMMIT_DELAY_MS={changed.commit_delay_ms}: must be at most {COMMIT_DELAY_MAX_MS}"
+        )
     if not changed.min_size <= changed.desired_capacity <= changed.max_size:
         raise BadSetting(
             f"LAB_DESIRED_CAPACITY={changed.desired_capacity}: must be from LAB_MIN_SIZE "

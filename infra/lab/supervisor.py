@@ -116,6 +116,7 @@ class Supervisor:
             folder=folder / "postgres",
             guard=guard,
             synchronous_commit=settings.synchronous_commit == "on",
+            commit_delay_ms=settings.commit_delay_ms,
         )
         self._writer = Writer(self._postgres, away_s=settings.database_away_s, now=time.monotonic)
         self._envoy = Envoy(settings=settings, folder=folder, guard=guard)

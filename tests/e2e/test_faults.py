@@ -29,7 +29,7 @@ RUNS = {
     "cut": {"EXPERIMENT": "cut-one-zone", "USERS": "32", "SPAWN_RATE": "32"},
     "power": {
         "EXPERIMENT": "power-off-one-server",
-        "LOCUST_ARGS": f"{FAST['LOCUST_ARGS']} --arrival-rate 20",
+        "LOCUST_ARGS": f"{FAST['LOCUST_ARGS']} --arrival-rate 50",
     },
     "failover": {"EXPERIMENT": "database-failover"},
     "failover without a disk": {
