@@ -164,6 +164,11 @@ class Postgres:
             self._process.kill()
             self._process = None
 
+    def settle(self) -> None:
+        """Have all that was committed so far on the disk, whatever waits for it and does not."""
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            connection.execute("CHECKPOINT")
+
     def is_ready(self) -> bool:
         """Whether it lets somebody in."""
         try:

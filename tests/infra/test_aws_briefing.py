@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -24,6 +25,8 @@ def endpoint() -> Iterator[str]:
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    # moto's records are of the process, and outlive the server that shows them.
+    urllib.request.urlopen(f"http://{host}:{port}/moto-api/reset", b"", timeout=30).close()
     yield f"http://{host}:{port}"
     server.stop()
 

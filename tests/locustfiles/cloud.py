@@ -1,5 +1,6 @@
 """A small AWS account of moto's, on loopback: two tagged instances behind a load balancer."""
 
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -43,6 +44,8 @@ def build(shop: Shop) -> Iterator[Cloud]:
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    # moto's records are of the process, and outlive the server that shows them.
+    urllib.request.urlopen(f"http://{host}:{port}/moto-api/reset", b"", timeout=30).close()
     try:
         yield _build(Cloud(url=f"http://{host}:{port}", instances=[], target_group=""), shop)
     finally:
