@@ -91,7 +91,7 @@ finish: $(RUNS) ## close and judge the evidence of a run whose Locust died: RUN=
 	@$(BIN)/python -m analysis finish $(or $(RUN),runs/latest)
 
 test: $(TESTS) ## all tests, one whole experiment among them
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 3 --dist loadfile
 
 soak: $(TESTS) ## kill -9 the load a hundred times, and account for every order: ROUNDS= SEED=
 	@$(BIN)/python -m tests.soak $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED))

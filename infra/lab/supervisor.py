@@ -237,6 +237,8 @@ class Supervisor:
                 if self._all_healthy():
                     if self._settings.stock:
                         set_stock(self._postgres.url, self._settings.stock)
+                    # What was there before the run must not be what a crash takes.
+                    self._postgres.settle()
                     self._status = "up"
                     self._write_state()
                 elif time.monotonic() > limit:
