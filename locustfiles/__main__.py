@@ -1,61 +1,41 @@
-"""`python -m locustfiles fis-stop`: stop the experiments that dead runs have left behind.
+"""`python -m locustfiles arguments`: tell of our arguments; `fis-stop`: of dead runs' experiments.
 
-With `--run DIR` those of one run, which hears of it in its events; with `--all` also those whose
-owner is on another machine, where nobody here can know whether it lives.
+Locust's own `--help` ends before it has read a locustfile, and so without ours.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from analysis.records import Event
-from analysis.run_directory import EvidenceError, RunDirectory
-from locustfiles._errors import EXIT_OUR_FAULT, EXIT_USAGE
-from locustfiles._experiments import stop_leftovers
-from locustfiles._fleet import AWS_ERRORS, Clients, reason_of
-from locustfiles._journal import now
-
 __all__: list[str] = []
 
 
 def main() -> int:
-    """Exit with 0 where nothing is left, 70 where something is, 64 where AWS cannot be asked."""
+    """Run one command; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m locustfiles")
-    parser.add_argument("command", choices=["fis-stop"])
-    parser.add_argument("--run", type=Path)
-    parser.add_argument("--all", action="store_true")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("arguments", help="explain our arguments, which go beside Locust's")
+    stop = commands.add_parser("fis-stop", help="stop the experiments that dead runs have left")
+    stop.add_argument("--run", type=Path, help="those of one run, which hears of it in its events")
+    stop.add_argument("--all", action="store_true", help="also those of other machines' runs")
     asked = parser.parse_args()
-    try:
-        run = RunDirectory(asked.run) if asked.run else None
-    except EvidenceError as error:
-        print(f"fis-stop: {error}", file=sys.stderr)
-        return EXIT_USAGE
-    if run is not None and not _has_templates(run):
-        return 0
-    said: list[str] = []
+    # Imported only where needed: Locust has to come before whatever else knows of TLS.
+    if asked.command == "arguments":
+        return _tell_arguments()
+    from locustfiles._leftovers import stop_what_is_left  # noqa: PLC0415
 
-    def say(event: str, what: str) -> None:
-        said.append(event)
-        print(f"fis-stop: {event.removeprefix('fis_').replace('_', ' ')}: {what}", flush=True)
-        if run is not None and run.read_run().get("ended_at") is None:
-            run.append_event(
-                Event(at=now(), source="harness", subject=run.run_id, event=event, detail=what)
-            )
-
-    try:
-        run_id = run.run_id if run is not None else ""
-        is_clean = stop_leftovers(Clients.connect(), say, run_id=run_id, also_elsewhere=asked.all)
-    except AWS_ERRORS as error:
-        print(f"fis-stop: {reason_of(error)}", file=sys.stderr)
-        return EXIT_USAGE
-    if not said:
-        print("fis-stop: no experiment of a dead run is on", flush=True)
-    return 0 if is_clean else EXIT_OUR_FAULT
+    return stop_what_is_left(asked.run, also_elsewhere=asked.all)
 
 
-def _has_templates(run: RunDirectory) -> bool:
-    faults = run.read_run().get("faults") or []
-    return any(each.get("client_token") for each in faults)
+def _tell_arguments() -> int:
+    from locust.argument_parser import LocustArgumentParser  # noqa: PLC0415
+
+    from locustfiles._arguments import add_arguments  # noqa: PLC0415
+
+    parser = LocustArgumentParser(prog="locust -f locustfiles", usage="%(prog)s [options]")
+    add_arguments(parser)
+    parser.print_help()
+    return 0
 
 
 if __name__ == "__main__":

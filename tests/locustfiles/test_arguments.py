@@ -1,6 +1,8 @@
 """Our arguments: what they mean, and that a wrong one ends Locust before anything starts."""
 
 import contextlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -113,3 +115,15 @@ def test_unreachable_database_means_no_load(load: Load) -> None:
     assert "geheim" not in locust.output + locust.errors
     assert "geheim" not in (locust.run / "run.json").read_text()
     assert not list((locust.run / "ledger").iterdir())
+
+
+def test_our_arguments_can_be_read_about() -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "locustfiles", "arguments"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    for name in ("--fis-template", "--abort-if", "--arrival-rate", "--database-url"):
+        assert name in told
