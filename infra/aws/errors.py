@@ -2,7 +2,10 @@
 
 AwsError
 ├── PackError         something that the servers need is not in the clone
-└── TerraformMissing  neither Terraform nor OpenTofu is installed
+├── TerraformMissing  neither Terraform nor OpenTofu is installed
+├── NoStack           Terraform's outputs cannot be had, or lack something
+├── NotFit            the account is not in a state for a fault, or cannot be asked
+└── NoTunnel          there is nothing to go through, or no program that could
 """
 
 from __future__ import annotations
