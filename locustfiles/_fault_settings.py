@@ -151,7 +151,7 @@ def _add_moments(group: _ArgumentGroup) -> None:
         env_var="CHAOS_FIS_TEMPLATE",
         metavar="<id or name>[@<when>]",
         help="FIS experiment template to start: its id (EXT...) or its tag `Name`. Several, each "
-        "when it is to come, with commas between them: stop-one-server@30s, failover@60%%",
+        "when it is to come, with commas between them: stop-one-server@30s, failover@2m",
     )
     _add_fault_at(group)
     add(
@@ -162,7 +162,7 @@ def _add_moments(group: _ArgumentGroup) -> None:
         default="",
         env_var="CHAOS_ABORT_IF",
         metavar="<condition>",
-        help="Stop the experiment, and the run, on a condition: `error_rate > 50%% for 20s`. "
+        help="Stop the experiment, and the run, on a condition: `error_rate > 0.5 for 20s`. "
         "Several with `;` between them",
     )
     add(
@@ -185,8 +185,8 @@ def _add_fault_at(group: _ArgumentGroup) -> None:
         default="30s",
         env_var="CHAOS_FIS_AT",
         metavar="<when>",
-        help="When the fault begins: after a time (30s, 1m30s), a share of the run time in percent "
-        "(40%%), with so many users (users:200) or when the load is steady (steady:10s)",
+        help="When the fault begins: after a time (30s, 1m30s), a share of the run time (40 and a "
+        "percent sign), with so many users (users:200) or when load is steady (steady:10s)",
     )
     vars(action)["include_in_web_ui"] = True
 
