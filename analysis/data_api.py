@@ -22,7 +22,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from analysis.errors import DatabaseError
-from analysis.session import Row, Value
+from analysis.session import LIMITS, Row, Value
 
 __all__ = ["SCHEME", "DataApiSession", "Place", "open_data_api"]
 
@@ -120,7 +120,7 @@ class DataApiSession:
         """As `Session` has it."""
         limit_ms = str(round(limit_s * 1000))
         with self._begun():
-            for name in ("statement_timeout", "lock_timeout"):
+            for name in LIMITS:
                 self.rows(
                     "SELECT set_config(%(name)s, %(limit)s, true) AS is_set",
                     name=name,

@@ -10,7 +10,7 @@ from psycopg import conninfo
 from psycopg.rows import dict_row
 
 from analysis.errors import DatabaseError
-from analysis.session import Row, Value
+from analysis.session import LIMITS, Row, Value
 
 __all__ = ["PostgresSession", "open_postgres"]
 
@@ -18,7 +18,6 @@ CONNECT_TIMEOUT_S = 10
 SILENT_SERVER_LIMIT_MS = 30_000
 LOCK_LIMIT = "30s"
 ROWS_PER_FETCH = 5_000
-_LIMITS = ("statement_timeout", "lock_timeout")
 
 
 class PostgresSession:
@@ -56,7 +55,7 @@ class PostgresSession:
     def limit(self, limit_s: float) -> Iterator[None]:
         """As `Session` has it."""
         with self._connection.transaction():
-            for name in _LIMITS:
+            for name in LIMITS:
                 self._connection.execute(
                     "SELECT set_config(%s, %s, true)", [name, str(round(limit_s * 1000))]
                 )

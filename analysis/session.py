@@ -8,7 +8,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-__all__ = ["Row", "Session", "Value"]
+__all__ = ["LIMITS", "Row", "Session", "Value"]
+
+# What `Session.limit` sets: waiting for a lock is no running of a statement to PostgreSQL.
+LIMITS = ("statement_timeout", "lock_timeout")
 
 Value = int | str | bool | list[str] | None
 Row = Mapping[str, int | str | bool | None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -57,7 +58,7 @@ class BadDay:
         code = self._refuse(len(self.calls), path, json.loads(body or b"{}"))
         self.calls.append(path)
         if not code:
-            environ["wsgi.input"] = _Body(body)
+            environ["wsgi.input"] = io.BytesIO(body)
             return self._api(environ, start_response)
         answer = json.dumps({"message": f"said on a bad day: {code}"}).encode()
         start_response(
@@ -69,11 +70,3 @@ class BadDay:
             ],
         )
         return [answer]
-
-
-class _Body:
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    def read(self, size: int = -1) -> bytes:
-        return self._body if size < 0 else self._body[:size]

@@ -23,10 +23,9 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
 from infra.lab import cloud, data_api
 from infra.lab.cloud_names import GROUP
-from infra.lab.fis.action import Lab
+from infra.lab.fis.action import Lab, load_actions
 from infra.lab.fis.control_plane import ControlPlane
 from infra.lab.fis.experiment import Surroundings
-from infra.lab.fis.kinds import registered_kinds
 from infra.lab.fis.resources import RESOURCE_TYPES
 from infra.lab.fleet import Fleet
 from infra.lab.target_health import TargetHealth
@@ -42,7 +41,7 @@ class LiveAnswers:
         self._control_plane = ControlPlane(
             Surroundings(
                 lab=lab,
-                kinds=registered_kinds(),
+                kinds=load_actions(),
                 resource_types=RESOURCE_TYPES,
                 alarm_states=_alarm_state,
                 initiating_s=initiating_s,

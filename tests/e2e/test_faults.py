@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 import subprocess
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from tests.e2e.test_experiment import Evidence
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
@@ -43,26 +42,10 @@ RUNS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(Evidence):
     """A run directory, read, and what was printed."""
 
-    path: Path
     printed: str
-
-    def table(self, name: str) -> list[dict[str, str]]:
-        """The rows of one of its CSV files."""
-        with (self.path / f"{name}.csv").open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        """What was judged."""
-        loaded: dict[str, Any] = json.loads((self.path / "summary.json").read_text("utf-8"))
-        return loaded
-
-    def events(self, source: str) -> list[str]:
-        """The events of a source, in order."""
-        return [each["event"] for each in self.table("events") if each["source"] == source]
 
 
 @pytest.fixture(scope="module")

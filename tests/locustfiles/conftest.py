@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.locustfiles.cloud import Cloud, build
+from tests.locustfiles.gate import Gate, serve_gate
 from tests.locustfiles.load import Load
 from tests.locustfiles.shop_server import Shop, serve
 
@@ -13,6 +15,20 @@ from tests.locustfiles.shop_server import Shop, serve
 def shop() -> Iterator[Shop]:
     with serve() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def cloud(shop: Shop) -> Iterator[Cloud]:
+    """An AWS account around the module's own shop, which it has to have for as long."""
+    with build(shop) as built:
+        yield built
+
+
+@pytest.fixture(scope="module")
+def open_gate(cloud: Cloud) -> Iterator[Gate]:
+    """A gate before it, for the whole module."""
+    with serve_gate(cloud.url) as gate:
+        yield gate
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.locustfiles.cloud import Cloud, access, build
+from tests.locustfiles.cloud import Cloud, access
 from tests.locustfiles.gate import Answer, Call, Gate, serve_gate
 from tests.locustfiles.load import Load, Locust
 from tests.locustfiles.shop_server import Shop, serve
@@ -16,12 +16,6 @@ pytestmark = pytest.mark.slow
 def shop() -> Iterator[Shop]:
     with serve() as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def cloud(shop: Shop) -> Iterator[Cloud]:
-    with build(shop) as built:
-        yield built
 
 
 @pytest.fixture

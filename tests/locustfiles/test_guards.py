@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from moto.moto_api import state_manager
 
-from tests.locustfiles.cloud import Cloud, access, build
-from tests.locustfiles.gate import Gate, refuse, serve_gate
+from tests.locustfiles.cloud import Cloud, access
+from tests.locustfiles.gate import Gate, refuse
 from tests.locustfiles.load import Load, Locust, wait_until
 from tests.locustfiles.shop_server import Arrival, Shop, reply, serve
 
@@ -20,18 +20,6 @@ HELD = "--expect-account", "123456789012"
 def shop() -> Iterator[Shop]:
     with serve() as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def cloud(shop: Shop) -> Iterator[Cloud]:
-    with build(shop) as built:
-        yield built
-
-
-@pytest.fixture(scope="module")
-def open_gate(cloud: Cloud) -> Iterator[Gate]:
-    with serve_gate(cloud.url) as gate:
-        yield gate
 
 
 @pytest.fixture

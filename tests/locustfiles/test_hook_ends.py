@@ -15,8 +15,8 @@ import pytest
 from moto.fis.models import FISBackend
 from moto.moto_api import state_manager
 
-from tests.locustfiles.cloud import Cloud, access, build
-from tests.locustfiles.gate import Answer, Call, Gate, serve_gate
+from tests.locustfiles.cloud import Cloud, access
+from tests.locustfiles.gate import Answer, Call, Gate
 from tests.locustfiles.load import ROOT, Load, Locust, wait_until
 from tests.locustfiles.shop_server import Arrival, Shop, reply, serve
 
@@ -32,18 +32,6 @@ START = ("POST", "/experiments")
 def shop() -> Iterator[Shop]:
     with serve() as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def cloud(shop: Shop) -> Iterator[Cloud]:
-    with build(shop) as built:
-        yield built
-
-
-@pytest.fixture(scope="module")
-def open_gate(cloud: Cloud) -> Iterator[Gate]:
-    with serve_gate(cloud.url) as gate:
-        yield gate
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
-"""Which of FIS's actions the lab carries out, as FIS itself sees them."""
+"""What the control plane asks of an action that the lab carries out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from infra.lab.fis.action import Action, load_actions
+from infra.lab.fis.action import Action
 from infra.lab.fis.resources import Candidate
 from infra.lab.fis.template import Signature
 
@@ -22,8 +22,3 @@ class Kind(Signature, Protocol):
     ) -> Action:
         """Make the action, without doing anything yet."""
         ...
-
-
-def registered_kinds() -> Mapping[str, Kind]:
-    """By action id, all that there are."""
-    return load_actions()
