@@ -1,5 +1,6 @@
 """The commands: reconcile, snapshot, finish, story, report, compare, runs, fetch-access-log.
 
+What only some of them need, and takes long to import, is imported where it is used.
 Exit codes: 0 held, 1 broken, 2 undecided, 64 a wrong argument or unreadable input, 70 our fault.
 With --json the result is one JSON document on stdout, and nothing else is there.
 """
@@ -30,15 +31,13 @@ from analysis.errors import (
     UsageError,
 )
 from analysis.findings import AttemptFinding, Method
-from analysis.gathering import gather_access_log, gather_ledgers
 from analysis.judgement import judge, judge_again, judge_run, load_evidence
 from analysis.listing import list_runs, render_runs
-from analysis.log_delivery import fetch_access_log
 from analysis.progress import Progress
 from analysis.records import format_time
 from analysis.results import write_for_ci, write_picture, write_report
+from analysis.run import SETTLE_LIMIT_S
 from analysis.run_directory import REPORT_FILE, RunDirectory
-from analysis.snapshot import SETTLE_LIMIT_S, take_after, take_before
 from analysis.summary import FailOn, Judgement, summarise
 from analysis.tables import ORDERS
 from analysis.terminal import render
@@ -132,6 +131,8 @@ def _snapshot(
     if not surroundings.database_url:
         message = "DATABASE_URL is not set; a snapshot is taken of the database that it names"
         raise UsageError(message)
+    from analysis.snapshot import take_after, take_before  # noqa: PLC0415 -- psycopg is slow
+
     take = take_before if options.before else take_after
     with _progress("waiting for the database to come to rest"):
         settle = take(directory, surroundings.database_url, settle_limit_s=options.settle_limit)
@@ -149,6 +150,8 @@ def _unsettled(still_open: int, waited_s: float) -> str:
 def _finish(
     directory: RunDirectory, options: argparse.Namespace, surroundings: Surroundings
 ) -> int:
+    from analysis.gathering import gather_access_log  # noqa: PLC0415 -- boto3 is slow
+
     with directory.closing():
         try:
             _close(directory, options, surroundings)
@@ -163,6 +166,8 @@ def _finish(
 def _close(
     directory: RunDirectory, options: argparse.Namespace, surroundings: Surroundings
 ) -> None:
+    from analysis.gathering import gather_ledgers  # noqa: PLC0415 -- boto3 is slow
+
     gather_ledgers(directory, limit_s=options.settle_limit)
     close_evidence(directory, limit_s=options.settle_limit)
     if surroundings.database_url and not directory.has_table(ORDERS):
@@ -248,6 +253,8 @@ def _tell(directory: RunDirectory, options: argparse.Namespace) -> int:
 def _fetch_access_log(
     directory: RunDirectory, options: argparse.Namespace, surroundings: Surroundings
 ) -> int:
+    from analysis.log_delivery import fetch_access_log  # noqa: PLC0415 -- boto3 is slow
+
     delivery = fetch_access_log(directory, options.uri, now=time.time_ns() // 1000)
     where = directory.path / "elb_access"
     found = f"{delivery.files} ({delivery.bytes} bytes)"

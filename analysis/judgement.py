@@ -1,9 +1,11 @@
 """Judge a run from its files, and write the results beside them."""
 
+import gc
 import sys
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from analysis.access_log import BalancerLog, trace_root
@@ -19,7 +21,13 @@ from analysis.reconcile import reconcile
 from analysis.records import RunVerdict
 from analysis.retries import measure_retries
 from analysis.run import parse_before, parse_run
-from analysis.run_directory import RECONCILIATION_FILE, SUMMARY_FILE, RunDirectory, csv_lines
+from analysis.run_directory import (
+    RECONCILIATION_FILE,
+    SUMMARY_FILE,
+    RunDirectory,
+    csv_lines,
+    csv_rows,
+)
 from analysis.summary import (
     RECONCILIATION_COLUMNS,
     FailOn,
@@ -56,11 +64,24 @@ def judge_run(
     # If this one fails, no older verdict may be taken for it.
     directory.discard_results()
     above_bytes = sift_above if method is not Method.INFERRED else sys.maxsize
-    with _sifted(directory, above_bytes=above_bytes) as (evidence, sieve):
+    with _no_collection():
+        evidence, sieve = _sifted(directory, above_bytes=above_bytes)
         judgement = judge(evidence, method=method, late_window_s=late_window_s, fail_on=fail_on)
         _write_reconciliation(directory, judgement, sieve)
         directory.write_json(SUMMARY_FILE, summarise(judgement))
     return judgement
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Look for no garbage in cycles: judging makes none, and walks over millions of records."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _write_reconciliation(
@@ -73,11 +94,11 @@ def _write_reconciliation(
                 put(row)
         return
     attempts = [each.attempt for each in judgement.findings.attempts]
-    others = [(each, csv_lines([next(rows)])) for each in attempts]
-    with directory.new_csv_text(RECONCILIATION_FILE, RECONCILIATION_COLUMNS) as put_text:
-        for text in sieve.lines(others):
-            put_text(text)
-        put_text(csv_lines(rows))
+    others = [*zip(attempts, csv_rows(islice(rows, len(attempts))), strict=True)]
+    with directory.new_csv_lines(RECONCILIATION_FILE, RECONCILIATION_COLUMNS) as put:
+        for lines in sieve.lines(others):
+            put(lines)
+        put(csv_lines(rows).encode(errors="backslashreplace"))
 
 
 def judge_again(directory: RunDirectory) -> Judgement:
@@ -155,10 +176,7 @@ def load_evidence(directory: RunDirectory, *, story_of: str = "") -> Evidence:
     return _whole(directory, _around(directory), story_of=story_of)
 
 
-@contextmanager
-def _sifted(
-    directory: RunDirectory, *, above_bytes: int
-) -> "Iterator[tuple[Evidence, Sieve | None]]":
+def _sifted(directory: RunDirectory, *, above_bytes: int) -> "tuple[Evidence, Sieve | None]":
     """Read a run's files, the plain orders apart where the run is large and that can be done."""
     around = _around(directory)
     question = Question(
@@ -167,12 +185,11 @@ def _sifted(
         may_be_absent=around.is_settled and around.unseen_up_to is None,
         has_log=directory.has_access_log(),
     )
-    with directory.sifted(question, above_bytes=above_bytes) as sieve:
-        if sieve is None:
-            yield _whole(directory, around), None
-            return
-        sifted = replace(around, attempts=sieve.attempts, orders=sieve.rows, plain=sieve.plain)
-        yield _with_balancer(directory, sifted), sieve
+    sieve = directory.sifted(question, above_bytes=above_bytes)
+    if sieve is None:
+        return _whole(directory, around), None
+    sifted = replace(around, attempts=sieve.attempts, orders=sieve.rows, plain=sieve.plain)
+    return _with_balancer(directory, sifted), sieve
 
 
 def _whole(directory: RunDirectory, around: Evidence, *, story_of: str = "") -> Evidence:

@@ -55,13 +55,12 @@ NOTHING_PLAIN = Plain()
 class Question:
     """What decides which attempts are plain.
 
-    None is in flight at `fault_at`, the one `of_interest` (an attempt's id), or, where there is a
-    log of the load balancer (`has_log`) to know servers by, the last that each server answered.
-    `may_be_absent` is false where rows may be missing.
+    None is in flight at `fault_at` or, where there is a log of the load balancer (`has_log`) to
+    know servers by, the last that a server answered. `may_be_absent` is false where rows may be
+    missing.
     """
 
     products: Sequence[Product] | None
     fault_at: int | None = None
-    of_interest: str = ""
     may_be_absent: bool = True
     has_log: bool = False

@@ -57,7 +57,7 @@ _REFUSED = (UnicodeEncodeError, OverflowError)
 def format_time(at: int) -> str:
     """RFC 3339 in UTC with six digits and `Z`, from microseconds since the epoch."""
     moment = _EPOCH + timedelta(microseconds=at)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f").rjust(26, "0") + "Z"
+    return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def parse_time(text: str) -> int:

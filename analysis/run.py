@@ -11,6 +11,8 @@ from analysis.records import parse_time
 _SHOWN_CHARACTERS = 200
 _NONSENSE = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
+SETTLE_LIMIT_S = 30.0  # to wait for the database, unless a user says otherwise
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settle:

@@ -13,7 +13,6 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from analysis.errors import EvidenceError, UsageError
@@ -37,6 +36,7 @@ __all__ = [
     "RunDirectory",
     "append_file",
     "csv_lines",
+    "csv_rows",
     "read_rows",
     "sync_folder",
     "write_file",
@@ -329,30 +329,29 @@ class RunDirectory:
             # A reader would take it for this table, which it is not any more.
             (self.path / _parquet(file_name)).unlink(missing_ok=True)
 
-    @contextmanager
-    def sifted(self, question: "Question", *, above_bytes: int) -> "Iterator[Sieve | None]":
-        """Give attempts and orders with the plain ones apart; None where that is not worth while.
+    def sifted(self, question: "Question", *, above_bytes: int) -> "Sieve | None":
+        """Return attempts and orders with the plain ones apart; None where that is no help.
 
         So it is below a size, where there is Parquet, and where `sieve` leaves the run whole.
         """
         names = [ATTEMPTS.file_name, ORDERS.file_name]
         is_csv = all(self.has(name) and not self.has(_parquet(name)) for name in names)
         if not is_csv or sum(map(self.size, names)) <= above_bytes:
-            yield None
-            return
+            return None
         from analysis.sieve import opened  # noqa: PLC0415 -- few need it, and it is slow
 
-        with TemporaryDirectory(prefix=".sieve-", dir=self.path) as scratch:
-            attempts, orders = (self.path / name for name in names)
-            with opened(attempts, orders, question, scratch=Path(scratch)) as sieve:
-                yield sieve
+        attempts, orders = (self.path / name for name in names)
+        return opened(attempts, orders, question)
 
     @contextmanager
-    def new_csv_text(self, file_name: str, header: list[str]) -> Iterator[Callable[[str], object]]:
+    def new_csv_lines(
+        self, file_name: str, header: list[str]
+    ) -> Iterator[Callable[[bytes | memoryview], object]]:
         """As `new_csv`, for lines that are spelled out already, ends included."""
         with self._new_file(file_name) as file:
             file.write(csv_lines([header]))
-            yield file.write
+            file.flush()
+            yield file.buffer.write
 
     def add_parquet(self, table: Table[RecordT]) -> None:
         """Write NAME.parquet beside NAME.csv, in one step, unless it is there."""
@@ -509,9 +508,14 @@ def _parquet(file_name: str) -> str:
 
 def csv_lines(rows: Iterable[Sequence[str]]) -> str:
     """Return rows as the lines of a CSV file."""
+    return "".join(csv_rows(rows))
+
+
+def csv_rows(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return each row as it stands in a CSV file."""
     parts: list[str] = []
-    csv.writer(_Collector(parts)).writerows(rows)
-    return "".join(parts)
+    csv.writer(_Collector(parts)).writerows(rows)  # which writes one by one
+    return parts
 
 
 def _csv_line(cells: list[str]) -> bytes:

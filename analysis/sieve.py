@@ -1,4 +1,4 @@
-"""Sift the orders of a large run that leave nothing to find out from those that do, in SQL.
+"""Sift the orders of a large run that leave nothing to find out from those that do, as arrays.
 
 A part of `run_directory` and `judgement`, for them alone. An acknowledged attempt and the row that
 its reply named are a *plain* pair if both bear the same order key and the same attempt id, agree in
@@ -10,535 +10,668 @@ bears its keys: it is absent where the table is known to be whole and at rest.
 
 Whatever is spelled in another way than we do (ids that are no UUIDs, repeated attempts, refusals,
 times of another form, quotes in a cell) is left to the exact judging, and so is the whole run where
-one row bears no order's key, or DuckDB does not read the files as we do.
-"""
-# ruff: noqa: S608 -- names and paths in queries go through name_of and literal
+one row bears no order's key, two attempts made one row, or a file makes no sense.
 
-import math
-from collections import deque
+Ids are compared as the 128 bits that they are. A hash of these only finds what may be there twice:
+where two ids share one by chance, both are left to the exact judging as well.
+"""
+
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import pairwise
+from functools import partial
+from itertools import chain, compress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-import duckdb
+import numpy as np
+from numpy.typing import NDArray
 
-from analysis.duck import connected, literal, name_of
+from analysis.ahead import in_order
+from analysis.cells import (
+    Block,
+    Booleans,
+    Cells,
+    Ids,
+    Layout,
+    Numbers,
+    Words,
+    find_ids,
+    hashed,
+    in_order_of,
+    same_ids,
+)
 from analysis.failures import RUN_STOPPING
 from analysis.ledger import IN_FLIGHT
 from analysis.matching import Prices, is_same_money
-from analysis.plain import Plain, Question, Stretch
-from analysis.records import Attempt, OrderRow, Outcome
+from analysis.plain import Ending, Plain, Question, Stretch
+from analysis.plain_lines import NO_TIME, Absent, Confirmed, PlainLines
+from analysis.records import Attempt, OrderRow
 from analysis.tables import ATTEMPTS, ORDERS
 
 __all__ = ["Sieve", "opened"]
 
-_MEMORY = "550MB"  # beside what is not DuckDB's, and what it takes for a moment beyond its limit
-_LINES_AT_ONCE = 100_000
-_GROUPS = 32
-_AT_ONCE = 2  # stretches of lines
+_AT_ONCE = 2  # blocks
 _MOST_DEMOTED = 0.2  # of the pairs: with more of them the exact judging is no slower
-_SUCCESSES = "('200', '201', '202')"
+_FEW = 50_000  # attempts to look at one by one, before it matters how many of all they are
+_MOST_GOODS: Final = 10**8  # above any product's number and quantity here
+_MOST_ID: Final = 10**17
 _CENTS = 100
-_MARK = "\x01"  # stands in a line for one that was rendered elsewhere
-_ROW = 3  # the kind of a row that is no pair's
-_NO_VALUE = "\x02\x03"  # no cell; else an empty one would be NULL
+_SUCCESSES = (200, 201, 202)
+_STATUSES = (100, 999)
+_ERROR = re.compile(rb"[a-z0-9_ ]*")
+_CUT_OFF = frozenset(each.encode() for each in (IN_FLIGHT, RUN_STOPPING))
+
+RecordT = TypeVar("RecordT", Attempt, OrderRow)
+ArraysT = TypeVar("ArraysT", bound=tuple[Any, ...])
 
 
-@dataclass(slots=True)
+class _Rows(NamedTuple):
+    """Rows that are spelled as ours and cost what they should, by their ids; no two share any."""
+
+    ids: Numbers
+    attempts: Ids
+    keys: Ids
+    products: Numbers
+    quantities: Numbers
+    created: Numbers
+    committed: Numbers
+    places: Numbers
+
+
+class _Index(NamedTuple):
+    """Where ids are: the first bits of a hash of each, with its place in the bits behind."""
+
+    hashes: Words
+    bits: int
+
+    @classmethod
+    def of(cls, ids: Ids) -> "_Index":
+        """Index ids by their places."""
+        bits = max(1, len(ids).bit_length())
+        hashes = _without(hashed(ids), bits)
+        hashes |= np.arange(len(ids), dtype=np.uint64)
+        hashes.sort()
+        return cls(hashes, bits)
+
+    def find(self, ids: Ids) -> Numbers:
+        """Return the place of each id, or of one that is much like it; below 0 for none."""
+        if not len(self.hashes):
+            return np.full(len(ids), -1)
+        wanted = _without(hashed(ids), self.bits)
+        order = np.argsort(wanted)  # else each search would begin far from the last
+        wanted = wanted[order]
+        at = np.minimum(np.searchsorted(self.hashes, wanted), len(self.hashes) - 1)
+        found = self.hashes[at]
+        places = np.empty(len(wanted), np.int64)
+        is_there = _without(found, self.bits) == wanted
+        places[order] = np.where(is_there, (found ^ wanted).astype(np.int64), -1)
+        return places
+
+    def repeated(self) -> Numbers:
+        """Return the places of ids that may be there twice."""
+        ids = _without(self.hashes, self.bits)
+        are_repeated = np.zeros(len(ids), np.bool_)
+        are_repeated[1:] = ids[1:] == ids[:-1]
+        are_repeated[:-1] |= are_repeated[1:]
+        return (self.hashes ^ ids)[are_repeated].astype(np.int64)
+
+
+def _without(words: Words, bits: int) -> Words:
+    """Return words with their last bits cleared."""
+    return words & ~np.uint64((1 << bits) - 1)
+
+
+class _Made(NamedTuple):
+    """The rows of the table, and their ids in order."""
+
+    rows: _Rows
+    by_attempt: _Index
+    by_key: _Index
+
+
+class _Pairs(NamedTuple):
+    """Acknowledged attempts, and the number of the row that is theirs."""
+
+    rows: Numbers
+    due: Numbers
+    sent: Numbers
+    ended: Numbers
+    http: Numbers
+    places: Numbers
+
+
+class _Open(NamedTuple):
+    """Attempts without a definite answer, and in the end only those that no row of ours knows.
+
+    `errors` are known by their number.
+    """
+
+    attempts: Ids
+    keys: Ids
+    products: Numbers
+    quantities: Numbers
+    due: Numbers
+    sent: Numbers
+    ended: Numbers
+    http: Numbers
+    errors: Numbers
+    places: Numbers
+
+
+class _Lines(NamedTuple):
+    """The cells of attempts, of which those that `are_ours` are spelled as ours are."""
+
+    are_ours: Booleans
+    products: Numbers
+    quantities: Numbers
+    due: Numbers
+    sent: Numbers
+    ended: Numbers
+    http: Cells
+
+
+class _Last(NamedTuple):
+    """The order that a server answered last: when it was sent, by which attempt, and its row."""
+
+    sent: int
+    attempt_id: bytes
+    row: int
+
+
+class _Tried(NamedTuple):
+    """What was found among attempts; `errors` are the texts of the open ones."""
+
+    pairs: _Pairs
+    open: _Open
+    errors: list[bytes]
+    last: dict[bytes, _Last]
+    others: list[Attempt]
+
+
+@dataclass(frozen=True, slots=True)
 class Sieve:
-    """The plain orders of a run in a database of its own, and the other attempts and rows."""
+    """The plain orders of a run in numbers, their lines, and the other attempts and rows."""
 
-    database: duckdb.DuckDBPyConnection
     plain: Plain
+    plain_lines: PlainLines
     attempts: list[Attempt]
     rows: list[OrderRow]
 
-    def lines(self, others: Sequence[tuple[Attempt, str]]) -> Iterator[str]:
+    def lines(self, others: Sequence[tuple[Attempt, str]]) -> Iterator[bytes | memoryview]:
         """Yield reconciliation.csv's lines of all attempts, many at once, in `reconcile`'s order.
 
         `others` are the attempts that are not plain, in that order, each with its whole line.
         """
-        self._place(others)
-        total = self._one("SELECT count(*) FROM lines")
-        if not total:
-            return
-        parts = math.ceil(total / _LINES_AT_ONCE)
-        shares = ", ".join(str(part / parts) for part in range(parts))
-        edges = self._one(f"SELECT quantile_disc(sent, [{shares}]) FROM lines")
-        end = self._one("SELECT max(sent) + 1 FROM lines")
-        spans = list(pairwise([*sorted(set(edges)), end]))
-        with ThreadPoolExecutor(_AT_ONCE) as workers:  # DuckDB sorts a stretch in one thread
-            ahead = deque(workers.submit(self._between, *each) for each in spans[:_AT_ONCE])
-            for place in range(len(spans)):
-                found = ahead.popleft().result()
-                if place + _AT_ONCE < len(spans):
-                    ahead.append(workers.submit(self._between, *spans[place + _AT_ONCE]))
-                yield from (_filled_in(text, others) for (text,) in found)
-
-    def _place(self, others: Sequence[tuple[Attempt, str]]) -> None:
-        keys = [[each.sent_at or 0 for each, _ in others], [each.attempt_id for each, _ in others]]
-        self.database.execute(
-            "CREATE OR REPLACE TABLE others AS SELECT unnest(?::BIGINT[]) AS sent, "
-            "unnest(?::VARCHAR[]) AS id, unnest(range(?)) AS number",
-            [*keys, len(others)],
-        )
-        self.database.execute(_LINES)
-
-    def _between(self, low: int, high: int) -> list[tuple[str]]:
-        with self.database.cursor() as database:
-            return database.execute(
-                f"SELECT string_agg({_LINE}, '' ORDER BY sent, id, number) FROM lines "
-                f"WHERE sent >= {low} AND sent < {high} "
-                f"GROUP BY (sent - {low}) * {_GROUPS} // ({high} - {low}) ORDER BY min(sent)"
-            ).fetchall()
-
-    def _one(self, query: str) -> Any:
-        found = self.database.execute(query).fetchone()
-        return found[0] if found else None
+        return self.plain_lines.among(others)
 
 
-def _filled_in(text: str, others: Sequence[tuple[Attempt, str]]) -> str:
-    pieces = text.split(_MARK)
-    # Others stand at every second place: a plain line has no such mark in it.
-    pieces[1::2] = [others[int(number)][1] for number in pieces[1::2]]
-    return "".join(pieces)
-
-
-@contextmanager
-def opened(
-    attempts: Path, orders: Path, question: Question, *, scratch: Path
-) -> Iterator[Sieve | None]:
-    """Sift two CSV files; None where they are to be judged as a whole.
-
-    `scratch` is a folder for what does not fit into memory.
-    """
-    with connected(scratch, memory=_MEMORY) as database:
-        database.execute("SET preserve_insertion_order = false")  # we sort where it matters
-        yield _sift(database, attempts, orders, question)
-
-
-def _sift(
-    database: duckdb.DuckDBPyConnection, attempts: Path, orders: Path, question: Question
-) -> Sieve | None:
+def opened(attempts: Path, orders: Path, question: Question) -> Sieve | None:
+    """Sift two CSV files; None where they are to be judged as a whole."""
     # Whatever it is, the exact reading says it in our own words, with file and line.
-    with suppress(duckdb.Error, ValueError, TypeError, ArithmeticError):
-        files = _Files.of(attempts, orders)
-        if files is not None:
-            return _Sifting(database, files, question).run()
+    with suppress(ValueError, TypeError, ArithmeticError, OSError):
+        tried, made = (Layout(path, _header(path)) for path in (attempts, orders))
+        return _Sifting(tried, made, question).run()
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Files:
-    """SQL that reads the two files as text, and the columns of each."""
-
-    attempts: str
-    orders: str
-    attempt_columns: list[str]
-    order_columns: list[str]
-
-    @classmethod
-    def of(cls, attempts: Path, orders: Path) -> "_Files | None":
-        heads = [_header(attempts), _header(orders)]
-        if not all(heads):
-            return None
-        ATTEMPTS.reader(heads[0])
-        ORDERS.reader(heads[1])
-        return cls(_cells_of(attempts, heads[0]), _cells_of(orders, heads[1]), *heads)
-
-
 def _header(path: Path) -> list[str]:
-    """Return the names in the first line; none where it is not one plain line as ours is."""
+    """Return the names in the first line; ValueError where it is not one plain line as ours is."""
     with path.open("rb") as file:
         line = file.readline(1 << 16)
-    names = line.decode("utf-8-sig").removesuffix("\r\n")
-    return names.split(",") if line.endswith(b"\r\n") and '"' not in names else []
-
-
-def _cells_of(path: Path, header: Sequence[str]) -> str:
-    columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in header)
-    return (
-        f"read_csv({literal(path)}, columns={{{columns}}}, header=true, auto_detect=false, "
-        f"delim=',', quote='\"', escape='\"', new_line='\\r\\n', nullstr={literal(_NO_VALUE)}, "
-        "hive_partitioning=false)"
-    )
-
-
-def _cells(columns: Sequence[str]) -> dict[str, str]:
-    """Return SQL that hands a row's cells on, and the list of them for where it is wanted.
-
-    A list of every row's would be most of the work.
-    """
-    places = [f"cell_{number}" for number in range(len(columns))]
-    pairs = zip(columns, places, strict=True)
-    named = ", ".join(f"{name_of(column)} AS {place}" for column, place in pairs)
-    return {"named": named, "cells": ", ".join(places)}
-
-
-# --- what is spelled as we do ---
-
-
-def _time(column: str) -> str:
-    """Microseconds; NULL of another form: DuckDB reads blanks, slashes, year 0 and hour 24 too."""
-    is_ours = (
-        f"{column} LIKE '____-__-__T__:__:__.______Z' AND {column} >= '1' AND {column} < ':' "
-        f"AND {column} NOT LIKE '% Z' AND {column} NOT LIKE '___________24%'"
-    )
-    return f"CASE WHEN {is_ours} THEN epoch_us(TRY_CAST({column} AS TIMESTAMP)) END"
-
-
-def _is_same(value: str, text: str) -> str:
-    return f"CAST({value} AS VARCHAR) = {text}"
-
-
-_ATTEMPTS = """
-CREATE TEMP VIEW found AS
-SELECT kind, aid, key, order_id, product, quantity, due, sent, ended,
-       CASE WHEN kind <> 1 THEN [{cells}] END AS cells,
-       CASE WHEN kind = 1 THEN order_id END AS wanted,
-       CASE WHEN kind = 1 THEN CAST(http_status AS SMALLINT) END AS http
-FROM (
-  SELECT *, CASE
-    WHEN NOT is_ours OR attempt_id IN ({of_interest}) OR {in_flight} THEN 0
-    WHEN outcome = 'acknowledged' AND {is_same_order} AND error = '' AND http_status IN {successes}
-    THEN 1
-    WHEN outcome = 'indeterminate' AND {may_be_absent} AND order_text = ''
-      AND regexp_full_match(error, '[a-z0-9_ ]*') AND error NOT IN ({cut_off})
-      AND regexp_full_match(http_status, '([1-9][0-9][0-9])?')
-    THEN 2 ELSE 0 END AS kind
-  FROM (
-    SELECT *, coalesce(
-      {is_same_aid} AND {is_same_key} AND {is_same_product} AND {is_same_quantity}
-      AND ended >= sent AND attempt_no = '1' AND retry_text = ''
-      AND (due_at = '' OR due IS NOT NULL), false) AS is_ours
-    FROM (
-      SELECT TRY_CAST(attempt_id AS UUID) AS aid, TRY_CAST(order_key AS UUID) AS key,
-             TRY_CAST("order_id" AS BIGINT) AS order_id, "order_id" AS order_text,
-             TRY_CAST(product_id AS INTEGER) AS product,
-             TRY_CAST("quantity" AS INTEGER) AS quantity,
-             {due} AS due, {sent} AS sent, {ended} AS ended,
-             {retry_of} AS retry_text,
-             attempt_id, order_key, product_id, "quantity" AS quantity_text, due_at, attempt_no,
-             outcome, http_status, error, {named}
-      FROM {source})))
-"""
-
-_ORDERS = """
-CREATE TEMP TABLE made AS
-SELECT CASE WHEN is_ours THEN id END AS named, id, aid, key, product, quantity, cents, created,
-       CASE WHEN is_ours THEN committed END AS committed,
-       CASE WHEN NOT is_ours THEN [{cells}] END AS cells,
-       CASE WHEN is_ours THEN status || {between} || served_by END AS rest,
-       order_key = '' AS is_keyless
-FROM (
-  SELECT *, coalesce(
-    {is_same_id} AND {is_same_aid} AND {is_same_key} AND {is_same_product} AND {is_same_quantity}
-    AND {is_same_total} AND money >= 0 AND created IS NOT NULL
-    AND (committed_at = '' OR committed IS NOT NULL)
-    AND NOT contains(status, {between}) AND NOT contains(served_by, {between}), false) AS is_ours
-  FROM (
-    SELECT TRY_CAST("id" AS BIGINT) AS id, "id" AS id_text,
-           TRY_CAST(attempt_id AS UUID) AS aid, TRY_CAST(order_key AS UUID) AS key,
-           TRY_CAST(product_id AS INTEGER) AS product, TRY_CAST("quantity" AS INTEGER) AS quantity,
-           TRY_CAST(total AS DECIMAL(18, 2)) AS money, CAST(money * 100 AS BIGINT) AS cents, total,
-           {created} AS created, {committed} AS committed, committed_at, status, served_by,
-           attempt_id, order_key, product_id, "quantity" AS quantity_text, {named}
-    FROM {source}))
-"""
-
-# One table of all: attempts with the rows that are theirs, attempts without, and as another kind
-# rows without. It has no column for each side: what a column takes of memory, NULL takes as well.
-_JOINED = """
-CREATE TABLE joined AS
-SELECT coalesce(found.kind, {row_kind}) AS kind,
-       found.kind IS NOT NULL AND made.named IS NOT NULL AS is_pair,
-       coalesce(found.aid, made.aid) AS aid, coalesce(found.key, made.key) AS key,
-       coalesce(order_id, made.id) AS order_id,
-       found.product, found.quantity, due, sent, ended, http, cents, created, committed,
-       CASE WHEN found.kind IS NOT NULL THEN found.cells
-            ELSE coalesce(made.cells, {row_cells}) END AS cells,
-       found.kind IS NULL AND made.is_keyless AS is_keyless
-FROM found FULL JOIN made
-  ON found.wanted = made.named AND found.aid = made.aid AND found.key = made.key
- AND found.product = made.product AND found.quantity = made.quantity
-"""
-
-_OTHERS = """
-CREATE TEMP TABLE rest AS SELECT * FROM joined WHERE NOT is_pair;
-CREATE TEMP TABLE rest_keys AS
-  SELECT key AS it, count(*) AS times FROM rest WHERE key IS NOT NULL GROUP BY key;
-CREATE TEMP TABLE rest_aids AS SELECT aid AS it, count(*) AS times FROM (
-  SELECT aid FROM rest WHERE aid IS NOT NULL
-  UNION ALL SELECT retried FROM (
-    SELECT TRY_CAST({retry_of} AS UUID) AS retried FROM rest WHERE kind = 0
-  ) WHERE retried IS NOT NULL) GROUP BY aid;
-CREATE TEMP TABLE rest_ids AS SELECT DISTINCT order_id AS it FROM rest WHERE order_id IS NOT NULL;
-CREATE TEMP TABLE unfair (product INTEGER, quantity INTEGER, cents BIGINT);
-"""
-
-_DEMOTED = """
-CREATE TABLE demoted AS SELECT order_id, aid, key FROM joined WHERE is_pair AND (
-  key IN (SELECT it FROM rest_keys) OR aid IN (SELECT it FROM rest_aids)
-  OR order_id IN (SELECT it FROM rest_ids)
-  OR (product, quantity, cents) IN (SELECT (product, quantity, cents) FROM unfair));
-CREATE TEMP TABLE to_read AS SELECT CAST(aid AS VARCHAR) AS id FROM demoted
-  UNION SELECT CAST(aid AS VARCHAR) FROM rest WHERE kind = 1;
-"""
-
-_ABSENT = """
-CREATE TABLE absent AS
-SELECT aid, key, product, quantity, due, sent, ended,
-       cells[{http_status}] AS http_text, cells[{error}] AS error
-FROM rest WHERE kind = 2
-  AND key IN (SELECT it FROM rest_keys WHERE times = 1)
-  AND aid IN (SELECT it FROM rest_aids WHERE times = 1)
-  AND key NOT IN (SELECT key FROM demoted) AND aid NOT IN (SELECT aid FROM demoted)
-"""
-
-_ID = "CAST(order_id AS VARCHAR)"
-_PAIRS = "(SELECT * FROM joined WHERE is_pair AND aid NOT IN (SELECT aid FROM demoted))"
-
-_LINES = f"""
-CREATE OR REPLACE VIEW lines AS
-SELECT sent, CAST(aid AS VARCHAR) AS id, 0 AS number, key, order_id, product, quantity,
-       CAST(http AS VARCHAR) AS http, '' AS error, committed, 1 AS kind FROM {_PAIRS}
-UNION ALL
-SELECT sent, CAST(aid AS VARCHAR), 0, key, NULL, product, quantity, http_text, error, NULL, 2
-FROM absent
-UNION ALL SELECT sent, id, number, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 3 FROM others
-"""
-
-# As `summary` writes them; the columns are RECONCILIATION_COLUMNS.
-_LINE = f"""CASE kind
-WHEN 1 THEN concat('attempt,', id, ',', key, ',', order_id, ',', product, ',', quantity,
-  ',acknowledged,', http, ',,confirmed,order_id,1,,,,',
-  strftime(make_timestamp(committed), '%Y-%m-%dT%H:%M:%S.%fZ'), chr(13), chr(10))
-WHEN 2 THEN concat('attempt,', id, ',', key, ',,', product, ',', quantity, ',indeterminate,',
-  http, ',', error, ',absent,key,0,,,,', chr(13), chr(10))
-ELSE concat('{_MARK}', number, '{_MARK}') END"""
-
-# The first stretch that lies in the most of the bounds: `clock` has the same in Python.
-_AGREED = f"""
-WITH edges AS (
-  SELECT created - ended AS place, 0 AS is_end FROM {_PAIRS}
-  UNION ALL SELECT created - sent, 1 FROM {_PAIRS}
-  UNION ALL SELECT unnest(?::BIGINT[]), 0 UNION ALL SELECT unnest(?::BIGINT[]), 1
-), depths AS (
-  SELECT place, is_end, sum(1 - 2 * is_end) OVER in_time AS depth, lead(place) OVER in_time AS ends
-  FROM edges WINDOW in_time AS (ORDER BY place, is_end ROWS UNBOUNDED PRECEDING))
-SELECT place, ends FROM depths WHERE is_end = 0 ORDER BY depth DESC, place LIMIT 1
-"""
-
-_TOOK = f"""
-SELECT due IS NOT NULL AS was_due, greatest(0, ended - due) AS from_due, ended - sent AS from_sent
-FROM (SELECT due, sent, ended FROM {_PAIRS} UNION ALL SELECT due, sent, ended FROM absent)
-"""
+    if not line.endswith(b"\r\n") or b'"' in line:
+        message = "another kind of header"
+        raise ValueError(message)
+    return line.decode("utf-8-sig").removesuffix("\r\n").split(",")
 
 
 @dataclass(slots=True)
 class _Sifting:
-    database: duckdb.DuckDBPyConnection
-    files: _Files
+    tried: Layout
+    made: Layout
     question: Question
+    read_attempt: Callable[[Sequence[str]], Attempt] = field(init=False)
+    read_row: Callable[[Sequence[str]], OrderRow] = field(init=False)
+    prices: Prices = field(init=False)
+    cents: dict[int, int] = field(default_factory=dict)  # of goods, by product and quantity
+
+    def __post_init__(self) -> None:
+        self.read_attempt = ATTEMPTS.reader(self.tried.columns)
+        self.read_row = ORDERS.reader(self.made.columns)
+        self.prices = Prices.of(self.question.products)
 
     def run(self) -> Sieve | None:
-        self._read()
-        if not self._are_pairs_unique() or self._one("SELECT bool_or(is_keyless) FROM joined"):
+        made, other_rows = self._read_rows()
+        found = self._read_attempts(made)
+        rows, pairs, others = made.rows, found.pairs, found.others
+        are_taken = np.zeros(len(rows.ids), np.bool_)
+        are_taken[pairs.rows] = True
+        if np.count_nonzero(are_taken) < len(pairs.rows):
             return None
-        self.database.execute(_OTHERS.format(retry_of=self._retry_of()))
-        self._find_unfair()
-        self.database.execute(_DEMOTED)
-        pairs = self._one("SELECT count(*) FROM joined WHERE is_pair")
-        demoted = self._one("SELECT count(*) FROM demoted")
-        if demoted > pairs * _MOST_DEMOTED or demoted == pairs:
+        named = _Named.of(others, other_rows)
+        are_plain = are_taken
+        are_plain[named.rows_of(made)] = False
+        are_plain[[each.row for each in found.last.values()]] = False
+        of_plain = are_plain[pairs.rows]
+        demoted = len(of_plain) - np.count_nonzero(of_plain)
+        if demoted == len(of_plain) or demoted > len(of_plain) * _MOST_DEMOTED:
             return None
-        places = {name: self._place(name) for name in ("http_status", "error")}
-        self.database.execute(_ABSENT.format(**places))
-        return Sieve(
-            self.database, self._plain(pairs - demoted), [*self._attempts()], [*self._rows()]
+        are_absent = named.are_new(found.open)
+        plain = _PlainOrders(
+            rows, _chosen(pairs, of_plain), _chosen(found.open, are_absent), found.errors
+        )
+        with ThreadPoolExecutor(1) as worker:
+            numbers = worker.submit(plain.numbers)
+            others += self._again(pairs.places[~of_plain], self.tried, self.read_attempt)
+            others += self._again(found.open.places[~are_absent], self.tried, self.read_attempt)
+            other_rows += self._again(rows.places[~are_plain], self.made, self.read_row)
+        return Sieve(numbers.result(), plain.lines(), others, other_rows)
+
+    def _others(
+        self, block: Block, are_found: Booleans, read: Callable[[Sequence[str]], RecordT]
+    ) -> list[RecordT]:
+        return [read(each) for each in (*block.odd, *block.cells(np.flatnonzero(~are_found)))]
+
+    def _again(
+        self, places: Numbers, layout: Layout, read: Callable[[Sequence[str]], RecordT]
+    ) -> Iterator[RecordT]:
+        """Read lines once more, of which only numbers were kept."""
+        return map(read, layout.lines_at(places.tolist()))
+
+    # --- rows ---
+
+    def _read_rows(self) -> tuple[_Made, list[OrderRow]]:
+        spans = self.made.spans()
+        gathering = _Gathering[_Rows](len(spans))
+        others: list[OrderRow] = []
+        for part, further in in_order(self._rows_of, spans, threads=_AT_ONCE):
+            gathering.add(part)
+            others += further
+            if any(not each.order_key for each in further):
+                message = "a row without a key may be any order's"
+                raise ValueError(message)
+        rows = gathering.arrays()
+        if (rows.ids[1:] < rows.ids[:-1]).any():
+            rows = _chosen(rows, np.argsort(rows.ids))
+        made = self._indexed(rows)
+        are_single = np.ones(len(rows.ids), np.bool_)
+        are_single[1:] &= rows.ids[1:] != rows.ids[:-1]
+        are_single[:-1] &= rows.ids[1:] != rows.ids[:-1]
+        for index in (made.by_attempt, made.by_key):
+            are_single[index.repeated()] = False
+        if not are_single.all():
+            others += self._again(rows.places[~are_single], self.made, self.read_row)
+            made = self._indexed(_chosen(rows, are_single))
+        return made, others
+
+    def _indexed(self, rows: _Rows) -> _Made:
+        return _Made(rows, *in_order(_Index.of, (rows.attempts, rows.keys), threads=_AT_ONCE))
+
+    def _rows_of(self, span: tuple[int, int]) -> tuple[_Rows, list[OrderRow]]:
+        block = self.made.block(*span)
+        ids, products, quantities = map(block.wholes, ("id", "product_id", "quantity"))
+        created, committed = map(block.times, ("created_at", "committed_at"))
+        total = block.money("total")
+        are_ours = block.are_ids("order_key") & block.are_ids("attempt_id")
+        are_ours &= ids.are_ours & created.are_ours & total.are_ours
+        are_ours &= committed.are_ours | block.are("committed_at", b"")
+        are_ours &= _are_goods(products, quantities)
+        expected = self._cents_of(products.values, quantities.values, are_ours)
+        are_ours &= total.values == expected
+        lines = np.flatnonzero(are_ours)
+        rows = _Rows(
+            ids=ids.values[lines],
+            attempts=block.ids("attempt_id", lines),
+            keys=block.ids("order_key", lines),
+            products=products.values[lines].astype(np.int32),
+            quantities=quantities.values[lines].astype(np.int32),
+            created=created.values[lines],
+            committed=np.where(committed.are_ours, committed.values, NO_TIME)[lines],
+            places=block.places()[lines],
+        )
+        return rows, self._others(block, are_ours, self.read_row)
+
+    def _cents_of(self, products: Numbers, quantities: Numbers, where: Booleans) -> Numbers:
+        """Return what goods should cost, below 0 where that is not known."""
+        goods = np.where(where, products * _MOST_GOODS + quantities, 0)
+        kinds = np.unique(goods)
+        cents = np.array([self._expected(each) for each in kinds.tolist()], np.int64)
+        return cents[np.searchsorted(kinds, goods)]
+
+    def _expected(self, goods: int) -> int:
+        if goods not in self.cents:
+            total = self.prices.total(*divmod(goods, _MOST_GOODS))
+            cents = int((total * _CENTS).to_integral_value()) if total is not None else -1
+            # By the very rule of the exact judging, which takes no two of our amounts for the same.
+            self.cents[goods] = cents if is_same_money(Decimal(cents) / _CENTS, total) else -1
+        return self.cents[goods]
+
+    # --- attempts ---
+
+    def _read_attempts(self, made: _Made) -> _Tried:
+        numbers: dict[bytes, int] = {}
+        spans = self.tried.spans()
+        pairs, still_open = _Gathering[_Pairs](len(spans)), _Gathering[_Open](len(spans))
+        others: list[Attempt] = []
+        last: dict[bytes, _Last] = {}
+        found = 0
+        work = partial(self._attempts_of, made)
+        for part in in_order(work, spans, threads=_AT_ONCE):
+            errors = [numbers.setdefault(each, len(numbers)) for each in part.errors]
+            pairs.add(part.pairs)
+            still_open.add(part.open._replace(errors=np.array(errors, np.int32)))
+            others += part.others
+            for server, order in part.last.items():
+                last[server] = max(order, last.get(server, order))
+            found += len(part.pairs.rows)
+            if len(others) > found + _FEW:
+                message = "most attempts are to be looked at one by one"
+                raise ValueError(message)
+        unsettled = still_open.arrays()
+        are_unknown = made.by_attempt.find(unsettled.attempts) < 0
+        are_unknown &= made.by_key.find(unsettled.keys) < 0
+        others += self._again(unsettled.places[~are_unknown], self.tried, self.read_attempt)
+        unknown = _chosen(unsettled, are_unknown)
+        return _Tried(pairs.arrays(), unknown, [*numbers], last, others)
+
+    def _attempts_of(self, made: _Made, span: tuple[int, int]) -> _Tried:
+        block = self.tried.block(*span)
+        lines = self._lines_of(block)
+        told, rows = _pairs_of(block, lines, made.rows)
+        pairs = _Pairs(
+            rows=rows.astype(np.int32),
+            due=lines.due[told],
+            sent=lines.sent[told],
+            ended=lines.ended[told],
+            http=lines.http.values[told].astype(np.int16),
+            places=block.places()[told],
+        )
+        are_found = np.zeros(len(block), np.bool_)
+        are_found[told] = True
+        unknown, errors = self._open_of(block, lines, np.flatnonzero(~are_found))
+        are_found[unknown] = True
+        still_open = _Open(
+            attempts=block.ids("attempt_id", unknown),
+            keys=block.ids("order_key", unknown),
+            products=lines.products[unknown].astype(np.int32),
+            quantities=lines.quantities[unknown].astype(np.int32),
+            due=lines.due[unknown],
+            sent=lines.sent[unknown],
+            ended=lines.ended[unknown],
+            http=lines.http.values[unknown].astype(np.int16),
+            errors=np.zeros(len(unknown), np.int32),
+            places=block.places()[unknown],
+        )
+        last = _last_of(block, lines, told, rows) if self.question.has_log else {}
+        others = self._others(block, are_found, self.read_attempt)
+        return _Tried(pairs, still_open, errors, last, others)
+
+    def _lines_of(self, block: Block) -> _Lines:
+        products, quantities = map(block.wholes, ("product_id", "quantity"))
+        due, sent, ended = map(block.times, ("due_at", "sent_at", "ended_at"))
+        are_ours = block.are_ids("order_key") & block.are_ids("attempt_id")
+        are_ours &= _are_goods(products, quantities)
+        are_ours &= sent.are_ours & ended.are_ours & (ended.values >= sent.values)
+        are_ours &= due.are_ours | block.are("due_at", b"")
+        are_ours &= block.are("attempt_no", b"1")
+        if "retry_of" in self.tried.columns:
+            are_ours &= block.are("retry_of", b"")
+        if (at := self.question.fault_at) is not None:
+            are_ours &= (sent.values > at) | (ended.values <= at)
+        return _Lines(
+            are_ours=are_ours,
+            products=products.values,
+            quantities=quantities.values,
+            due=np.where(due.are_ours, due.values, NO_TIME),
+            sent=sent.values,
+            ended=ended.values,
+            http=block.wholes("http_status"),
         )
 
-    def _place(self, column: str) -> int:
-        return self.files.attempt_columns.index(column) + 1
+    def _open_of(self, block: Block, lines: _Lines, others: Numbers) -> tuple[Numbers, list[bytes]]:
+        """Return which attempts, of others than pairs, are open, and what went wrong with each."""
+        if self.question.has_log or not self.question.may_be_absent:
+            return np.zeros(0, np.int64), []
+        part, http = block.part(others), lines.http.chosen(others)
+        low, high = _STATUSES
+        is_status = http.are_ours & (http.values >= low) & (http.values <= high)
+        found = others[
+            lines.are_ours[others]
+            & part.are("outcome", b"indeterminate")
+            & part.are("order_id", b"")
+            & (is_status | part.are("http_status", b""))
+        ]
+        texts = block.texts("error", found)
+        are_plain = [each not in _CUT_OFF and _ERROR.fullmatch(each) is not None for each in texts]
+        return found[are_plain], [*compress(texts, are_plain)]
 
-    def _retry_of(self) -> str:
-        """Return the SQL of that cell, of an attempt whose cells were kept."""
-        columns = self.files.attempt_columns
-        return f"cells[{self._place('retry_of')}]" if "retry_of" in columns else "''"
 
-    def _read(self) -> None:
-        question, files = self.question, self.files
-        retry_of = '"retry_of"' if "retry_of" in files.attempt_columns else "''"
-        at = question.fault_at
-        same = {
-            "is_same_aid": _is_same("aid", "attempt_id"),
-            "is_same_key": _is_same("key", "order_key"),
-            "is_same_product": _is_same("product", "product_id"),
-            "is_same_quantity": _is_same("quantity", "quantity_text"),
-        }
-        self.database.execute(
-            _ORDERS.format(
-                **same,
-                is_same_id=_is_same("id", "id_text"),
-                is_same_total=_is_same("money", "total"),
-                created=_time("created_at"),
-                committed=_time("committed_at"),
-                between="chr(31)",
-                **_cells(files.order_columns),
-                source=files.orders,
-            )
+def _are_goods(products: Cells, quantities: Cells) -> Booleans:
+    are_small = (products.values < _MOST_GOODS) & (quantities.values < _MOST_GOODS)
+    return products.are_ours & quantities.are_ours & are_small
+
+
+def _pairs_of(block: Block, lines: _Lines, rows: _Rows) -> tuple[Numbers, Numbers]:
+    """Return the lines of acknowledged attempts, and the numbers of the rows that are theirs."""
+    order_ids = block.wholes("order_id")
+    told = np.flatnonzero(
+        lines.are_ours
+        & block.are("outcome", b"acknowledged")
+        & block.are("error", b"")
+        & order_ids.are_ours
+        & lines.http.are_ours
+        & (lines.http.values >= _SUCCESSES[0])
+        & (lines.http.values <= _SUCCESSES[-1])
+    )
+    wanted = order_ids.values[told]
+    # Replies come nearly in the order of ids: most of the rows need not be searched.
+    near = np.searchsorted(rows.ids, [wanted.min(initial=0), wanted.max(initial=0)])
+    found = np.searchsorted(rows.ids[near[0] : near[1] + 1], wanted) + near[0]
+    is_there = found < len(rows.ids)
+    told, wanted, found = told[is_there], wanted[is_there], found[is_there]
+    are_pairs = rows.ids[found] == wanted
+    are_pairs &= same_ids(block.ids("attempt_id", told), rows.attempts[found])
+    are_pairs &= same_ids(block.ids("order_key", told), rows.keys[found])
+    are_pairs &= lines.products[told] == rows.products[found]
+    are_pairs &= lines.quantities[told] == rows.quantities[found]
+    return told[are_pairs], found[are_pairs]
+
+
+def _last_of(block: Block, lines: _Lines, told: Numbers, rows: Numbers) -> dict[bytes, _Last]:
+    """Return the last order that each server answered, in the order of sending and then of ids."""
+    sent = lines.sent[told]
+    order = np.lexsort((*in_order_of(block.ids("attempt_id", told)), sent))
+    told, rows, sent = told[order], rows[order], sent[order]
+    ids = block.texts("attempt_id", told)
+    servers = block.texts("served_by", told)
+    found = map(_Last, sent.tolist(), ids, rows.tolist())
+    last = dict(zip(servers, found, strict=True))
+    last.pop(b"", None)
+    return last
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """The ids that attempts and rows bear or name that are looked at one by one."""
+
+    attempts: Ids
+    keys: Ids
+    order_ids: Numbers
+
+    @classmethod
+    def of(cls, attempts: Sequence[Attempt], rows: Sequence[OrderRow]) -> "_Named":
+        """Collect them; an id that is spelled otherwise than ours is none of ours."""
+        found: list[Attempt | OrderRow] = [*attempts, *rows]
+        tried = (each.retry_of for each in attempts if each.retry_of)
+        order_ids = [each.order_id for each in attempts if each.order_id is not None]
+        order_ids += (each.id for each in rows)
+        return cls(
+            find_ids(chain((each.attempt_id for each in found), tried)),
+            find_ids(each.order_key for each in found),
+            np.array([each for each in order_ids if 0 <= each < _MOST_ID], np.int64),
         )
-        self.database.execute(
-            _ATTEMPTS.format(
-                **same,
-                of_interest=", ".join(map(literal, self._of_interest())),
-                in_flight="false" if at is None else f"(sent <= {at} AND ended > {at})",
-                is_same_order=_is_same("order_id", "order_text"),
-                successes=_SUCCESSES,
-                may_be_absent=str(question.may_be_absent and not question.has_log).lower(),
-                cut_off=f"{literal(IN_FLIGHT)}, {literal(RUN_STOPPING)}",
-                due=_time("due_at"),
-                sent=_time("sent_at"),
-                ended=_time("ended_at"),
-                retry_of=retry_of,
-                **_cells(files.attempt_columns),
-                source=files.attempts,
-            )
+
+    def rows_of(self, made: _Made) -> Numbers:
+        """Return the numbers of the rows that bear any of them, or may."""
+        ids = made.rows.ids
+        at = np.searchsorted(ids, self.order_ids)
+        is_there = at < len(ids)
+        at, wanted = at[is_there], self.order_ids[is_there]
+        borne = (made.by_attempt.find(self.attempts), made.by_key.find(self.keys))
+        return np.concatenate([at[ids[at] == wanted], *(each[each >= 0] for each in borne)])
+
+    def are_new(self, attempts: _Open) -> Booleans:
+        """Which attempts share their ids neither with these nor with each other."""
+        return _are_alone(attempts.attempts, self.attempts) & _are_alone(attempts.keys, self.keys)
+
+
+def _are_alone(ids: Ids, others: Ids) -> Booleans:
+    hashes = hashed(ids)
+    ordered = np.sort(np.concatenate([hashes, hashed(others)]))
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    return ~np.isin(hashes, repeated)
+
+
+@dataclass(frozen=True, slots=True)
+class _PlainOrders:
+    """The plain orders: the rows of the run, the attempts that are theirs, and those without."""
+
+    rows: _Rows
+    pairs: _Pairs
+    absent: _Open
+    errors: list[bytes]
+
+    def lines(self) -> PlainLines:
+        rows, pairs, absent = self.rows, self.pairs, self.absent
+        return PlainLines(
+            Confirmed(
+                attempts=rows.attempts,
+                keys=rows.keys,
+                order_ids=rows.ids,
+                products=rows.products,
+                quantities=rows.quantities,
+                committed=rows.committed,
+                rows=pairs.rows,
+                http=pairs.http,
+            ),
+            Absent(
+                attempts=absent.attempts,
+                keys=absent.keys,
+                products=absent.products,
+                quantities=absent.quantities,
+                http=absent.http,
+                errors=absent.errors,
+                texts=self.errors,
+            ),
+            sent=np.concatenate([pairs.sent, absent.sent]),
         )
-        self.database.execute(_JOINED.format(row_cells=self._row_cells(), row_kind=_ROW))
-        self.database.execute("DROP VIEW found; DROP TABLE made")
 
-    def _of_interest(self) -> list[str]:
-        if not self.question.has_log:
-            return [self.question.of_interest]
-        at = self.question.fault_at
-        caught = f"{_time('sent_at')} <= {at} AND {_time('ended_at')} > {at}"
-        calm = "" if at is None else f"AND NOT ({caught})"
-        last = self._all(
-            f"SELECT max_by(attempt_id, sent_at || attempt_id) FROM {self.files.attempts} "
-            f"WHERE outcome = {literal(Outcome.ACKNOWLEDGED)} AND served_by <> '' {calm} "
-            "GROUP BY served_by"
+    def numbers(self) -> Plain:
+        due, sent, ended = (
+            np.concatenate([one, other])
+            for one, other in zip(self.pairs[1:4], self.absent[4:7], strict=True)
         )
-        return [self.question.of_interest, *(each for (each,) in last)]
-
-    def _row_cells(self) -> str:
-        """Return the SQL that spells a row again as its file has it."""
-        spelled = {
-            "id": "CAST(made.id AS VARCHAR)",
-            "product_id": "CAST(made.product AS VARCHAR)",
-            "quantity": "CAST(made.quantity AS VARCHAR)",
-            "total": "concat(made.cents // 100, '.', "
-            "lpad(CAST(made.cents % 100 AS VARCHAR), 2, '0'))",
-            "status": "split_part(made.rest, chr(31), 1)",
-            "created_at": _spelled_time("made.created"),
-            "order_key": "CAST(made.key AS VARCHAR)",
-            "attempt_id": "CAST(made.aid AS VARCHAR)",
-            "served_by": "split_part(made.rest, chr(31), 2)",
-            "committed_at": f"coalesce({_spelled_time('made.committed')}, '')",
-        }
-        return f"[{', '.join(spelled.get(name, chr(39) * 2) for name in self.files.order_columns)}]"
-
-    def _are_pairs_unique(self) -> bool:
-        counts = self.database.execute(
-            "SELECT count(*), count(DISTINCT order_id), count(DISTINCT key), count(DISTINCT aid) "
-            "FROM joined WHERE is_pair"
-        ).fetchone()
-        return counts is not None and counts[0] > 0 and len(set(counts)) == 1
-
-    def _find_unfair(self) -> None:
-        """Look at each product, quantity and total once, by the very rules of the exact judging."""
-        prices = Prices.of(self.question.products)
-        for product, quantity, cents in self.database.execute(
-            "SELECT DISTINCT product, quantity, cents FROM joined WHERE is_pair"
-        ).fetchall():
-            expected = prices.total(product, quantity)
-            if expected is None or not is_same_money(Decimal(cents) / _CENTS, expected):
-                self.database.execute(
-                    "INSERT INTO unfair VALUES (?, ?, ?)", [product, quantity, cents]
-                )
-
-    def _plain(self, confirmed: int) -> Plain:
+        was_due = due != NO_TIME
         return Plain(
-            confirmed=confirmed,
-            absent={
-                (int(http) if http else None, error): count
-                for http, error, count in self._all(
-                    "SELECT http_text, error, count(*) FROM absent GROUP BY ALL"
-                )
-            },
-            sold=dict(self._all(f"SELECT product, sum(quantity)::BIGINT FROM {_PAIRS} GROUP BY 1")),
-            from_due=self._took("from_due", "was_due"),
-            from_sent_of_due=self._took("from_sent", "was_due"),
-            from_sent_of_others=self._took("from_sent", "NOT was_due"),
-            agreed=self._agreement(),
+            confirmed=len(self.pairs.rows),
+            absent=self._endings(),
+            sold=self._sold(),
+            from_due=_counts(np.maximum(0, ended - due)[was_due]),
+            from_sent_of_due=_counts((ended - sent)[was_due]),
+            from_sent_of_others=_counts((ended - sent)[~was_due]),
+            agreed=self._agreed,
         )
 
-    def _took(self, what: str, which: str) -> dict[int, int]:
-        return dict(self._all(f"SELECT {what}, count(*) FROM ({_TOOK}) WHERE {which} GROUP BY 1"))
+    def _endings(self) -> dict[Ending, int]:
+        numbers = _counts(self.absent.errors * np.int64(_STATUSES[1] + 1) + self.absent.http)
+        found = ((*divmod(number, _STATUSES[1] + 1), count) for number, count in numbers.items())
+        return {(http or None, self.errors[error].decode()): count for error, http, count in found}
 
-    def _agreement(self) -> Callable[[Sequence[Stretch]], Stretch | None]:
-        found = self._all(f"SELECT max(created - ended), min(created - sent) FROM {_PAIRS}")[0]
+    def _sold(self) -> dict[int, int]:
+        products = self.rows.products[self.pairs.rows]
+        kinds = np.unique(products)
+        quantities = self.rows.quantities[self.pairs.rows]
+        pieces = np.bincount(np.searchsorted(kinds, products), quantities)
+        return dict(zip(kinds.tolist(), map(int, pieces.tolist()), strict=True))
 
-        def agreed(further: Sequence[Stretch]) -> Stretch | None:
-            lows = [found[0], *(low for low, _ in further)]
-            highs = [found[1], *(high for _, high in further)]
-            if max(lows) <= min(highs):
-                return max(lows), min(highs)  # all of them agree, as they mostly do
-            best = self.database.execute(_AGREED, [lows[1:], highs[1:]]).fetchone()
-            return (best[0], best[1]) if best else None
+    def _agreed(self, further: Sequence[Stretch]) -> Stretch | None:
+        """Return the first stretch of offsets that lies in the most of the bounds.
 
-        return agreed
-
-    def _attempts(self) -> Iterator[Attempt]:
-        read = ATTEMPTS.reader(self.files.attempt_columns)
-        for (cells,) in self._all(
-            f"SELECT cells FROM rest WHERE kind <> {_ROW} "
-            "AND NOT (kind = 2 AND aid IN (SELECT aid FROM absent)) "
-            f"AND cells[{self._place('attempt_id')}] NOT IN (SELECT id FROM to_read) AND kind <> 1"
-        ):
-            yield read(_whole(cells))
-        if self._one("SELECT count(*) FROM to_read"):
-            columns = ", ".join(map(name_of, self.files.attempt_columns))
-            for cells in self._all(
-                f"SELECT {columns} FROM {self.files.attempts} "
-                "WHERE attempt_id IN (SELECT id FROM to_read)"
-            ):
-                yield read(_whole(cells))
-
-    def _rows(self) -> Iterator[OrderRow]:
-        read = ORDERS.reader(self.files.order_columns)
-        place = self.files.order_columns.index("id") + 1
-        for (cells,) in self._all(
-            f"SELECT cells FROM rest WHERE kind = {_ROW} "
-            f"AND cells[{place}] NOT IN (SELECT {_ID} FROM demoted)"
-        ):
-            yield read(_whole(cells))
-        if self._one("SELECT count(*) FROM demoted"):
-            columns = ", ".join(map(name_of, self.files.order_columns))
-            for cells in self._all(
-                f"SELECT {columns} FROM {self.files.orders} WHERE id IN (SELECT {_ID} FROM demoted)"
-            ):
-                yield read(_whole(cells))
-
-    def _all(self, query: str) -> list[Any]:
-        return self.database.execute(query).fetchall()
-
-    def _one(self, query: str) -> Any:
-        return self._all(query)[0][0]
+        `clock` has the same for few in Python.
+        """
+        created = self.rows.created[self.pairs.rows]
+        more = np.array(further, np.int64).reshape(-1, 2)
+        lows = np.concatenate([created - self.pairs.ended, more[:, 0]])
+        highs = np.concatenate([created - self.pairs.sent, more[:, 1]])
+        if lows.max() <= highs.min():
+            return int(lows.max()), int(highs.min())  # all of them agree, as they mostly do
+        edges = np.sort(np.concatenate([lows * 2, highs * 2 + 1]))  # a start before an end
+        is_end = edges & 1
+        depths = np.cumsum(1 - 2 * is_end)
+        deepest = int(np.argmax(np.where(is_end, 0, depths)))
+        return int(edges[deepest] >> 1), int(edges[deepest + 1] >> 1)
 
 
-def _spelled_time(value: str) -> str:
-    return f"strftime(make_timestamp({value}), '%Y-%m-%dT%H:%M:%S.%fZ')"
+def _counts(values: Numbers) -> dict[int, int]:
+    found, counts = np.unique(values, return_counts=True)
+    return dict(zip(found.tolist(), counts.tolist(), strict=True))
 
 
-def _whole(cells: Sequence[str | None]) -> list[str]:
-    """Return the cells; ValueError if one was taken for no value at all."""
-    if None in cells:
-        message = "a cell that stands for no value"
-        raise ValueError(message)
-    return cells  # type: ignore[return-value]
+# --- arrays that belong together ---
+
+
+class _Gathering(Generic[ArraysT]):
+    """Arrays of parts, put behind each other as they come."""
+
+    def __init__(self, parts: int) -> None:
+        self._parts = parts
+        self._whole: ArraysT | None = None
+        self._length = 0
+
+    def add(self, part: ArraysT) -> None:
+        """Add a part, all of whose arrays are of one length."""
+        length = self._length + len(_columns(part)[0])
+        if self._whole is None or length > len(_columns(self._whole)[0]):
+            self._whole = self._grown(part, length)
+        for column, added in zip(_columns(self._whole), _columns(part), strict=True):
+            column[self._length : length] = added
+        self._length = length
+
+    def _grown(self, part: ArraysT, length: int) -> ArraysT:
+        # If parts are alike; else it is half as much again, of which nothing is touched before.
+        room = max(length * 3 // 2, len(_columns(part)[0]) * self._parts * 11 // 10)
+        whole = _each(lambda column: np.empty(room, column.dtype), part)
+        if self._whole is not None:
+            for column, had in zip(_columns(whole), _columns(self._whole), strict=True):
+                column[: self._length] = had[: self._length]
+        return whole
+
+    def arrays(self) -> ArraysT:
+        """Return all that was added; ValueError if nothing was."""
+        if self._whole is None:
+            message = "there are no parts"
+            raise ValueError(message)
+        return _each(lambda column: column[: self._length], self._whole)
+
+
+def _columns(arrays: tuple[Any, ...]) -> list[NDArray[Any]]:
+    found: list[NDArray[Any]] = []
+    for each in arrays:
+        found += _columns(each) if isinstance(each, tuple) else [each]
+    return found
+
+
+def _each(change: Callable[[NDArray[Any]], NDArray[Any]], arrays: ArraysT) -> ArraysT:
+    """Return what becomes of each array."""
+    changed = (_each(change, each) if isinstance(each, tuple) else change(each) for each in arrays)
+    return type(arrays)(*changed)
+
+
+def _chosen(arrays: ArraysT, which: Booleans | Numbers) -> ArraysT:
+    """Return some of each; `which` may be all."""
+    if which.dtype == np.bool_ and which.all():
+        return arrays
+    return _each(lambda column: column[which], arrays)

@@ -13,8 +13,6 @@ from analysis.run import Before, Settle, parse_before, parse_run
 from analysis.run_directory import BEFORE_FILE, RunDirectory
 from analysis.tables import ORDERS, PRODUCTS
 
-SETTLE_LIMIT_S = 30.0
-
 
 def take_before(directory: RunDirectory, url: str, *, settle_limit_s: float) -> Settle:
     """Write snapshot_before.json once the database has come to rest, or the limit is reached.

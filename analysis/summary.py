@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from analysis.access_log import BalancerLine, BalancerLog
 from analysis.clock import Clock
@@ -33,9 +34,9 @@ class FailOn(StrEnum):
     NEVER = "never"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """Everything that was found out about a run."""
+    """Everything that was found out about a run; what takes long to count is counted once."""
 
     evidence: Evidence
     findings: Reconciliation
@@ -63,7 +64,7 @@ class Judgement:
             verdicts += [each.verdict for each in self.hypotheses]
         return {RunVerdict.HELD: 0, RunVerdict.BROKEN: 1, RunVerdict.UNDECIDED: 2}[worst(verdicts)]
 
-    @property
+    @cached_property
     def latency(self) -> Latency:
         """How long attempts took, from when they were due and from when they were sent."""
         attempts = (each.attempt for each in self.findings.attempts)
@@ -82,17 +83,25 @@ class Judgement:
 
     def open_by_cause(self, verdict: Verdict | None = None) -> dict[str, int]:
         """Return how many indeterminate attempts there are by cause, with a verdict if given."""
-        causes = Counter(
-            cause_of(each.attempt)
-            for each in self.findings.attempts
-            if each.attempt.outcome is Outcome.INDETERMINATE and verdict in {None, each.verdict}
-        )
-        if verdict in {None, Verdict.ABSENT}:
-            for (status, error), count in self.findings.plain.absent.items():
-                causes[_cause(status, error)] += count
+        causes: Counter[str] = Counter()
+        for (cause, found), count in self._open.items():
+            if verdict in {None, found}:
+                causes[cause] += count
         return dict(sorted(causes.items()))
 
-    @property
+    @cached_property
+    def _open(self) -> Counter[tuple[str, Verdict | None]]:
+        """How many attempts are indeterminate by cause and verdict."""
+        found = Counter(
+            (cause_of(each.attempt), each.verdict)
+            for each in self.findings.attempts
+            if each.attempt.outcome is Outcome.INDETERMINATE
+        )
+        for (status, error), count in self.findings.plain.absent.items():
+            found[_cause(status, error), Verdict.ABSENT] += count
+        return found
+
+    @cached_property
     def hidden(self) -> list[AttemptFinding]:
         """The attempts that made an order of which their customer was told nothing good."""
         return [each for each in self.findings.attempts if each.verdict is Verdict.COMMITTED]

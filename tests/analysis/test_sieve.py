@@ -10,10 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analysis.cells import Ids, Words, hashed
 from analysis.errors import EvidenceError
 from analysis.judgement import judge_run
 from analysis.plain import NOTHING_PLAIN, Plain
@@ -23,6 +25,7 @@ from analysis.tables import ATTEMPTS, ORDERS
 from tests.analysis.histories import NOON, PRICES, SECOND, SETTLED, attempt, evidence, row, store
 
 NEVER = 1 << 62
+SMALL = 300
 FAULT = {
     "experiment_id": "EXP1",
     "action": "aws:ec2:stop-instances",
@@ -184,6 +187,13 @@ def stored(history: History, folder: str, **run: Any) -> RunDirectory:
     return directory
 
 
+@pytest.fixture(autouse=True, params=[SMALL, 1 << 20], ids=["small blocks", "one block"])
+def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Bytes that are read at once: a line or two, or all."""
+    monkeypatch.setattr("analysis.cells._BLOCK", request.param)
+    return int(request.param)
+
+
 def results(directory: RunDirectory, *, sift_above: int) -> tuple[object, Plain]:
     """What judging wrote, or what it said was wrong; and what was set aside."""
     try:
@@ -210,6 +220,20 @@ def test_no_byte_of_the_results_changes(
         if has_log:
             (directory.path / "elb_access.log").write_text("", encoding="utf-8")
         whole, _ = results(directory, sift_above=NEVER)
+        sifted, _ = results(directory, sift_above=0)
+        assert sifted == whole
+
+
+@given(history=histories(), bits=st.integers(0, 6))
+@settings(max_examples=30, deadline=None)
+def test_ids_that_look_alike_change_nothing(history: History, bits: int) -> None:
+    def alike(ids: Ids) -> Words:
+        return hashed(ids) & np.uint64(((1 << bits) - 1) << (64 - bits))
+
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        directory = stored(history, folder)
+        whole, _ = results(directory, sift_above=NEVER)
+        patch.setattr("analysis.sieve.hashed", alike)
         sifted, _ = results(directory, sift_above=0)
         assert sifted == whole
 
@@ -280,10 +304,15 @@ def _damages() -> Sequence[str]:
 
 
 @pytest.mark.parametrize("name", _damages())
-def test_one_order_that_is_not_keeps_no_other_from_it(name: str, tmp_path: Path) -> None:
+def test_one_order_that_is_not_keeps_no_other_from_it(
+    name: str, block: int, tmp_path: Path
+) -> None:
     history = honest(20)
     CHANGES[name](random.Random(7), history)
-    assert sifted_alike(stored(history, str(tmp_path))).confirmed >= 16
+    plain = sifted_alike(stored(history, str(tmp_path)))
+    # A quoted cell that reaches over the edge of a block leaves the run to the exact judging.
+    is_cut = block == SMALL and name == "a strange status"
+    assert plain.confirmed >= (0 if is_cut else 16)
 
 
 @pytest.mark.parametrize("name", OF_THE_WHOLE)
@@ -326,5 +355,5 @@ def test_clocks_that_contradict_each_other_give_the_offset_of_the_most(tmp_path:
 def test_many_lines_come_out_in_their_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("analysis.sieve._LINES_AT_ONCE", 7)
+    monkeypatch.setattr("analysis.plain_lines._LINES_AT_ONCE", 7)
     assert sifted_alike(stored(honest(40, absent=9, committed=9), str(tmp_path))).confirmed == 40

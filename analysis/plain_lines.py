@@ -1,0 +1,269 @@
+"""Lines of reconciliation.csv about plain orders, written many at once. A part of `sieve`.
+
+Lines whose cells are as long as each other's are laid out as one table of bytes, and put where they
+belong among the others; the bytes are those that `summary` writes of the same orders.
+"""
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.ahead import in_order
+from analysis.cells import ID_LENGTH, Bytes, Ids, Numbers, in_order_of
+from analysis.records import Attempt, format_time
+
+__all__ = ["NO_TIME", "Absent", "Confirmed", "PlainLines"]
+
+NO_TIME: Final = -(1 << 62)
+
+_LINES_AT_ONCE = 50_000
+_AT_ONCE = 2
+
+_ZERO = ord("0")
+_A_MINUTE = 60_000_000
+_TIME_LENGTH, _MINUTE_LENGTH = 27, 17
+_MOST_DIGITS = 20
+
+_Table = tuple[Numbers, Bytes]  # of lines, which of them are alike, and what they are
+
+
+class Text(NamedTuple):
+    """Lines, and where each begins, with the end."""
+
+    content: memoryview
+    edges: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """Attempts with the rows that are theirs: of each the number of its row, and its status."""
+
+    attempts: Ids
+    keys: Ids
+    order_ids: Numbers
+    products: Numbers
+    quantities: Numbers
+    committed: Numbers
+    rows: Numbers
+    http: Numbers
+
+    def ids(self, which: Numbers) -> Ids:
+        """Return the ids of some attempts."""
+        return self.attempts[self.rows[which]]
+
+    def tables(self, which: Numbers) -> Iterator[_Table]:
+        """Yield the lines about some attempts."""
+        rows, http = self.rows[which], self.http[which]
+        order_ids, products = self.order_ids[rows], self.products[rows]
+        quantities, committed = self.quantities[rows], self.committed[rows]
+        are_known = committed != NO_TIME
+        for alike in _alike([order_ids, products, quantities, http], are_known):
+            of_rows = rows[alike]
+            time = _times(committed[alike]) if are_known[alike[0]] else b""
+            parts = [
+                *(b"attempt,", _letters(self.attempts[of_rows]), b","),
+                *(_letters(self.keys[of_rows]), b",", _digits(order_ids[alike]), b","),
+                *(_digits(products[alike]), b",", _digits(quantities[alike])),
+                *(b",acknowledged,", _digits(http[alike])),
+                *(b",,confirmed,order_id,1,,,,", time, b"\r\n"),
+            ]
+            yield alike, _beside(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Attempts without a row; `http` is 0 where there was none, and `errors` counts `texts`."""
+
+    attempts: Ids
+    keys: Ids
+    products: Numbers
+    quantities: Numbers
+    http: Numbers
+    errors: Numbers
+    texts: Sequence[bytes]
+
+    def ids(self, which: Numbers) -> Ids:
+        """Return the ids of some attempts."""
+        return self.attempts[which]
+
+    def tables(self, which: Numbers) -> Iterator[_Table]:
+        """Yield the lines about some attempts."""
+        products, quantities = self.products[which], self.quantities[which]
+        http, errors = self.http[which], self.errors[which]
+        for alike in _alike([products, quantities, http], errors):
+            status = _digits(http[alike]) if http[alike[0]] else b""
+            parts = [
+                *(b"attempt,", _letters(self.attempts[which[alike]]), b","),
+                *(_letters(self.keys[which[alike]]), b",,", _digits(products[alike]), b","),
+                *(_digits(quantities[alike]), b",indeterminate,", status, b","),
+                *(self.texts[int(errors[alike[0]])], b",absent,key,0,,,,\r\n"),
+            ]
+            yield alike, _beside(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class PlainLines:
+    """The lines of plain orders; `sent` is when each was sent, the confirmed ones first."""
+
+    confirmed: Confirmed
+    absent: Absent
+    sent: Numbers
+
+    def among(self, others: Sequence[tuple[Attempt, str]]) -> Iterator[bytes | memoryview]:
+        """Yield all lines by when they were sent and by id, many at once.
+
+        `others` are the lines of other attempts, in that order.
+        """
+        order = self._order()
+        places = self._places(order, [each for each, _ in others])
+        lines = (line.encode(errors="backslashreplace") for _, line in others)
+        coming = deque(zip(places, lines, strict=True))
+        parts = [order[low : low + _LINES_AT_ONCE] for low in range(0, len(order), _LINES_AT_ONCE)]
+        done = 0
+        for text in in_order(self._spelled, parts, threads=_AT_ONCE):
+            begun = 0
+            while coming and coming[0][0] - done < len(text.edges) - 1:
+                place, line = coming.popleft()
+                end = text.edges[place - done]
+                yield text.content[begun:end]
+                yield line
+                begun = end
+            yield text.content[begun:]
+            done += len(text.edges) - 1
+        yield from (line for _, line in coming)
+
+    def _order(self) -> Numbers:
+        order = np.argsort(self.sent, kind="stable")  # they mostly are in order
+        sent = self.sent[order]
+        are_equal = np.zeros(len(sent), np.bool_)
+        are_equal[1:] = sent[1:] == sent[:-1]
+        are_equal[:-1] |= are_equal[1:]
+        if len(among_equals := np.flatnonzero(are_equal)):
+            members = order[among_equals]
+            ids = in_order_of(self._ids(members))
+            order[among_equals] = members[np.lexsort((*ids, self.sent[members]))]
+        return order
+
+    def _places(self, order: Numbers, others: Sequence[Attempt]) -> list[int]:
+        """Return how many plain lines come before that of each other attempt."""
+        sent = self.sent[order]
+        at = [each.sent_at or 0 for each in others]
+        lows, highs = (np.searchsorted(sent, at, side=side).tolist() for side in ("left", "right"))
+
+        def id_of(place: int) -> bytes:
+            return self._ids(order[place : place + 1]).tobytes()
+
+        return [
+            bisect_left(range(high), each.attempt_id.encode(), low, key=id_of)
+            for each, low, high in zip(others, lows, highs, strict=True)
+        ]
+
+    def _ids(self, which: Numbers) -> Ids:
+        confirmed, absent = self._apart(which)
+        ids = np.empty(len(which), self.confirmed.attempts.dtype)
+        ids[confirmed] = self.confirmed.ids(which[confirmed])
+        ids[absent] = self.absent.ids(which[absent] - len(self.confirmed.rows))
+        return ids
+
+    def _apart(self, which: Numbers) -> tuple[Numbers, Numbers]:
+        """Return which of some attempts are confirmed, and which are absent."""
+        are_confirmed = which < len(self.confirmed.rows)
+        return np.flatnonzero(are_confirmed), np.flatnonzero(~are_confirmed)
+
+    def _spelled(self, which: Numbers) -> Text:
+        confirmed, absent = self._apart(which)
+        tables = [
+            *((confirmed[at], table) for at, table in self.confirmed.tables(which[confirmed])),
+            *(
+                (absent[at], table)
+                for at, table in self.absent.tables(which[absent] - len(self.confirmed.rows))
+            ),
+        ]
+        edges = np.zeros(len(which) + 1, np.int64)
+        for at, table in tables:
+            edges[at + 1] = table.shape[1]
+        np.cumsum(edges, out=edges)
+        content = np.empty(edges[-1], np.uint8)
+        for at, table in tables:
+            _put(content, edges[at], table)
+        return Text(content.data, edges.tolist())
+
+
+def _alike(numbers: Sequence[Numbers], kinds: NDArray[np.generic]) -> Iterator[Numbers]:
+    """Yield the lines of each kind with as many digits in each of the numbers."""
+    layouts = kinds.astype(np.int64)
+    for column in numbers:
+        layouts = layouts * _MOST_DIGITS + _lengths(column)
+    for layout in np.unique(layouts):
+        yield np.flatnonzero(layouts == layout)
+
+
+def _lengths(values: Numbers) -> Numbers:
+    lengths = np.ones(len(values), np.int64)
+    power, most = 10, values.max(initial=0)
+    while power <= most:
+        lengths += values >= power
+        power *= 10
+    return lengths
+
+
+def _beside(parts: Sequence[Bytes | bytes]) -> Bytes:
+    """Put columns of text, or a text that is the same in each line, beside each other."""
+    height = next(len(each) for each in parts if not isinstance(each, bytes))
+    widths = [len(each) if isinstance(each, bytes) else each.shape[1] for each in parts]
+    table = np.empty((height, sum(widths)), np.uint8)
+    place = 0
+    for part, width in zip(parts, widths, strict=True):
+        text = np.frombuffer(part, np.uint8) if isinstance(part, bytes) else part
+        table[:, place : place + width] = text
+        place += width
+    return table
+
+
+def _put(content: Bytes, places: Numbers, table: Bytes) -> None:
+    width = table.shape[1]
+    windows: NDArray[np.void] = np.ndarray(
+        (len(content) - width + 1,), f"V{width}", buffer=content, strides=(1,)
+    )
+    windows[places] = table.view(f"V{width}").ravel()
+
+
+def _letters(ids: Ids) -> Bytes:
+    return ids.view(np.uint8).reshape(-1, ID_LENGTH)
+
+
+def _digits(values: Numbers, width: int = 0) -> Bytes:
+    """Spell numbers of one length, or with zeros in front of them."""
+    width = width or len(str(values[0]))
+    texts = np.empty((len(values), width), np.uint8)
+    for place in range(width - 1, 0, -1):
+        rest = values // 10
+        texts[:, place] = values - rest * 10 + _ZERO
+        values = rest
+    texts[:, 0] = values + _ZERO
+    return texts
+
+
+def _times(at: Numbers) -> Bytes:
+    minutes = at // _A_MINUTE
+    digits = _digits(at - minutes * _A_MINUTE, 8)
+    texts = np.empty((len(at), _TIME_LENGTH), np.uint8)
+    texts[:, :_MINUTE_LENGTH] = _minutes(minutes)
+    texts[:, 17:19] = digits[:, :2]
+    texts[:, 19] = ord(".")
+    texts[:, 20:26] = digits[:, 2:]
+    texts[:, 26] = ord("Z")
+    return texts
+
+
+def _minutes(minutes: Numbers) -> Bytes:
+    """Spell minutes as far as their seconds, each as often as another one comes."""
+    runs = np.concatenate([[0], np.flatnonzero(minutes[1:] != minutes[:-1]) + 1])
+    texts = [format_time(each * _A_MINUTE)[:_MINUTE_LENGTH] for each in minutes[runs].tolist()]
+    letters = np.frombuffer("".join(texts).encode(), np.uint8).reshape(-1, _MINUTE_LENGTH)
+    return np.repeat(letters, np.diff(runs, append=len(minutes)), axis=0)
