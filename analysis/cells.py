@@ -9,6 +9,7 @@ for one: not `007`, not a UUID in capitals, not the 30th of February.
 
 import csv
 import io
+import mmap
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ __all__ = [
     "Ids",
     "Layout",
     "Numbers",
+    "Texts",
     "Words",
     "find_ids",
     "hashed",
@@ -49,9 +51,10 @@ _MOST_DIGITS = 16
 _MINUTE_LENGTH = 16  # of the text before the seconds
 _A_MINUTE = 60_000_000
 
-_BLOCK = 4 << 20  # what a core's nearer caches hold, with the arrays made of it
+_BLOCK = 2 << 20  # what a core's nearer caches hold, with the arrays made of it
 _MARGIN = 64  # before and behind a block's bytes: a window never reaches farther
 _LONGEST_LINE = 1 << 16
+_LOOKED_UP = 500_000  # ids, before what lies around them in the file is let go
 _QUOTE, _COMMA, _DOT, _ZERO, _LF, _CR = b'",.0\n\r'
 _FIRST_NOT_ASCII = 128
 _COLON, _ZULU = b":Z"
@@ -132,10 +135,9 @@ class Layout:
         """Read again single lines that were regular, and yield their cells."""
         with self.path.open("rb", buffering=0) as file:
             for place in places:
-                file.seek(place)
-                line = file.read(512)
+                line, size = b"", 512
                 while (end := line.find(b"\r\n")) < 0:
-                    line += file.read(_LONGEST_LINE)
+                    line, size = os.pread(file.fileno(), size, place), _LONGEST_LINE
                 yield line[:end].decode().split(",")
 
     def minute(self, first: int, second: int) -> int:
@@ -145,6 +147,29 @@ class Layout:
             text = b"".join(each.to_bytes(_A_WORD, "little") for each in (first, second))
             known = self._minutes[first, second] = _minute(text)
         return known
+
+
+class Texts:
+    """The ids in a file, by where they are: looked up there, at no cost of memory."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._windows: Ids = np.ndarray(
+            (len(self._bytes) - ID_LENGTH + 1,), f"V{ID_LENGTH}", buffer=self._bytes, strides=(1,)
+        )
+
+        self._looked_up = 0
+
+    def ids(self, places: Numbers) -> Ids:
+        """Return the ids that begin at some places."""
+        found = self._windows[places]
+        self._looked_up += len(places)
+        if self._looked_up > _LOOKED_UP:
+            # Else all of the file that was ever looked at counts as our memory.
+            self._looked_up = 0
+            self._bytes.madvise(mmap.MADV_DONTNEED)
+        return found
 
 
 def _minute(text: bytes) -> int:
@@ -229,6 +254,11 @@ class Block:
         """Return the ids of a column in some lines, where there are any."""
         starts, _ = self._span(column)
         return self._window(starts[lines], ID_LENGTH)
+
+    def distances(self, column: str, lines: Numbers) -> Numbers:
+        """Return how far into some lines a column's cells begin."""
+        starts, _ = self._span(column)
+        return (starts[lines] - self.starts[lines]).astype(np.int32)
 
     def wholes(self, column: str) -> Cells:
         """Read a column of whole numbers from 0 on, of up to 16 digits."""

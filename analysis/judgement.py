@@ -94,9 +94,9 @@ def _write_reconciliation(
                 put(row)
         return
     attempts = [each.attempt for each in judgement.findings.attempts]
-    others = [*zip(attempts, csv_rows(islice(rows, len(attempts))), strict=True)]
+    their_lines = csv_rows(islice(rows, len(attempts)))
     with directory.new_csv_lines(RECONCILIATION_FILE, RECONCILIATION_COLUMNS) as put:
-        for lines in sieve.lines(others):
+        for lines in sieve.plain_lines.among(attempts, their_lines):
             put(lines)
         put(csv_lines(rows).encode(errors="backslashreplace"))
 

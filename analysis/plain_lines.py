@@ -6,8 +6,8 @@ belong among the others; the bytes are those that `summary` writes of the same o
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -29,22 +29,26 @@ _A_MINUTE = 60_000_000
 _TIME_LENGTH, _MINUTE_LENGTH = 27, 17
 _MOST_DIGITS = 20
 
-_Table = tuple[Numbers, Bytes]  # of lines, which of them are alike, and what they are
+Column = NDArray[np.void]  # of texts of one length
+_Table = tuple[Numbers, Column]  # lines that are alike: which they are, and the lines
 
 
 class Text(NamedTuple):
     """Lines, and where each begins, with the end."""
 
-    content: memoryview
-    edges: list[int]
+    content: Bytes
+    edges: Numbers
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """Attempts with the rows that are theirs: of each the number of its row, and its status."""
+    """Attempts with the rows that are theirs: of each the number of its row, and its status.
 
-    attempts: Ids
-    keys: Ids
+    `attempts` and `keys` look up the ids of rows.
+    """
+
+    attempts: Callable[[Numbers], Ids]
+    keys: Callable[[Numbers], Ids]
     order_ids: Numbers
     products: Numbers
     quantities: Numbers
@@ -54,7 +58,7 @@ class Confirmed:
 
     def ids(self, which: Numbers) -> Ids:
         """Return the ids of some attempts."""
-        return self.attempts[self.rows[which]]
+        return self.attempts(self.rows[which])
 
     def tables(self, which: Numbers) -> Iterator[_Table]:
         """Yield the lines about some attempts."""
@@ -66,10 +70,10 @@ class Confirmed:
             of_rows = rows[alike]
             time = _times(committed[alike]) if are_known[alike[0]] else b""
             parts = [
-                *(b"attempt,", _letters(self.attempts[of_rows]), b","),
-                *(_letters(self.keys[of_rows]), b",", _digits(order_ids[alike]), b","),
-                *(_digits(products[alike]), b",", _digits(quantities[alike])),
-                *(b",acknowledged,", _digits(http[alike])),
+                *(b"attempt,", self.attempts(of_rows), b","),
+                *(self.keys(of_rows), b",", _numbers(order_ids[alike]), b","),
+                *(_numbers(products[alike]), b",", _numbers(quantities[alike])),
+                *(b",acknowledged,", _numbers(http[alike])),
                 *(b",,confirmed,order_id,1,,,,", time, b"\r\n"),
             ]
             yield alike, _beside(parts)
@@ -96,46 +100,50 @@ class Absent:
         products, quantities = self.products[which], self.quantities[which]
         http, errors = self.http[which], self.errors[which]
         for alike in _alike([products, quantities, http], errors):
-            status = _digits(http[alike]) if http[alike[0]] else b""
+            status = _numbers(http[alike]) if http[alike[0]] else b""
             parts = [
-                *(b"attempt,", _letters(self.attempts[which[alike]]), b","),
-                *(_letters(self.keys[which[alike]]), b",,", _digits(products[alike]), b","),
-                *(_digits(quantities[alike]), b",indeterminate,", status, b","),
+                *(b"attempt,", self.attempts[which[alike]], b","),
+                *(self.keys[which[alike]], b",,", _numbers(products[alike]), b","),
+                *(_numbers(quantities[alike]), b",indeterminate,", status, b","),
                 *(self.texts[int(errors[alike[0]])], b",absent,key,0,,,,\r\n"),
             ]
             yield alike, _beside(parts)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PlainLines:
-    """The lines of plain orders; `sent` is when each was sent, the confirmed ones first."""
+    """The lines of plain orders; `sent` is when each was sent, the confirmed ones first.
+
+    `order` is that of the lines: by when they were sent and by id.
+    """
 
     confirmed: Confirmed
     absent: Absent
     sent: Numbers
+    order: Numbers = field(init=False)
 
-    def among(self, others: Sequence[tuple[Attempt, str]]) -> Iterator[bytes | memoryview]:
-        """Yield all lines by when they were sent and by id, many at once.
+    def __post_init__(self) -> None:
+        self.order = self._order()
 
-        `others` are the lines of other attempts, in that order.
-        """
-        order = self._order()
-        places = self._places(order, [each for each, _ in others])
-        lines = (line.encode(errors="backslashreplace") for _, line in others)
-        coming = deque(zip(places, lines, strict=True))
+    def among(
+        self, others: Sequence[Attempt], their_lines: Iterable[str]
+    ) -> Iterator[bytes | memoryview]:
+        """Yield all lines in order, many at once; those of `others` are in that order already."""
+        order = self.order
+        places = deque(self._places(others))
+        lines = (line.encode(errors="backslashreplace") for line in their_lines)
         parts = [order[low : low + _LINES_AT_ONCE] for low in range(0, len(order), _LINES_AT_ONCE)]
         done = 0
         for text in in_order(self._spelled, parts, threads=_AT_ONCE):
-            begun = 0
-            while coming and coming[0][0] - done < len(text.edges) - 1:
-                place, line = coming.popleft()
-                end = text.edges[place - done]
-                yield text.content[begun:end]
-                yield line
+            content, begun = text.content.data, 0
+            while places and places[0] - done < len(text.edges) - 1:
+                end = text.edges[places.popleft() - done]
+                yield content[begun:end]
+                yield next(lines)
                 begun = end
-            yield text.content[begun:]
+            yield content[begun:]
             done += len(text.edges) - 1
-        yield from (line for _, line in coming)
+        yield from lines
 
     def _order(self) -> Numbers:
         order = np.argsort(self.sent, kind="stable")  # they mostly are in order
@@ -149,14 +157,14 @@ class PlainLines:
             order[among_equals] = members[np.lexsort((*ids, self.sent[members]))]
         return order
 
-    def _places(self, order: Numbers, others: Sequence[Attempt]) -> list[int]:
+    def _places(self, others: Sequence[Attempt]) -> list[int]:
         """Return how many plain lines come before that of each other attempt."""
-        sent = self.sent[order]
+        sent = self.sent[self.order]
         at = [each.sent_at or 0 for each in others]
         lows, highs = (np.searchsorted(sent, at, side=side).tolist() for side in ("left", "right"))
 
         def id_of(place: int) -> bytes:
-            return self._ids(order[place : place + 1]).tobytes()
+            return self._ids(self.order[place : place + 1]).tobytes()
 
         return [
             bisect_left(range(high), each.attempt_id.encode(), low, key=id_of)
@@ -165,7 +173,7 @@ class PlainLines:
 
     def _ids(self, which: Numbers) -> Ids:
         confirmed, absent = self._apart(which)
-        ids = np.empty(len(which), self.confirmed.attempts.dtype)
+        ids = np.empty(len(which), f"V{ID_LENGTH}")
         ids[confirmed] = self.confirmed.ids(which[confirmed])
         ids[absent] = self.absent.ids(which[absent] - len(self.confirmed.rows))
         return ids
@@ -186,12 +194,12 @@ class PlainLines:
         ]
         edges = np.zeros(len(which) + 1, np.int64)
         for at, table in tables:
-            edges[at + 1] = table.shape[1]
+            edges[at + 1] = table.dtype.itemsize
         np.cumsum(edges, out=edges)
         content = np.empty(edges[-1], np.uint8)
         for at, table in tables:
             _put(content, edges[at], table)
-        return Text(content.data, edges.tolist())
+        return Text(content, edges)
 
 
 def _alike(numbers: Sequence[Numbers], kinds: NDArray[np.generic]) -> Iterator[Numbers]:
@@ -212,34 +220,40 @@ def _lengths(values: Numbers) -> Numbers:
     return lengths
 
 
-def _beside(parts: Sequence[Bytes | bytes]) -> Bytes:
+def _beside(parts: Sequence[Column | bytes]) -> Column:
     """Put columns of text, or a text that is the same in each line, beside each other."""
     height = next(len(each) for each in parts if not isinstance(each, bytes))
-    widths = [len(each) if isinstance(each, bytes) else each.shape[1] for each in parts]
-    table = np.empty((height, sum(widths)), np.uint8)
+    widths = [len(each) if isinstance(each, bytes) else each.dtype.itemsize for each in parts]
+    table = np.empty(height, f"V{sum(widths)}")
     place = 0
     for part, width in zip(parts, widths, strict=True):
-        text = np.frombuffer(part, np.uint8) if isinstance(part, bytes) else part
-        table[:, place : place + width] = text
+        if width:
+            column: Column = np.ndarray(
+                (height,), f"V{width}", buffer=table, offset=place, strides=table.strides
+            )
+            column[:] = np.frombuffer(part, f"V{width}") if isinstance(part, bytes) else part
         place += width
     return table
 
 
-def _put(content: Bytes, places: Numbers, table: Bytes) -> None:
-    width = table.shape[1]
-    windows: NDArray[np.void] = np.ndarray(
-        (len(content) - width + 1,), f"V{width}", buffer=content, strides=(1,)
+def _put(content: Bytes, places: Numbers, table: Column) -> None:
+    width = table.dtype.itemsize
+    windows: Column = np.ndarray(
+        (len(content) - width + 1,), table.dtype, buffer=content, strides=(1,)
     )
-    windows[places] = table.view(f"V{width}").ravel()
+    windows[places] = table
 
 
-def _letters(ids: Ids) -> Bytes:
-    return ids.view(np.uint8).reshape(-1, ID_LENGTH)
+def _column(letters: Bytes) -> Column:
+    return letters.view(f"V{letters.shape[1]}").ravel()
 
 
-def _digits(values: Numbers, width: int = 0) -> Bytes:
-    """Spell numbers of one length, or with zeros in front of them."""
-    width = width or len(str(values[0]))
+def _numbers(values: Numbers) -> Column:
+    """Spell numbers that are as long as the first."""
+    return _column(_digits(values, len(str(values[0]))))
+
+
+def _digits(values: Numbers, width: int) -> Bytes:
     texts = np.empty((len(values), width), np.uint8)
     for place in range(width - 1, 0, -1):
         rest = values // 10
@@ -249,7 +263,7 @@ def _digits(values: Numbers, width: int = 0) -> Bytes:
     return texts
 
 
-def _times(at: Numbers) -> Bytes:
+def _times(at: Numbers) -> Column:
     minutes = at // _A_MINUTE
     digits = _digits(at - minutes * _A_MINUTE, 8)
     texts = np.empty((len(at), _TIME_LENGTH), np.uint8)
@@ -258,7 +272,7 @@ def _times(at: Numbers) -> Bytes:
     texts[:, 19] = ord(".")
     texts[:, 20:26] = digits[:, 2:]
     texts[:, 26] = ord("Z")
-    return texts
+    return _column(texts)
 
 
 def _minutes(minutes: Numbers) -> Bytes:

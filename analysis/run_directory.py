@@ -511,11 +511,13 @@ def csv_lines(rows: Iterable[Sequence[str]]) -> str:
     return "".join(csv_rows(rows))
 
 
-def csv_rows(rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return each row as it stands in a CSV file."""
+def csv_rows(rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yield each row as it stands in a CSV file."""
     parts: list[str] = []
-    csv.writer(_Collector(parts)).writerows(rows)  # which writes one by one
-    return parts
+    put = csv.writer(_Collector(parts)).writerow
+    for row in rows:
+        put(row)
+        yield parts.pop()
 
 
 def _csv_line(cells: list[str]) -> bytes:

@@ -8,15 +8,16 @@ rows: `reconcile` would confirm the attempt whatever the others are, and judge t
 without the pair. An attempt without a definite answer is plain if no row and no other attempt
 bears its keys: it is absent where the table is known to be whole and at rest.
 
-Whatever is spelled in another way than we do (ids that are no UUIDs, repeated attempts, refusals,
-times of another form, quotes in a cell) is left to the exact judging, and so is the whole run where
-one row bears no order's key, two attempts made one row, or a file makes no sense.
+Whatever is spelled in another way than we do (ids that are not as long as UUIDs, repeated attempts,
+refusals, times of another form, quotes in a cell) is left to the exact judging, and so is the whole
+run where one row bears no order's key, two attempts made one row, or a file makes no sense.
 
-Ids are compared as the 128 bits that they are. A hash of these only finds what may be there twice:
-where two ids share one by chance, both are left to the exact judging as well.
+Ids are compared byte by byte. A hash of them only finds what may be there twice: where two ids
+share one by chance, both are left to the exact judging as well.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -30,7 +31,6 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.ahead import in_order
 from analysis.cells import (
     Block,
     Booleans,
@@ -38,6 +38,7 @@ from analysis.cells import (
     Ids,
     Layout,
     Numbers,
+    Texts,
     Words,
     find_ids,
     hashed,
@@ -45,6 +46,7 @@ from analysis.cells import (
     same_ids,
 )
 from analysis.failures import RUN_STOPPING
+from analysis.halves import in_halves
 from analysis.ledger import IN_FLIGHT
 from analysis.matching import Prices, is_same_money
 from analysis.plain import Ending, Plain, Question, Stretch
@@ -54,9 +56,9 @@ from analysis.tables import ATTEMPTS, ORDERS
 
 __all__ = ["Sieve", "opened"]
 
-_AT_ONCE = 2  # blocks
 _MOST_DEMOTED = 0.2  # of the pairs: with more of them the exact judging is no slower
 _FEW = 50_000  # attempts to look at one by one, before it matters how many of all they are
+_AT_ONCE = 1 << 16  # rows
 _MOST_GOODS: Final = 10**8  # above any product's number and quantity here
 _MOST_ID: Final = 10**17
 _CENTS = 100
@@ -70,16 +72,19 @@ ArraysT = TypeVar("ArraysT", bound=tuple[Any, ...])
 
 
 class _Rows(NamedTuple):
-    """Rows that are spelled as ours and cost what they should, by their ids; no two share any."""
+    """Rows that are spelled as ours and cost what they should, by their ids; no two share any.
+
+    Each is at its place in the file, and its other ids are so far behind that.
+    """
 
     ids: Numbers
-    attempts: Ids
-    keys: Ids
     products: Numbers
     quantities: Numbers
     created: Numbers
     committed: Numbers
     places: Numbers
+    attempts: Numbers
+    keys: Numbers
 
 
 class _Index(NamedTuple):
@@ -89,13 +94,13 @@ class _Index(NamedTuple):
     bits: int
 
     @classmethod
-    def of(cls, ids: Ids) -> "_Index":
-        """Index ids by their places."""
-        bits = max(1, len(ids).bit_length())
-        hashes = _without(hashed(ids), bits)
-        hashes |= np.arange(len(ids), dtype=np.uint64)
-        hashes.sort()
-        return cls(hashes, bits)
+    def of(cls, hashes: Words) -> "_Index":
+        """Index ids by their places, given their hashes."""
+        bits = max(1, len(hashes).bit_length())
+        marked = _without(hashes, bits)
+        marked |= np.arange(len(hashes), dtype=np.uint64)
+        marked.sort()
+        return cls(marked, bits)
 
     def find(self, ids: Ids) -> Numbers:
         """Return the place of each id, or of one that is much like it; below 0 for none."""
@@ -125,12 +130,29 @@ def _without(words: Words, bits: int) -> Words:
     return words & ~np.uint64((1 << bits) - 1)
 
 
+class _Found(NamedTuple):
+    """Rows, and hashes of the ids that they bear."""
+
+    rows: _Rows
+    attempts: Words
+    keys: Words
+
+
 class _Made(NamedTuple):
-    """The rows of the table, and their ids in order."""
+    """The rows of the table, their other ids in order, and where these are."""
 
     rows: _Rows
     by_attempt: _Index
     by_key: _Index
+    texts: Texts
+
+    def attempts(self, which: Numbers) -> Ids:
+        """Return the ids of the attempts that made some rows."""
+        return self.texts.ids(self.rows.places[which] + self.rows.attempts[which])
+
+    def keys(self, which: Numbers) -> Ids:
+        """Return the keys of the orders that made some rows."""
+        return self.texts.ids(self.rows.places[which] + self.rows.keys[which])
 
 
 class _Pairs(NamedTuple):
@@ -182,13 +204,26 @@ class _Last(NamedTuple):
     row: int
 
 
-class _Tried(NamedTuple):
-    """What was found among attempts; `errors` are the texts of the open ones."""
+class _Part(NamedTuple):
+    """What was found in a block of attempts; `errors` are the texts of the open ones.
+
+    Of each server `last` is what it answered last, and of all `others` there are the cells.
+    """
 
     pairs: _Pairs
     open: _Open
     errors: list[bytes]
     last: dict[bytes, _Last]
+    others: list[list[str]]
+
+
+class _Tried(NamedTuple):
+    """What was found among attempts; `last` are the rows that servers answered for last."""
+
+    pairs: _Pairs
+    open: _Open
+    errors: list[bytes]
+    last: list[int]
     others: list[Attempt]
 
 
@@ -200,13 +235,6 @@ class Sieve:
     plain_lines: PlainLines
     attempts: list[Attempt]
     rows: list[OrderRow]
-
-    def lines(self, others: Sequence[tuple[Attempt, str]]) -> Iterator[bytes | memoryview]:
-        """Yield reconciliation.csv's lines of all attempts, many at once, in `reconcile`'s order.
-
-        `others` are the attempts that are not plain, in that order, each with its whole line.
-        """
-        return self.plain_lines.among(others)
 
 
 def opened(attempts: Path, orders: Path, question: Question) -> Sieve | None:
@@ -247,33 +275,27 @@ class _Sifting:
         made, other_rows = self._read_rows()
         found = self._read_attempts(made)
         rows, pairs, others = made.rows, found.pairs, found.others
-        are_taken = np.zeros(len(rows.ids), np.bool_)
-        are_taken[pairs.rows] = True
-        if np.count_nonzero(are_taken) < len(pairs.rows):
-            return None
+        are_plain = np.zeros(len(rows.ids), np.bool_)
+        are_plain[pairs.rows] = True
+        if np.count_nonzero(are_plain) < len(pairs.rows):
+            return None  # a row that two attempts name
         named = _Named.of(others, other_rows)
-        are_plain = are_taken
         are_plain[named.rows_of(made)] = False
-        are_plain[[each.row for each in found.last.values()]] = False
+        are_plain[found.last] = False
         of_plain = are_plain[pairs.rows]
         demoted = len(of_plain) - np.count_nonzero(of_plain)
         if demoted == len(of_plain) or demoted > len(of_plain) * _MOST_DEMOTED:
             return None
         are_absent = named.are_new(found.open)
         plain = _PlainOrders(
-            rows, _chosen(pairs, of_plain), _chosen(found.open, are_absent), found.errors
+            made, _chosen(pairs, of_plain), _chosen(found.open, are_absent), found.errors
         )
         with ThreadPoolExecutor(1) as worker:
-            numbers = worker.submit(plain.numbers)
+            numbers, lines = worker.submit(plain.numbers), worker.submit(plain.lines)
             others += self._again(pairs.places[~of_plain], self.tried, self.read_attempt)
             others += self._again(found.open.places[~are_absent], self.tried, self.read_attempt)
             other_rows += self._again(rows.places[~are_plain], self.made, self.read_row)
-        return Sieve(numbers.result(), plain.lines(), others, other_rows)
-
-    def _others(
-        self, block: Block, are_found: Booleans, read: Callable[[Sequence[str]], RecordT]
-    ) -> list[RecordT]:
-        return [read(each) for each in (*block.odd, *block.cells(np.flatnonzero(~are_found)))]
+        return Sieve(numbers.result(), lines.result(), others, other_rows)
 
     def _again(
         self, places: Numbers, layout: Layout, read: Callable[[Sequence[str]], RecordT]
@@ -285,32 +307,31 @@ class _Sifting:
 
     def _read_rows(self) -> tuple[_Made, list[OrderRow]]:
         spans = self.made.spans()
-        gathering = _Gathering[_Rows](len(spans))
+        gathering = _Gathering[_Found](len(spans))
         others: list[OrderRow] = []
-        for part, further in in_order(self._rows_of, spans, threads=_AT_ONCE):
+        for part, further in in_halves(self._rows_of, spans):
             gathering.add(part)
-            others += further
-            if any(not each.order_key for each in further):
-                message = "a row without a key may be any order's"
-                raise ValueError(message)
-        rows = gathering.arrays()
-        if (rows.ids[1:] < rows.ids[:-1]).any():
-            rows = _chosen(rows, np.argsort(rows.ids))
-        made = self._indexed(rows)
-        are_single = np.ones(len(rows.ids), np.bool_)
-        are_single[1:] &= rows.ids[1:] != rows.ids[:-1]
-        are_single[:-1] &= rows.ids[1:] != rows.ids[:-1]
+            others += map(self.read_row, further)
+        found = gathering.arrays()
+        if (found.rows.ids[1:] < found.rows.ids[:-1]).any():
+            found = _chosen(found, np.argsort(found.rows.ids))
+        made = self._indexed(found)
+        are_single = np.ones(len(made.rows.ids), np.bool_)
+        are_single[1:] &= made.rows.ids[1:] != made.rows.ids[:-1]
+        are_single[:-1] &= are_single[1:]
         for index in (made.by_attempt, made.by_key):
             are_single[index.repeated()] = False
         if not are_single.all():
-            others += self._again(rows.places[~are_single], self.made, self.read_row)
-            made = self._indexed(_chosen(rows, are_single))
+            others += self._again(made.rows.places[~are_single], self.made, self.read_row)
+            made = self._indexed(_chosen(found, are_single))
         return made, others
 
-    def _indexed(self, rows: _Rows) -> _Made:
-        return _Made(rows, *in_order(_Index.of, (rows.attempts, rows.keys), threads=_AT_ONCE))
+    def _indexed(self, found: _Found) -> _Made:
+        with ThreadPoolExecutor(2) as workers:
+            by_attempt, by_key = workers.map(_Index.of, (found.attempts, found.keys))
+        return _Made(found.rows, by_attempt, by_key, Texts(self.made.path))
 
-    def _rows_of(self, span: tuple[int, int]) -> tuple[_Rows, list[OrderRow]]:
+    def _rows_of(self, span: tuple[int, int]) -> tuple[_Found, list[list[str]]]:
         block = self.made.block(*span)
         ids, products, quantities = map(block.wholes, ("id", "product_id", "quantity"))
         created, committed = map(block.times, ("created_at", "committed_at"))
@@ -324,15 +345,21 @@ class _Sifting:
         lines = np.flatnonzero(are_ours)
         rows = _Rows(
             ids=ids.values[lines],
-            attempts=block.ids("attempt_id", lines),
-            keys=block.ids("order_key", lines),
             products=products.values[lines].astype(np.int32),
             quantities=quantities.values[lines].astype(np.int32),
             created=created.values[lines],
             committed=np.where(committed.are_ours, committed.values, NO_TIME)[lines],
             places=block.places()[lines],
+            attempts=block.distances("attempt_id", lines),
+            keys=block.distances("order_key", lines),
         )
-        return rows, self._others(block, are_ours, self.read_row)
+        marks = (hashed(block.ids(column, lines)) for column in ("attempt_id", "order_key"))
+        others = _others(block, are_ours)
+        key = self.made.columns.index("order_key")
+        if any(len(cells) > key and not cells[key] for cells in others):
+            message = "a row without a key may be any order's"
+            raise ValueError(message)
+        return _Found(rows, *marks), others
 
     def _cents_of(self, products: Numbers, quantities: Numbers, where: Booleans) -> Numbers:
         """Return what goods should cost, below 0 where that is not known."""
@@ -359,11 +386,11 @@ class _Sifting:
         last: dict[bytes, _Last] = {}
         found = 0
         work = partial(self._attempts_of, made)
-        for part in in_order(work, spans, threads=_AT_ONCE):
+        for part in in_halves(work, spans):
             errors = [numbers.setdefault(each, len(numbers)) for each in part.errors]
             pairs.add(part.pairs)
             still_open.add(part.open._replace(errors=np.array(errors, np.int32)))
-            others += part.others
+            others += map(self.read_attempt, part.others)
             for server, order in part.last.items():
                 last[server] = max(order, last.get(server, order))
             found += len(part.pairs.rows)
@@ -375,12 +402,13 @@ class _Sifting:
         are_unknown &= made.by_key.find(unsettled.keys) < 0
         others += self._again(unsettled.places[~are_unknown], self.tried, self.read_attempt)
         unknown = _chosen(unsettled, are_unknown)
-        return _Tried(pairs.arrays(), unknown, [*numbers], last, others)
+        rows = [each.row for each in last.values()]
+        return _Tried(pairs.arrays(), unknown, [*numbers], rows, others)
 
-    def _attempts_of(self, made: _Made, span: tuple[int, int]) -> _Tried:
+    def _attempts_of(self, made: _Made, span: tuple[int, int]) -> _Part:
         block = self.tried.block(*span)
         lines = self._lines_of(block)
-        told, rows = _pairs_of(block, lines, made.rows)
+        told, rows = _pairs_of(block, lines, made)
         pairs = _Pairs(
             rows=rows.astype(np.int32),
             due=lines.due[told],
@@ -406,8 +434,8 @@ class _Sifting:
             places=block.places()[unknown],
         )
         last = _last_of(block, lines, told, rows) if self.question.has_log else {}
-        others = self._others(block, are_found, self.read_attempt)
-        return _Tried(pairs, still_open, errors, last, others)
+        others = _others(block, are_found)
+        return _Part(pairs, still_open, errors, last, others)
 
     def _lines_of(self, block: Block) -> _Lines:
         products, quantities = map(block.wholes, ("product_id", "quantity"))
@@ -449,13 +477,19 @@ class _Sifting:
         return found[are_plain], [*compress(texts, are_plain)]
 
 
+def _others(block: Block, are_found: Booleans) -> list[list[str]]:
+    """Return the cells of the other lines."""
+    return [*block.odd, *block.cells(np.flatnonzero(~are_found))]
+
+
 def _are_goods(products: Cells, quantities: Cells) -> Booleans:
     are_small = (products.values < _MOST_GOODS) & (quantities.values < _MOST_GOODS)
     return products.are_ours & quantities.are_ours & are_small
 
 
-def _pairs_of(block: Block, lines: _Lines, rows: _Rows) -> tuple[Numbers, Numbers]:
+def _pairs_of(block: Block, lines: _Lines, made: _Made) -> tuple[Numbers, Numbers]:
     """Return the lines of acknowledged attempts, and the numbers of the rows that are theirs."""
+    rows = made.rows
     order_ids = block.wholes("order_id")
     told = np.flatnonzero(
         lines.are_ours
@@ -473,8 +507,8 @@ def _pairs_of(block: Block, lines: _Lines, rows: _Rows) -> tuple[Numbers, Number
     is_there = found < len(rows.ids)
     told, wanted, found = told[is_there], wanted[is_there], found[is_there]
     are_pairs = rows.ids[found] == wanted
-    are_pairs &= same_ids(block.ids("attempt_id", told), rows.attempts[found])
-    are_pairs &= same_ids(block.ids("order_key", told), rows.keys[found])
+    are_pairs &= same_ids(block.ids("attempt_id", told), made.attempts(found))
+    are_pairs &= same_ids(block.ids("order_key", told), made.keys(found))
     are_pairs &= lines.products[told] == rows.products[found]
     are_pairs &= lines.quantities[told] == rows.quantities[found]
     return told[are_pairs], found[are_pairs]
@@ -539,17 +573,17 @@ def _are_alone(ids: Ids, others: Ids) -> Booleans:
 class _PlainOrders:
     """The plain orders: the rows of the run, the attempts that are theirs, and those without."""
 
-    rows: _Rows
+    made: _Made
     pairs: _Pairs
     absent: _Open
     errors: list[bytes]
 
     def lines(self) -> PlainLines:
-        rows, pairs, absent = self.rows, self.pairs, self.absent
+        rows, pairs, absent = self.made.rows, self.pairs, self.absent
         return PlainLines(
             Confirmed(
-                attempts=rows.attempts,
-                keys=rows.keys,
+                attempts=self.made.attempts,
+                keys=self.made.keys,
                 order_ids=rows.ids,
                 products=rows.products,
                 quantities=rows.quantities,
@@ -570,18 +604,22 @@ class _PlainOrders:
         )
 
     def numbers(self) -> Plain:
-        due, sent, ended = (
-            np.concatenate([one, other])
-            for one, other in zip(self.pairs[1:4], self.absent[4:7], strict=True)
-        )
-        was_due = due != NO_TIME
+        from_due: Counter[int] = Counter()
+        from_sent_of_due: Counter[int] = Counter()
+        from_sent_of_others: Counter[int] = Counter()
+        for due, sent, ended in (self.pairs[1:4], self.absent[4:7]):
+            if (was_due := due != NO_TIME).any():
+                from_due.update(_counts(np.maximum(0, ended - due)[was_due]))
+                from_sent_of_due.update(_counts((ended - sent)[was_due]))
+            if not was_due.all():
+                from_sent_of_others.update(_counts((ended - sent)[~was_due]))
         return Plain(
             confirmed=len(self.pairs.rows),
             absent=self._endings(),
             sold=self._sold(),
-            from_due=_counts(np.maximum(0, ended - due)[was_due]),
-            from_sent_of_due=_counts((ended - sent)[was_due]),
-            from_sent_of_others=_counts((ended - sent)[~was_due]),
+            from_due=from_due,
+            from_sent_of_due=from_sent_of_due,
+            from_sent_of_others=from_sent_of_others,
             agreed=self._agreed,
         )
 
@@ -591,18 +629,24 @@ class _PlainOrders:
         return {(http or None, self.errors[error].decode()): count for error, http, count in found}
 
     def _sold(self) -> dict[int, int]:
-        products = self.rows.products[self.pairs.rows]
-        kinds = np.unique(products)
-        quantities = self.rows.quantities[self.pairs.rows]
-        pieces = np.bincount(np.searchsorted(kinds, products), quantities)
-        return dict(zip(kinds.tolist(), map(int, pieces.tolist()), strict=True))
+        rows = self.made.rows
+        are_sold = np.zeros(len(rows.ids), np.bool_)
+        are_sold[self.pairs.rows] = True
+        sold: Counter[int] = Counter()
+        for low in range(0, len(are_sold), _AT_ONCE):
+            part = are_sold[low : low + _AT_ONCE]
+            products = rows.products[low : low + _AT_ONCE][part]
+            kinds, which = np.unique(products, return_inverse=True)
+            pieces = np.bincount(which, rows.quantities[low : low + _AT_ONCE][part])
+            sold.update(dict(zip(kinds.tolist(), map(int, pieces.tolist()), strict=True)))
+        return sold
 
     def _agreed(self, further: Sequence[Stretch]) -> Stretch | None:
         """Return the first stretch of offsets that lies in the most of the bounds.
 
         `clock` has the same for few in Python.
         """
-        created = self.rows.created[self.pairs.rows]
+        created = self.made.rows.created[self.pairs.rows]
         more = np.array(further, np.int64).reshape(-1, 2)
         lows = np.concatenate([created - self.pairs.ended, more[:, 0]])
         highs = np.concatenate([created - self.pairs.sent, more[:, 1]])

@@ -69,12 +69,6 @@ class Cell:
     is_late: bool = False
     kind: Kind = Kind.TEXT
 
-    def read(self, text: str) -> object:
-        """Return the cell's value; ValueError says what is wrong with it."""
-        if self.is_optional and text == "":
-            return None
-        return self.parse(text)
-
     def write(self, value: object) -> str:
         """Return the cell's text."""
         return "" if value is None else self.render(value)
@@ -118,10 +112,13 @@ class Table(Generic[RecordT]):
             message = f"its header names {_shown(', '.join(twice))} twice"
             raise ValueError(message)
         here = [(name, header.index(name)) for name in self.columns if name in header]
-        # A text is as it stands in the file; that most cells need no more is felt in large runs.
+        # A text is as it stands in the file: what that saves is felt in large runs, as is a loop
+        # without calls.
         texts = [(name, place) for name, place in here if self.columns[name].parse is str]
         others = [
-            (name, place, self.columns[name]) for name, place in here if name not in dict(texts)
+            (name, place, self.columns[name].parse, self.columns[name].is_optional)
+            for name, place in here
+            if self.columns[name].parse is not str
         ]
 
         def read(cells: Sequence[str]) -> RecordT:
@@ -129,8 +126,13 @@ class Table(Generic[RecordT]):
                 message = f"it has {len(cells)} cells under a header of {len(header)}"
                 raise ValueError(message)
             values: dict[str, object] = {name: cells[place] for name, place in texts}
-            for name, place, cell in others:
-                values[name] = _read(cell, name, cells[place])
+            for name, place, parse, is_optional in others:
+                text = cells[place]
+                try:
+                    values[name] = None if is_optional and text == "" else parse(text)
+                except ValueError as error:
+                    message = f"its {name} is {_shown(text)!r}: {_shown(str(error))}"
+                    raise ValueError(message) from error
             return self.record(**values)
 
         return read
@@ -138,14 +140,6 @@ class Table(Generic[RecordT]):
     def cells(self, record: RecordT) -> list[str]:
         """Return a record's cells in the order of the columns."""
         return [cell.write(getattr(record, name)) for name, cell in self.columns.items()]
-
-
-def _read(cell: Cell, name: str, text: str) -> object:
-    try:
-        return cell.read(text)
-    except ValueError as error:
-        message = f"its {name} is {_shown(text)!r}: {_shown(str(error))}"
-        raise ValueError(message) from error
 
 
 def _shown(text: str) -> str:
