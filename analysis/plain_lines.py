@@ -112,18 +112,28 @@ class Absent:
 
 @dataclass(slots=True)
 class PlainLines:
-    """The lines of plain orders; `sent` is when each was sent, the confirmed ones first.
+    """The lines of plain orders, in `order`, and when each was `sent`.
 
-    `order` is that of the lines: by when they were sent and by id.
+    They are numbered, the confirmed ones first.
     """
 
     confirmed: Confirmed
     absent: Absent
-    sent: Numbers
     order: Numbers = field(init=False)
+    sent: Numbers = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.order = self._order()
+    def put_in_order(self, sent: Numbers) -> "PlainLines":
+        """Order the lines by when each was sent, and by id."""
+        self.order = np.argsort(sent, kind="stable")  # they mostly are in order
+        self.sent = sent[self.order]
+        are_equal = np.zeros(len(sent), np.bool_)
+        are_equal[1:] = self.sent[1:] == self.sent[:-1]
+        are_equal[:-1] |= are_equal[1:]
+        if len(among_equals := np.flatnonzero(are_equal)):
+            members = self.order[among_equals]
+            ids = in_order_of(self._ids(members))
+            self.order[among_equals] = members[np.lexsort((*ids, sent[members]))]
+        return self
 
     def among(
         self, others: Sequence[Attempt], their_lines: Iterable[str]
@@ -145,23 +155,11 @@ class PlainLines:
             done += len(text.edges) - 1
         yield from lines
 
-    def _order(self) -> Numbers:
-        order = np.argsort(self.sent, kind="stable")  # they mostly are in order
-        sent = self.sent[order]
-        are_equal = np.zeros(len(sent), np.bool_)
-        are_equal[1:] = sent[1:] == sent[:-1]
-        are_equal[:-1] |= are_equal[1:]
-        if len(among_equals := np.flatnonzero(are_equal)):
-            members = order[among_equals]
-            ids = in_order_of(self._ids(members))
-            order[among_equals] = members[np.lexsort((*ids, self.sent[members]))]
-        return order
-
     def _places(self, others: Sequence[Attempt]) -> list[int]:
         """Return how many plain lines come before that of each other attempt."""
-        sent = self.sent[self.order]
         at = [each.sent_at or 0 for each in others]
-        lows, highs = (np.searchsorted(sent, at, side=side).tolist() for side in ("left", "right"))
+        lows = np.searchsorted(self.sent, at, side="left").tolist()
+        highs = np.searchsorted(self.sent, at, side="right").tolist()
 
         def id_of(place: int) -> bytes:
             return self._ids(self.order[place : place + 1]).tobytes()

@@ -58,7 +58,7 @@ __all__ = ["Sieve", "opened"]
 
 _MOST_DEMOTED = 0.2  # of the pairs: with more of them the exact judging is no slower
 _FEW = 50_000  # attempts to look at one by one, before it matters how many of all they are
-_AT_ONCE = 1 << 16  # rows
+_AT_ONCE = 1 << 16  # rows or pairs
 _MOST_GOODS: Final = 10**8  # above any product's number and quantity here
 _MOST_ID: Final = 10**17
 _CENTS = 100
@@ -72,7 +72,7 @@ ArraysT = TypeVar("ArraysT", bound=tuple[Any, ...])
 
 
 class _Rows(NamedTuple):
-    """Rows that are spelled as ours and cost what they should, by their ids; no two share any.
+    """Rows that are spelled as ours and cost what they should, by their ids.
 
     Each is at its place in the file, and its other ids are so far behind that.
     """
@@ -139,9 +139,13 @@ class _Found(NamedTuple):
 
 
 class _Made(NamedTuple):
-    """The rows of the table, their other ids in order, and where these are."""
+    """The rows of the table, their other ids in order, and where these are.
+
+    Only those that `are_single` share no id with another.
+    """
 
     rows: _Rows
+    are_single: Booleans
     by_attempt: _Index
     by_key: _Index
     texts: Texts
@@ -315,21 +319,15 @@ class _Sifting:
         found = gathering.arrays()
         if (found.rows.ids[1:] < found.rows.ids[:-1]).any():
             found = _chosen(found, np.argsort(found.rows.ids))
-        made = self._indexed(found)
-        are_single = np.ones(len(made.rows.ids), np.bool_)
-        are_single[1:] &= made.rows.ids[1:] != made.rows.ids[:-1]
-        are_single[:-1] &= are_single[1:]
-        for index in (made.by_attempt, made.by_key):
-            are_single[index.repeated()] = False
-        if not are_single.all():
-            others += self._again(made.rows.places[~are_single], self.made, self.read_row)
-            made = self._indexed(_chosen(found, are_single))
-        return made, others
-
-    def _indexed(self, found: _Found) -> _Made:
+        rows = found.rows
         with ThreadPoolExecutor(2) as workers:
             by_attempt, by_key = workers.map(_Index.of, (found.attempts, found.keys))
-        return _Made(found.rows, by_attempt, by_key, Texts(self.made.path))
+        are_single = np.ones(len(rows.ids), np.bool_)
+        are_single[1:] &= rows.ids[1:] != rows.ids[:-1]
+        are_single[:-1] &= are_single[1:]
+        for index in (by_attempt, by_key):
+            are_single[index.repeated()] = False
+        return _Made(rows, are_single, by_attempt, by_key, Texts(self.made.path)), others
 
     def _rows_of(self, span: tuple[int, int]) -> tuple[_Found, list[list[str]]]:
         block = self.made.block(*span)
@@ -506,7 +504,7 @@ def _pairs_of(block: Block, lines: _Lines, made: _Made) -> tuple[Numbers, Number
     found = np.searchsorted(rows.ids[near[0] : near[1] + 1], wanted) + near[0]
     is_there = found < len(rows.ids)
     told, wanted, found = told[is_there], wanted[is_there], found[is_there]
-    are_pairs = rows.ids[found] == wanted
+    are_pairs = made.are_single[found] & (rows.ids[found] == wanted)
     are_pairs &= same_ids(block.ids("attempt_id", told), made.attempts(found))
     are_pairs &= same_ids(block.ids("order_key", told), made.keys(found))
     are_pairs &= lines.products[told] == rows.products[found]
@@ -580,7 +578,7 @@ class _PlainOrders:
 
     def lines(self) -> PlainLines:
         rows, pairs, absent = self.made.rows, self.pairs, self.absent
-        return PlainLines(
+        lines = PlainLines(
             Confirmed(
                 attempts=self.made.attempts,
                 keys=self.made.keys,
@@ -600,8 +598,8 @@ class _PlainOrders:
                 errors=absent.errors,
                 texts=self.errors,
             ),
-            sent=np.concatenate([pairs.sent, absent.sent]),
         )
+        return lines.put_in_order(np.concatenate([pairs.sent, absent.sent]))
 
     def numbers(self) -> Plain:
         from_due: Counter[int] = Counter()
@@ -646,17 +644,26 @@ class _PlainOrders:
 
         `clock` has the same for few in Python.
         """
-        created = self.made.rows.created[self.pairs.rows]
         more = np.array(further, np.int64).reshape(-1, 2)
-        lows = np.concatenate([created - self.pairs.ended, more[:, 0]])
-        highs = np.concatenate([created - self.pairs.sent, more[:, 1]])
-        if lows.max() <= highs.min():
-            return int(lows.max()), int(highs.min())  # all of them agree, as they mostly do
+        lowest, highest = [*more[:, 0].tolist()], [*more[:, 1].tolist()]
+        for part in self._bounds():
+            lowest.append(int(part[0].max()))
+            highest.append(int(part[1].min()))
+        if max(lowest) <= min(highest):
+            return max(lowest), min(highest)  # all of them agree, as they mostly do
+        lows, highs = map(np.concatenate, zip(*self._bounds(), more.T, strict=True))
         edges = np.sort(np.concatenate([lows * 2, highs * 2 + 1]))  # a start before an end
         is_end = edges & 1
         depths = np.cumsum(1 - 2 * is_end)
         deepest = int(np.argmax(np.where(is_end, 0, depths)))
         return int(edges[deepest] >> 1), int(edges[deepest + 1] >> 1)
+
+    def _bounds(self) -> Iterator[tuple[Numbers, Numbers]]:
+        """Yield what each pair says of the clocks, few enough at once for a cache to hold."""
+        for low in range(0, len(self.pairs.rows), _AT_ONCE):
+            part = slice(low, low + _AT_ONCE)
+            created = self.made.rows.created[self.pairs.rows[part]]
+            yield created - self.pairs.ended[part], created - self.pairs.sent[part]
 
 
 def _counts(values: Numbers) -> dict[int, int]:
