@@ -20,8 +20,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from analysis.closing import add_parquet, close_evidence
-from analysis.comparing import add_comparison, run_comparison
+from analysis.comparison_arguments import add_comparison
 from analysis.errors import (
     EXIT_INTERRUPTED,
     EXIT_OUR_FAULT,
@@ -35,7 +34,7 @@ from analysis.judgement import judge, judge_again, judge_run, load_evidence
 from analysis.listing import list_runs, render_runs
 from analysis.progress import Progress
 from analysis.records import format_time
-from analysis.results import write_for_ci, write_picture, write_report
+from analysis.results import write_for_ci
 from analysis.run import SETTLE_LIMIT_S
 from analysis.run_directory import REPORT_FILE, RunDirectory
 from analysis.summary import FailOn, Judgement, summarise
@@ -100,6 +99,8 @@ def _complain(message: str, surroundings: Surroundings) -> None:
 def _run(options: argparse.Namespace, surroundings: Surroundings) -> int:
     match options.command:
         case "compare":
+            from analysis.comparing import run_comparison  # noqa: PLC0415 -- see above
+
             return run_comparison(options, _console(), step_summary=surroundings.step_summary)
         case "runs":
             return _list(options)
@@ -131,7 +132,7 @@ def _snapshot(
     if not surroundings.database_url:
         message = "DATABASE_URL is not set; a snapshot is taken of the database that it names"
         raise UsageError(message)
-    from analysis.snapshot import take_after, take_before  # noqa: PLC0415 -- psycopg is slow
+    from analysis.snapshot import take_after, take_before  # noqa: PLC0415 -- see above
 
     take = take_before if options.before else take_after
     with _progress("waiting for the database to come to rest"):
@@ -150,7 +151,7 @@ def _unsettled(still_open: int, waited_s: float) -> str:
 def _finish(
     directory: RunDirectory, options: argparse.Namespace, surroundings: Surroundings
 ) -> int:
-    from analysis.gathering import gather_access_log  # noqa: PLC0415 -- boto3 is slow
+    from analysis.gathering import gather_access_log  # noqa: PLC0415 -- see above
 
     with directory.closing():
         try:
@@ -166,7 +167,8 @@ def _finish(
 def _close(
     directory: RunDirectory, options: argparse.Namespace, surroundings: Surroundings
 ) -> None:
-    from analysis.gathering import gather_ledgers  # noqa: PLC0415 -- boto3 is slow
+    from analysis.closing import close_evidence  # noqa: PLC0415 -- see above
+    from analysis.gathering import gather_ledgers  # noqa: PLC0415 -- see above
 
     gather_ledgers(directory, limit_s=options.settle_limit)
     close_evidence(directory, limit_s=options.settle_limit)
@@ -180,6 +182,8 @@ def _close(
 
 
 def _add_parquet(directory: RunDirectory, surroundings: Surroundings) -> None:
+    from analysis.closing import add_parquet  # noqa: PLC0415 -- see above
+
     try:
         add_parquet(directory)
     except AnalysisError as error:  # what is not there as Parquet is judged from CSV
@@ -204,6 +208,8 @@ def _reconcile(
         write_for_ci(directory, judgement, step_summary=surroundings.step_summary), surroundings
     )
     if options.draws:
+        from analysis.drawings import write_report  # noqa: PLC0415 -- see above
+
         with _progress("drawing the report"):
             complaints = list(write_report(directory, judgement))
         _tell_all(complaints, surroundings)
@@ -213,6 +219,8 @@ def _reconcile(
 def _report(
     directory: RunDirectory, options: argparse.Namespace, surroundings: Surroundings
 ) -> int:
+    from analysis.drawings import write_picture, write_report  # noqa: PLC0415 -- see above
+
     with _progress("judging"):
         judgement = judge_again(directory)
     with _progress("drawing the report"):
@@ -253,7 +261,7 @@ def _tell(directory: RunDirectory, options: argparse.Namespace) -> int:
 def _fetch_access_log(
     directory: RunDirectory, options: argparse.Namespace, surroundings: Surroundings
 ) -> int:
-    from analysis.log_delivery import fetch_access_log  # noqa: PLC0415 -- boto3 is slow
+    from analysis.log_delivery import fetch_access_log  # noqa: PLC0415 -- see above
 
     delivery = fetch_access_log(directory, options.uri, now=time.time_ns() // 1000)
     where = directory.path / "elb_access"

@@ -126,6 +126,8 @@ def _joined(run: Path) -> Cost:
 
 
 def _judged(run: Path) -> Cost:
+    for name in ("summary.json", "reconciliation.csv"):  # else it begins with removing them
+        (run / name).unlink(missing_ok=True)
     cost = _cost([sys.executable, "-m", "analysis", "reconcile", str(run), "--no-report"])
     assert json.loads((run / "summary.json").read_text("utf-8"))["verdict"] == "held"
     return cost

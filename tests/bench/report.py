@@ -15,9 +15,9 @@ from decimal import Decimal
 from pathlib import Path
 
 from analysis.comparison import Change, compare
+from analysis.drawings import write_report
 from analysis.judgement import judge_run
 from analysis.records import Attempt, Event, OrderRow, Outcome, Product, Request, format_time
-from analysis.results import write_report
 from analysis.run_directory import REPORT_FILE, RunDirectory
 from analysis.samples import load_side
 from analysis.tables import ATTEMPTS, ORDERS, PRODUCTS, REQUESTS
