@@ -237,11 +237,12 @@ class Block:
         starts, stops = self._span(column)
         found: Booleans = stops - starts == len(word)
         if word and found.any():
-            first = np.frombuffer(word[:_A_WORD].ljust(_A_WORD, b"\0"), "<u8")[0]
-            last = np.frombuffer(word[-_A_WORD:].rjust(_A_WORD, b"\0"), "<u8")[0]
-            length = min(len(word), _A_WORD)
-            found &= self._words(starts) & ~_LAST[_A_WORD - length] == first
-            found &= self._words(stops - _A_WORD) & _LAST[length] == last
+            first, last = (
+                int.from_bytes(part, "little") for part in (word[:_A_WORD], word[-_A_WORD:])
+            )
+            found &= self._words(starts) & ~_LAST[_A_WORD - min(len(word), _A_WORD)] == first
+            if len(word) > _A_WORD:
+                found &= self._words(stops - _A_WORD) == last
         return found
 
     def are_ids(self, column: str) -> Booleans:

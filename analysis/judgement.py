@@ -96,9 +96,9 @@ def _write_reconciliation(
     attempts = [each.attempt for each in judgement.findings.attempts]
     their_lines = csv_rows(islice(rows, len(attempts)))
     with directory.new_csv_lines(RECONCILIATION_FILE, RECONCILIATION_COLUMNS) as put:
-        for lines in sieve.plain_lines.among(attempts, their_lines):
-            put(lines)
-        put(csv_lines(rows).encode(errors="backslashreplace"))
+        for pieces in sieve.plain_lines.among(attempts, their_lines):
+            put(pieces)
+        put([csv_lines(rows).encode(errors="backslashreplace")])
 
 
 def judge_again(directory: RunDirectory) -> Judgement:

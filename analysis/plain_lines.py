@@ -137,7 +137,7 @@ class PlainLines:
 
     def among(
         self, others: Sequence[Attempt], their_lines: Iterable[str]
-    ) -> Iterator[bytes | memoryview]:
+    ) -> Iterator[list[bytes | memoryview]]:
         """Yield all lines in order, many at once; those of `others` are in that order already."""
         order = self.order
         places = deque(self._places(others))
@@ -146,14 +146,14 @@ class PlainLines:
         done = 0
         for text in in_order(self._spelled, parts, threads=_AT_ONCE):
             content, begun = text.content.data, 0
+            pieces: list[bytes | memoryview] = []
             while places and places[0] - done < len(text.edges) - 1:
                 end = text.edges[places.popleft() - done]
-                yield content[begun:end]
-                yield next(lines)
+                pieces += [content[begun:end], next(lines)]
                 begun = end
-            yield content[begun:]
+            yield [*pieces, content[begun:]]
             done += len(text.edges) - 1
-        yield from lines
+        yield [*lines]
 
     def _places(self, others: Sequence[Attempt]) -> list[int]:
         """Return how many plain lines come before that of each other attempt."""
