@@ -18,7 +18,7 @@ from locust.env import Environment
 
 from locustfiles._process import process
 
-# On a machine that others use, too, pairs of 0.06 s differ by a third of what those of 0.25 s do.
+# So short that what else the machine does seldom changes within a pair.
 SLICE_S = 0.06
 _SETTLE_S = 0.02
 
