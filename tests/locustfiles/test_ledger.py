@@ -172,7 +172,9 @@ def test_ledger_that_cannot_be_written_fails_for_good_and_says_so_once(tmp_path:
     ledger.close(at=2)
 
 
-def test_end_that_cannot_be_written_lets_no_later_attempt_out(tmp_path: Path) -> None:
+def test_end_that_cannot_be_written_lets_no_later_attempt_out(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     heard: list[LedgerFailed] = []
     ledger = Ledger(tmp_path / "l", process_id="p", at=1, on_failure=heard.append)
     ledger.sent(_sent())
@@ -187,6 +189,7 @@ def test_end_that_cannot_be_written_lets_no_later_attempt_out(tmp_path: Path) ->
     with pytest.raises(LedgerFailed, match="No space left"):
         ledger.ended(_end())
     assert len(heard) == 1
+    assert capfd.readouterr().err == ""  # who hears of it says it in words
     ledger.close(at=2)
 
 
