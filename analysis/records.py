@@ -3,10 +3,9 @@
 Pure types: no file is touched here. Times are integer microseconds since the Unix epoch, UTC.
 """
 
-import builtins
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -21,6 +20,7 @@ __all__ = [
     "Attempt",
     "AttemptEnded",
     "AttemptSent",
+    "EndedFields",
     "Event",
     "LedgerClosed",
     "LedgerLine",
@@ -32,15 +32,15 @@ __all__ = [
     "RequestDone",
     "RequestFields",
     "RunVerdict",
+    "SentFields",
     "TornLine",
     "Verdict",
-    "ended_line",
     "format_time",
     "frequent",
     "is_time",
+    "lines_of",
     "parse_line",
     "parse_time",
-    "request_lines",
 ]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -209,9 +209,9 @@ class _Line:
     types: ClassVar[tuple[tuple[type, ...], ...]]
 
     def to_line(self) -> bytes:
-        """Return the whole line, to be written by one os.write.
+        """Return the whole line.
 
-        Those that users wait for name their fields: it is the same line, sooner.
+        What users wait for is handed to `lines_of` as plain fields: it is the same line, sooner.
         """
         values = [getattr(self, name) for name in self.__slots__]  # the fields of a dataclass
         return _line((self.tag, *values))
@@ -233,7 +233,31 @@ _TEXT = (str,)
 _WHOLE = (int,)
 _MAYBE_WHOLE = (int, NoneType)
 
-# The tag of a RequestDone and its fields, in their order.
+# Tags and fields in their order: of an AttemptSent, of an AttemptEnded, of a RequestDone.
+SentFields = tuple[
+    Literal["sent"],
+    str,
+    str,
+    int,
+    str,
+    int,
+    int,
+    int | None,
+    int | None,
+    str,
+    str,
+]
+EndedFields = tuple[
+    Literal["ended"],
+    str,
+    int,
+    str,
+    int | None,
+    str,
+    int | None,
+    str,
+    int | None,
+]
 RequestFields = tuple[
     Literal["request"],
     str,
@@ -286,22 +310,20 @@ class AttemptSent(_Line):
     trace_id: str
     retry_of: str = ""
 
-    def to_line(self) -> bytes:
-        """Return the whole line, to be written by one os.write."""
-        return _line(
-            (
-                "sent",
-                self.attempt_id,
-                self.order_key,
-                self.attempt_no,
-                self.user_id,
-                self.product_id,
-                self.quantity,
-                self.due_at,
-                self.sent_at,
-                self.trace_id,
-                self.retry_of,
-            )
+    def to_fields(self) -> SentFields:
+        """Return what its line is made of."""
+        return (
+            "sent",
+            self.attempt_id,
+            self.order_key,
+            self.attempt_no,
+            self.user_id,
+            self.product_id,
+            self.quantity,
+            self.due_at,
+            self.sent_at,
+            self.trace_id,
+            self.retry_of,
         )
 
 
@@ -323,10 +345,6 @@ class AttemptEnded(_Line):
     order_id: int | None
     served_by: str
     bytes: int | None
-
-    def to_line(self) -> builtins.bytes:
-        """Return the whole line, to be written by one os.write."""
-        return ended_line(*(getattr(self, name) for name in self.__slots__))
 
 
 @frequent
@@ -350,10 +368,6 @@ class RequestDone(_Line):
     bytes: int | None
     served_by: str
 
-    def to_line(self) -> builtins.bytes:
-        """Return the whole line, to be written by one os.write."""
-        return request_lines([("request", *astuple(self))])
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerClosed(_Line):
@@ -365,41 +379,12 @@ class LedgerClosed(_Line):
     at: int
 
 
-def ended_line(
-    attempt_id: str,
-    ended_at: int,
-    outcome: Outcome,
-    http_status: int | None,
-    error: str,
-    order_id: int | None,
-    served_by: str,
-    size: int | None,
-) -> bytes:
-    """Return the line of an AttemptEnded with these fields, without the time that making it takes.
-
-    Users wait for it, and by position they wait half as long.
-    """
-    return _line(
-        (
-            "ended",
-            attempt_id,
-            ended_at,
-            outcome,
-            http_status,
-            error,
-            order_id,
-            served_by,
-            size,
-        )
-    )
-
-
-def request_lines(requests: Sequence[RequestFields]) -> bytes:
-    """Return the lines of the RequestDones with these fields, in their order."""
+def lines_of(records: Sequence[SentFields | EndedFields | RequestFields]) -> bytes:
+    """Return the lines of records with these fields, in their order."""
     try:
-        return _encoder.encode_lines(requests)
+        return _encoder.encode_lines(records)
     except _REFUSED:
-        return b"".join(_line(each) for each in requests)
+        return b"".join(_line(each) for each in records)
 
 
 def _line(values: Sequence[object]) -> bytes:

@@ -70,7 +70,7 @@ class AnyCustomer(User):
         sent_at = now()
         reply = self._exchange("GET", path, name=name)
         error = _reading_error(reply, named)
-        record_read(self.user_id, reply, name, sent_at=sent_at, error=error)
+        record_read(self.user_id, reply, name, sent_at, error)
         failure = error or ("" if reply.is_ok else status_name(reply.status))
         self._count(reply, failure)
         return reply

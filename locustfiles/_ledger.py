@@ -1,8 +1,10 @@
 """One process' ledger: an attempt's line has left the process before its first byte is sent.
 
 The file is append-only and each write is one os.write, so a killed process leaves whole lines and
-at most one torn one. Other requests' lines wait in memory for a second at most. What was written
-is made last about once per second, so a power cut takes the last second and the fsync's own time.
+at most one torn one. An attempt's end leaves with the next attempt, or when the event loop has
+given every user that is ready its turn; other requests' lines wait for a second at most. What was
+written is made last about once per second, so a power cut takes the last second and the fsync's
+own time.
 """
 
 import fcntl
@@ -18,10 +20,12 @@ from gevent.event import Event
 
 from analysis.records import (
     AttemptSent,
+    EndedFields,
     LedgerClosed,
     LedgerOpened,
     RequestFields,
-    request_lines,
+    SentFields,
+    lines_of,
 )
 from analysis.run_directory import sync_folder
 from locustfiles._disk_sync import DiskSync
@@ -60,8 +64,10 @@ class Ledger:
         self.process_id = process_id
         self._on_failure = on_failure
         self._waiting: list[RequestFields] = []
-        self._failure: LedgerFailed | None = None
-        self._file: int | None = None
+        self._unwritten: list[SentFields | EndedFields] = []
+        self._is_turn_watched = False
+        self._refusal: LedgerFailed | None = None
+        self._is_closed = False
         try:
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
             # Whoever closes the evidence sees by the lock that this process may still write.
@@ -77,12 +83,25 @@ class Ledger:
 
     def sent(self, attempt: AttemptSent) -> None:
         """Record that an attempt is about to be sent; on return its line has left the process."""
-        self.write(attempt.to_line())
+        self._unwritten.append(attempt.to_fields())
+        self._write_unwritten()
+
+    def ended(self, end: EndedFields) -> None:
+        """Record the end of an attempt; its line leaves with the next, or when this turn ends.
+
+        A write costs more than all else that is done for an end, and many end in one turn.
+        """
+        if self._refusal is not None:
+            raise self._refusal
+        self._unwritten.append(end)
+        if not self._is_turn_watched:
+            self._is_turn_watched = True
+            gevent.get_hub().loop.run_callback(self._end_turn)
 
     def write(self, lines: bytes) -> None:
         """Write whole lines; on return they have left the process."""
-        if self._file is None or self._failure is not None:
-            self._refuse()
+        if self._refusal is not None:
+            raise self._refusal
         try:
             written = os.write(self._file, lines)
         except OSError as error:
@@ -92,22 +111,24 @@ class Ledger:
 
     def put_off(self, request: RequestFields) -> None:
         """Record a request that was no order; it waits for others, or for `flush`."""
-        if self._file is None or self._failure is not None:
-            self._refuse()
+        if self._refusal is not None:
+            raise self._refusal
         self._waiting.append(request)
         if len(self._waiting) >= _WAITING_MAX:
             self.flush()
 
     def flush(self) -> None:
         """Write what waits in memory."""
+        if self._unwritten:
+            self._write_unwritten()
         if self._waiting:
             waiting, self._waiting = self._waiting, []
-            self.write(request_lines(waiting))
+            self.write(lines_of(waiting))
 
     def sync(self) -> None:
         """Return when all that was written before is on the disk; others run meanwhile."""
-        if self._file is None or self._failure is not None:
-            self._refuse()
+        if self._refusal is not None:
+            raise self._refusal
         try:
             self._disk.run()
         except OSError as error:
@@ -115,27 +136,38 @@ class Ledger:
 
     def close(self, *, at: int) -> None:
         """Write what waits and the last line, and make both last; a second call does nothing."""
-        if self._file is None:
+        if self._is_closed:
             return
+        self._is_closed = True
         try:
-            if self._failure is None:
+            if self._refusal is None:
                 self.flush()
                 self.write(LedgerClosed(at=at).to_line())
                 self.sync()
         finally:
-            file, self._file = self._file, None
+            self._refusal = self._refusal or LedgerFailed(f"the ledger {self.path} is closed")
             # Closing would do it too, but gevent puts closing off.
-            fcntl.flock(file, fcntl.LOCK_UN)
-            os.close(file)
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+            os.close(self._file)
 
-    def _refuse(self) -> NoReturn:
-        raise self._failure or LedgerFailed(f"the ledger {self.path} is closed")
+    def _write_unwritten(self) -> None:
+        lines = lines_of(self._unwritten)
+        self._unwritten.clear()
+        self.write(lines)
+
+    def _end_turn(self) -> None:
+        self._is_turn_watched = False
+        if self._unwritten:
+            try:
+                self._write_unwritten()
+            except LedgerFailed:
+                return  # the ledger has told whom it concerns
 
     def _fail(self, why: str) -> NoReturn:
-        if self._failure is None:
-            self._failure = LedgerFailed(f"cannot write the ledger {self.path}: {why}")
-            self._on_failure(self._failure)
-        raise self._failure
+        if self._refusal is None:
+            self._refusal = LedgerFailed(f"cannot write the ledger {self.path}: {why}")
+            self._on_failure(self._refusal)
+        raise self._refusal
 
 
 class LedgerKeeper:

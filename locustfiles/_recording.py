@@ -2,7 +2,7 @@
 
 from locust.exception import StopUser
 
-from analysis.records import AttemptSent, ended_line
+from analysis.records import AttemptSent
 from locustfiles._errors import LedgerFailed, NothingMore
 from locustfiles._exchange import Reply
 from locustfiles._journal import now
@@ -30,8 +30,9 @@ def record_end(attempt: AttemptSent, conclusion: Conclusion, size: int | None) -
     """Record what is known of an attempt that ends now; `size` is that of the reply's body."""
     ended_at = now()
     try:
-        process.ledger.write(
-            ended_line(
+        process.ledger.ended(
+            (
+                "ended",
                 attempt.attempt_id,
                 ended_at,
                 conclusion.outcome,
@@ -48,7 +49,7 @@ def record_end(attempt: AttemptSent, conclusion: Conclusion, size: int | None) -
         process.live.ended(attempt, conclusion, ended_at=ended_at)
 
 
-def record_read(user_id: str, reply: Reply, name: str, *, sent_at: int, error: str) -> None:
+def record_read(user_id: str, reply: Reply, name: str, sent_at: int, error: str) -> None:
     """Record a read that ends now; `error` is what was wrong with it, beside its status."""
     ended_at = now()
     served_by = reply.found.get("served_by")

@@ -1,4 +1,4 @@
-"""A locustfile: shoppers without rest, ours and plain ones by turns, a quarter of a second each.
+"""A locustfile: shoppers without rest, ours and plain ones by turns, 60 ms each.
 
 A plain one is what somebody writes with Locust alone: the same requests in the same mixture, and
 the checks that tell a good reply from a bad one. It has no total timeout, no attempt's ids, no

@@ -1,4 +1,4 @@
-"""Two ways to load a server by turns within one Locust process, a quarter of a second each.
+"""Two ways to load a server by turns within one Locust process, 60 ms each.
 
 Both halves of a pair are the same process, so that whatever else the machine does meets both. What
 was found is in the file that CHAOS_BENCH_RESULT names.
@@ -18,7 +18,8 @@ from locust.env import Environment
 
 from locustfiles._process import process
 
-SLICE_S = 0.25
+# So short that what else the machine does seldom changes within a pair.
+SLICE_S = 0.06
 _SETTLE_S = 0.02
 
 Switch = Callable[[bool], None]

@@ -16,6 +16,7 @@ import pytest
 from analysis.records import (
     AttemptEnded,
     AttemptSent,
+    EndedFields,
     LedgerClosed,
     LedgerOpened,
     Outcome,
@@ -41,17 +42,8 @@ def _sent(name: str = "a") -> AttemptSent:
     )
 
 
-def _ended(name: str = "a") -> AttemptEnded:
-    return AttemptEnded(
-        attempt_id=name,
-        ended_at=6,
-        outcome=Outcome.INDETERMINATE,
-        http_status=502,
-        error="",
-        order_id=None,
-        served_by="",
-        bytes=0,
-    )
+def _end(name: str = "a") -> EndedFields:
+    return ("ended", name, 6, Outcome.INDETERMINATE, 502, "", None, "", 0)
 
 
 _DONE = RequestDone(
@@ -77,9 +69,57 @@ def _kinds(ledger: Ledger) -> list[type]:
     return [type(parse_line(line)) for line in ledger.path.read_bytes().splitlines(keepends=True)]
 
 
+def _fill_disk(ledger: Ledger) -> None:
+    os.dup2(os.open("/dev/full", os.O_WRONLY), ledger._file)
+
+
 def test_attempt_is_in_the_file_when_sent_returns(ledger: Ledger) -> None:
     ledger.sent(_sent())
     assert _kinds(ledger) == [LedgerOpened, AttemptSent]
+
+
+def test_end_is_in_the_file_when_the_loop_has_turned(ledger: Ledger) -> None:
+    ledger.sent(_sent())
+    for _ in range(2):
+        ledger.ended(_end())
+        gevent.sleep(0)
+    assert _kinds(ledger) == [LedgerOpened, AttemptSent, AttemptEnded, AttemptEnded]
+
+
+def test_end_leaves_no_later_than_an_attempt_that_follows_it(ledger: Ledger) -> None:
+    ledger.sent(_sent("a"))
+    ledger.ended(_end("a"))
+    ledger.sent(_sent("b"))
+    assert _kinds(ledger) == [LedgerOpened, AttemptSent, AttemptEnded, AttemptSent]
+
+
+def test_ends_of_one_turn_leave_by_one_write(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[bytes] = []
+
+    def write(_file: int, lines: bytes) -> int:
+        written.append(lines)
+        return len(lines)
+
+    monkeypatch.setattr("locustfiles._ledger.os.write", write)
+    for name in "abc":
+        ledger.ended(_end(name))
+    gevent.sleep(0)
+    (lines,) = written
+    assert [parse_line(line) for line in lines.splitlines(keepends=True)] == [
+        AttemptEnded(
+            attempt_id=name,
+            ended_at=6,
+            outcome=Outcome.INDETERMINATE,
+            http_status=502,
+            error="",
+            order_id=None,
+            served_by="",
+            bytes=0,
+        )
+        for name in "abc"
+    ]
 
 
 def test_requests_wait_for_a_flush_and_keep_no_attempt_waiting(ledger: Ledger) -> None:
@@ -99,10 +139,12 @@ def test_requests_that_wait_are_bounded(ledger: Ledger) -> None:
 
 
 def test_closing_writes_what_waits_and_the_last_line_once(ledger: Ledger) -> None:
+    ledger.ended(_end())
     ledger.put_off(("request", *astuple(_DONE)))
     ledger.close(at=9)
     ledger.close(at=10)
-    assert _kinds(ledger) == [LedgerOpened, RequestDone, LedgerClosed]
+    gevent.sleep(0)
+    assert _kinds(ledger) == [LedgerOpened, AttemptEnded, RequestDone, LedgerClosed]
 
 
 def test_others_see_by_its_lock_that_it_is_being_written(tmp_path: Path) -> None:
@@ -122,12 +164,32 @@ def test_nothing_is_recorded_after_closing(ledger: Ledger) -> None:
 def test_ledger_that_cannot_be_written_fails_for_good_and_says_so_once(tmp_path: Path) -> None:
     heard: list[LedgerFailed] = []
     ledger = Ledger(tmp_path / "l", process_id="p", at=1, on_failure=heard.append)
-    assert ledger._file is not None
-    os.dup2(os.open("/dev/full", os.O_WRONLY), ledger._file)
+    _fill_disk(ledger)
     for _ in range(2):
         with pytest.raises(LedgerFailed, match="No space left"):
             ledger.sent(_sent())
     assert len(heard) == 1
+    ledger.close(at=2)
+
+
+def test_end_that_cannot_be_written_lets_no_later_attempt_out(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    heard: list[LedgerFailed] = []
+    ledger = Ledger(tmp_path / "l", process_id="p", at=1, on_failure=heard.append)
+    ledger.sent(_sent())
+    _fill_disk(ledger)
+    ledger.ended(_end())
+    gevent.sleep(0)
+    assert [str(each) for each in heard] == [
+        f"cannot write the ledger {ledger.path}: No space left on device"
+    ]
+    with pytest.raises(LedgerFailed, match="No space left"):
+        ledger.sent(_sent("b"))
+    with pytest.raises(LedgerFailed, match="No space left"):
+        ledger.ended(_end())
+    assert len(heard) == 1
+    assert capfd.readouterr().err == ""  # who hears of it says it in words
     ledger.close(at=2)
 
 

@@ -1,6 +1,7 @@
 """A real ledger, cut at every byte of its last write: `finish` recognises it and judges the run.
 
 What is cut off was never certain to its writer: an attempt whose line is not whole was not sent.
+An attempt whose end is cut off was in flight, whatever its customer knew.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from pathlib import Path
 import pytest
 
 from analysis.__main__ import main
-from analysis.records import AttemptEnded, AttemptSent, Outcome, RequestDone
+from analysis.records import AttemptSent, EndedFields, Outcome, RequestDone
 from analysis.run_directory import RunDirectory
 from locustfiles._ledger import Ledger
 from tests.analysis.histories import NOON, acknowledged, evidence, indeterminate, row, store
 
 A, B = acknowledged("a", 1), indeterminate("b")
 HELD = 0
+_BEGINNINGS = (b'["sent"', b'["ended"')
 Cut = Callable[[bytes, int], bytes]
 
 
@@ -38,17 +40,8 @@ def _sent(name: str) -> AttemptSent:
     )
 
 
-def _acknowledged(name: str, order_id: int) -> AttemptEnded:
-    return AttemptEnded(
-        attempt_id=name,
-        ended_at=NOON + 1,
-        outcome=Outcome.ACKNOWLEDGED,
-        http_status=201,
-        error="",
-        order_id=order_id,
-        served_by="i-1",
-        bytes=90,
-    )
+def _acknowledged(name: str, order_id: int) -> EndedFields:
+    return ("ended", name, NOON + 1, Outcome.ACKNOWLEDGED, 201, "", order_id, "i-1", 90)
 
 
 _READ = RequestDone(
@@ -65,15 +58,25 @@ _READ = RequestDone(
 )
 
 
-def _write_attempt_b(ledger: Ledger) -> None:
+def _write_attempt_b(ledger: Ledger) -> bytes:
     ledger.put_off(("request", *astuple(_READ)))
     ledger.flush()
     ledger.sent(_sent("b"))
+    return b'["sent","b"'
 
 
-def _write_end_of_b(ledger: Ledger) -> None:
+def _write_end_of_b(ledger: Ledger) -> bytes:
     ledger.sent(_sent("b"))
-    ledger.write(_acknowledged("b", 2).to_line())
+    ledger.ended(_acknowledged("b", 2))
+    ledger.flush()
+    return b'["ended","b"'
+
+
+def _write_end_of_b_with_attempt_c(ledger: Ledger) -> bytes:
+    ledger.sent(_sent("b"))
+    ledger.ended(_acknowledged("b", 2))
+    ledger.sent(_sent("c"))
+    return b'["ended","b"'
 
 
 def _end_there(content: bytes, at: int) -> bytes:
@@ -86,27 +89,31 @@ def _end_in_zeros(content: bytes, at: int) -> bytes:
 
 
 @pytest.mark.parametrize("cut", [_end_there, _end_in_zeros])
-@pytest.mark.parametrize("write", [_write_attempt_b, _write_end_of_b])
-def test_ledger_cut_at_any_byte_of_its_last_line_is_judged_by_what_is_whole(
+@pytest.mark.parametrize(
+    "write", [_write_attempt_b, _write_end_of_b, _write_end_of_b_with_attempt_c]
+)
+def test_ledger_cut_at_any_byte_of_its_last_write_is_judged_by_what_is_whole(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    write: Callable[[Ledger], None],
+    write: Callable[[Ledger], bytes],
     cut: Cut,
 ) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
     monkeypatch.setattr(os, "fsync", lambda _file: None)  # hundreds of runs, none to be kept
-    b_has_row = write is _write_end_of_b
+    b_has_row = write is not _write_attempt_b
     run = RunDirectory.create(root=tmp_path, experiment="test", at=NOON)
-    store(run, evidence([A, B], [row(1, A), *([row(2, B)] if b_has_row else [])]))
+    rows = [row(1, A), *([row(2, B)] if b_has_row else [])]
+    store(run, evidence([A, B], rows))
     path = run.ledger_file("p1")
     ledger = Ledger(path, process_id="p1", at=NOON)
     ledger.sent(_sent("a"))
-    ledger.write(_acknowledged("a", 1).to_line())
-    write(ledger)
+    ledger.ended(_acknowledged("a", 1))
+    ledger.flush()
+    last_write = write(ledger)
     whole = path.read_bytes()
     ledger.close(at=NOON + 2)
-    start = whole.rindex(b"\n", 0, -1) + 1
+    start = whole.index(last_write)
     for at in range(start, len(whole), 1 if cut is _end_there else 5):
         path.write_bytes(cut(whole, at))
         for name in ("attempts.csv", "requests.csv"):
@@ -114,12 +121,14 @@ def test_ledger_cut_at_any_byte_of_its_last_line_is_judged_by_what_is_whole(
         assert main(["finish", "--no-report", str(run.path)]) == HELD, capsys.readouterr()
         capsys.readouterr()
         summary = json.loads((run.path / "summary.json").read_text())
-        is_torn = cut is _end_in_zeros or at > start
+        lines = [line for line in whole[:at].splitlines(keepends=True) if line.endswith(b"\n")]
+        sent, ended = (sum(line.startswith(each) for line in lines) for each in _BEGINNINGS)
+        is_torn = cut is _end_in_zeros or not whole[:at].endswith(b"\n")
         found = run.read_run()["ledger"]
         assert (found["torn_last_lines"], found["torn_lines"]) == (is_torn, 0)
-        assert summary["attempts"]["acknowledged"] == 1
-        assert summary["orders"]["confirmed"] == 1
-        # b was not sent where its own line is torn, and in flight where only its end's is.
-        assert summary["attempts"]["total"] == 1 + b_has_row
-        assert summary["orders"]["committed"] == int(b_has_row)
+        # One was not sent where its own line is torn, and in flight where only its end's is.
+        assert summary["attempts"]["total"] == sent
+        assert summary["attempts"]["acknowledged"] == ended
+        assert summary["orders"]["confirmed"] == ended
+        assert summary["orders"]["committed"] == len(rows) - ended
         assert summary["orders"]["unexpected"] == 0
