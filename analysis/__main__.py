@@ -6,6 +6,7 @@ With --json the result is one JSON document on stdout, and nothing else is there
 """
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -417,4 +418,6 @@ def _add_settling(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    gc.freeze()  # all that is left ends with the process: to look for cycles in it takes time
+    sys.exit(status)
