@@ -523,6 +523,22 @@ def test_orders_that_contradict_each_other_leave_all_that_any_allows() -> None:
     assert found == (-90_000 - SLACK - 5, 90_000 + SLACK + 5)
 
 
+def test_orders_that_agree_on_one_moment_only_leave_that_moment() -> None:
+    just = -2000 + 2 * (SLACK + 1)
+    assert offsets(bounds_of((0, -4000, -2000), (0, just, just + 2000))) == (3002, 3002)
+    too_far = bounds_of((0, -4000, -2000), (0, just + 1, just + 2001))
+    assert offsets(too_far) == (-4000 - SLACK - 1, just + 2001 + SLACK + 1)
+
+
+def test_drift_is_never_rounded_down() -> None:
+    """Between the ends of an order, and while none was acknowledged, 500 ppm of the time."""
+    assert offsets(bounds_of((0, 0, 2001))) == (-SLACK - 2, 2001 + SLACK + 2)
+    (one,) = bounds_of((0, 0, 2000))
+    never = unsent("x", sent_at=NOON + 2001)
+    alone = Spans.of([one], [never], late_window_s=None)
+    assert alone.offsets["p1"] == (-SLACK - 1 - 2, 2000 + SLACK + 1 + 2)
+
+
 def test_a_time_without_acknowledgements_lets_the_clock_drift_at_either_end() -> None:
     alone = bounds_of((10, 0, 2000))
     assert offsets(alone) == (-SLACK - 1, 2000 + SLACK + 1)
@@ -538,19 +554,46 @@ def test_bounds_are_as_wide_as_times_are_coarse(odd: int, grain: int) -> None:
     assert (low, high) == (-5000 - grain - 1, 2000 + 5000 + grain + 1)
 
 
+MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("apart", "grain"),
+    [(0, DAY), (MINUTE, MINUTE), (61 * MINUTE, MINUTE), (HOUR, HOUR), (25 * HOUR, HOUR)]
+    + [(DAY, DAY), (2 * DAY, DAY)],
+)
+@pytest.mark.parametrize("zone", [0, 20 * MINUTE], ids=str)
+def test_times_of_whole_minutes_are_as_coarse_as_they_are_apart(
+    apart: int, grain: int, zone: int
+) -> None:
+    times = (NOON + zone, NOON + zone + apart)
+    found = [Bound("p1", NOON, created_at, 0, 2000) for created_at in times]
+    slack = SLACK - 1 + grain + 1
+    assert offsets(found) == (-slack, 2000 + slack)
+
+
+def test_a_late_window_is_counted_in_microseconds_and_may_have_no_end() -> None:
+    def window(seconds: float | None) -> int | None:
+        return Spans.of([], [], late_window_s=seconds).late_window_us
+
+    assert (window(7), window(0.0000011), window(0)) == (7 * SECOND, 2, 0)
+    assert window(None) is window(inf) is None
+
+
 @pytest.mark.parametrize(
     ("times", "expected"),
     [
-        ({"sent_at": 10, "ended_at": 10}, Span(10, 15)),
-        ({"sent_at": 10, "ended_at": 9}, Span(10, inf)),
-        ({"sent_at": None, "ended_at": 9}, Span(-inf, 14)),
-        ({"sent_at": 10, "ended_at": None}, Span(10, inf)),
+        ({"sent_at": 10, "ended_at": 10}, Span(8, 18)),
+        ({"sent_at": 10, "ended_at": 9}, Span(8, inf)),
+        ({"sent_at": None, "ended_at": 9}, Span(-inf, 17)),
+        ({"sent_at": None, "ended_at": 0}, Span(-inf, 8)),
+        ({"sent_at": 10, "ended_at": None}, Span(8, inf)),
     ],
 )
 def test_a_late_window_counts_from_the_end_if_that_came_after_sending(
     times: dict[str, int | None], expected: Span
 ) -> None:
-    spans = Spans(offsets={"p1": (0, 0)}, late_window_us=5)
+    spans = Spans(offsets={"p1": (-2, 3)}, late_window_us=5)
     assert spans.of_attempt(indeterminate("a", **times)) == expected
     assert spans.of_attempt(indeterminate("a", process_id="p2", **times)) == Span()
 
