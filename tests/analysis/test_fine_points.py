@@ -20,7 +20,7 @@ from analysis.matching import Attempts, Prices, Rows, is_same_money
 from analysis.ownerless import Ownerless
 from analysis.plain import Plain, Stretch
 from analysis.reconcile import reconcile
-from analysis.records import Attempt, OrderRow, Product
+from analysis.records import Attempt, OrderRow, Product, RunVerdict
 from analysis.run import Settle
 from analysis.spans import Spans
 from tests.analysis.histories import (
@@ -142,6 +142,19 @@ def test_attempts_are_told_of_in_the_order_in_which_they_were_sent() -> None:
     assert list(verdicts([late, early], [])) == ["b", "a"]
 
 
+@pytest.mark.parametrize("others", [0, 2])
+def test_records_that_share_an_id_are_told_of_in_the_same_order_however_they_come(
+    others: int,
+) -> None:
+    once = [indeterminate(f"b{each}", sent_at=NOON - SECOND) for each in range(others)]
+    twice = [indeterminate("a", http_status=status) for status in (503, 502)]
+    rows = [row(5, once[0] if once else None, total=Decimal(total)) for total in (2, 1)]
+    rows += [row(9 + number, each) for number, each in enumerate(once)]
+    expected = findings([*once, *twice], rows)
+    assert [each.attempt.http_status for each in expected.attempts][others:] == [502, 503]
+    assert findings([*twice[::-1], *once], rows[::-1]) == expected
+
+
 # --- whose row ---
 
 
@@ -154,6 +167,24 @@ def test_an_attempt_whose_id_is_empty_owns_no_row_that_bears_none() -> None:
     nameless = indeterminate("", order_key="o")
     found = verdicts([KEYED, nameless], [KEYED_ROW, row(5, product_id=2)])
     assert found == {"": "absent", "keyed": "confirmed", "row 5": "unexpected"}
+
+
+def test_an_attempt_whose_id_is_empty_does_not_make_the_ids_of_a_proxy_keys() -> None:
+    """It accused an honest shop once: rows whose ids are all a proxy's were taken for strangers'."""
+    nameless, told_of = indeterminate("", order_key="o"), acknowledged("told", 4)
+    rows = [row(4, attempt_id="envoy-1"), row(5)]
+    assert findings([nameless, told_of], rows).method is Method.INFERRED
+    assert RunVerdict.BROKEN not in invariants_of(evidence([nameless, told_of], rows)).values()
+    by_order = verdicts([nameless, told_of], [row(4, told_of, attempt_id="envoy-1"), row(5)])
+    assert by_order == {"": "possible", "told": "confirmed"}
+
+
+def test_where_plain_rows_bear_our_ids_an_id_that_nobody_sent_is_a_strangers() -> None:
+    silent, strange = indeterminate("a"), row(5, attempt_id="strange")
+    found = findings([silent], [strange], plain=Plain(confirmed=1))
+    assert found.method is Method.KEY
+    assert [each.verdict for each in found.attempts] == ["absent"]
+    assert [(each.row, each.verdict) for each in found.rows] == [(strange, "unexpected")]
 
 
 def test_a_row_that_bears_the_id_of_an_attempt_nobody_sent_is_nobodys() -> None:
@@ -243,7 +274,7 @@ def test_the_last_id_that_was_not_read_is_not_called_lost(
 
 def ownerless(*times: int | None) -> Ownerless:
     records = [row(number, created_at=at) for number, at in enumerate(times)]
-    return Ownerless.of(Rows.of(records, Attempts.of([]), use_keys=False).all)
+    return Ownerless.of(Rows.of(records, Attempts.of([]), use_keys=False, are_ours=False).all)
 
 
 @pytest.mark.parametrize(
