@@ -170,7 +170,7 @@ def test_an_attempt_whose_id_is_empty_owns_no_row_that_bears_none() -> None:
 
 
 def test_an_attempt_whose_id_is_empty_does_not_make_the_ids_of_a_proxy_keys() -> None:
-    """It accused an honest shop once: rows whose ids are all a proxy's were taken for strangers'."""
+    """It accused an honest shop once: rows that bear a proxy's ids were taken for strangers'."""
     nameless, told_of = indeterminate("", order_key="o"), acknowledged("told", 4)
     rows = [row(4, attempt_id="envoy-1"), row(5)]
     assert findings([nameless, told_of], rows).method is Method.INFERRED
@@ -590,8 +590,10 @@ MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND
 
 @pytest.mark.parametrize(
     ("apart", "grain"),
-    [(0, DAY), (MINUTE, MINUTE), (61 * MINUTE, MINUTE), (HOUR, HOUR), (25 * HOUR, HOUR)]
-    + [(DAY, DAY), (2 * DAY, DAY)],
+    [
+        *((0, DAY), (MINUTE, MINUTE), (61 * MINUTE, MINUTE)),
+        *((HOUR, HOUR), (25 * HOUR, HOUR), (DAY, DAY), (2 * DAY, DAY)),
+    ],
 )
 @pytest.mark.parametrize("zone", [0, 20 * MINUTE], ids=str)
 def test_times_of_whole_minutes_are_as_coarse_as_they_are_apart(
