@@ -141,7 +141,7 @@ class _Judge:
             for number, each in enumerate(self.attempts.all)
             if each.outcome is Outcome.ACKNOWLEDGED
         }
-        if self.ownerless.places or not self.use_keys:
+        if self.ownerless.places or self.claimed or not self.use_keys:
             self._infer(told)
         findings = [
             told.get(number) or self._judge(number, each)
@@ -211,9 +211,7 @@ class _Judge:
         # A row that none can have made, or one that is other than was ordered, and there may be
         # more of the kind: then rows no longer tell whose they must be.
         self.is_faithful = not any(
-            each.verdict is Verdict.ALTERED
-            and each.row is not None
-            and cell_of(each.row) != cell_of(each.attempt)
+            each.row is not None and cell_of(each.row) != cell_of(each.attempt)
             for each in told.values()
         )
         has_strangers = self.ownerless.unexplained > self.ownerless.late or self._have_other_keys()
@@ -261,8 +259,9 @@ class _Judge:
         for row in named:
             if self._is_of(row, order) and not self._differs(row, attempt):
                 return _found(attempt, Verdict.CONFIRMED, evidence, [row])
-        if any(self._may_be_of_a_missing_attempt(row, attempt) for row in named):
-            return _found(attempt, Verdict.POSSIBLE, evidence, named)
+        open_ones = [row for row in named if self._may_be_of_a_missing_attempt(row, attempt)]
+        if open_ones:
+            return _found(attempt, Verdict.POSSIBLE, evidence, open_ones)
         if named:
             return _found(attempt, Verdict.ALTERED, evidence, named)
         return self._judge_told_of_no_row(attempt, own, evidence)
@@ -270,7 +269,9 @@ class _Judge:
     def _judge_told_of_no_row(
         self, attempt: Attempt, own: Sequence[Row], evidence: Basis
     ) -> AttemptFinding:
-        if self.unseen_up_to is not None and (attempt.order_id or 0) <= self.unseen_up_to:
+        if self.unseen_up_to is not None and (
+            attempt.order_id is None or attempt.order_id <= self.unseen_up_to
+        ):
             return _found(attempt, Verdict.POSSIBLE, Basis.NONE, [])
         if own:  # it exists, but under another id than the customer was given
             return _found(attempt, Verdict.ALTERED, Basis.KEY, own)
@@ -415,9 +416,7 @@ def _first_to_know(attempt: Attempt) -> tuple[int, int, str]:
 def _tokens(row: Row) -> set[tuple[str, str | int]]:
     """Return everything of which one row only may exist."""
     tokens: set[tuple[str, str | int]] = {("id", row.record.id)}
-    tokens |= {("order", order) for order in row.orders}
-    if row.has_known_maker:
-        tokens.add(("attempt", row.attempt_id))
+    tokens |= {("order", order) for order in row.orders}  # that of its maker among them
     if row.claimed_by is not None:
         tokens.add(("order", row.claimed_by))
     return tokens

@@ -127,6 +127,10 @@ def test_where_the_table_was_not_read_only_what_is_open_is_possible() -> None:
     assert (found.method, found.row_count) == (Method.KEY, None)
 
 
+def test_by_key_no_number_is_inferred() -> None:
+    assert findings([KEYED], [KEYED_ROW]).committed_total is None
+
+
 def test_an_empty_table_is_judged_by_key() -> None:
     assert findings([KEYED], []).method is Method.KEY
 
@@ -185,6 +189,7 @@ def test_where_plain_rows_bear_our_ids_an_id_that_nobody_sent_is_a_strangers() -
     assert found.method is Method.KEY
     assert [each.verdict for each in found.attempts] == ["absent"]
     assert [(each.row, each.verdict) for each in found.rows] == [(strange, "unexpected")]
+    assert found.row_count == 2
 
 
 def test_a_row_that_bears_the_id_of_an_attempt_nobody_sent_is_nobodys() -> None:
@@ -260,13 +265,19 @@ def test_an_order_that_was_never_sent_does_not_doubt_its_refusal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("order_id", "expected"), [(500, "possible"), (501, "lost"), (None, "possible")]
+    ("order_id", "expected", "basis"),
+    [
+        (500, "possible", Basis.NONE),
+        (501, "lost", Basis.ORDER_ID),
+        (None, "possible", Basis.NONE),
+    ],
 )
 def test_the_last_id_that_was_not_read_is_not_called_lost(
-    order_id: int | None, expected: str
+    order_id: int | None, expected: str, basis: Basis
 ) -> None:
-    found = verdicts([KEYED, acknowledged("a", order_id)], [KEYED_ROW], unseen_up_to=500)
-    assert found["a"] == expected
+    found = findings([KEYED, acknowledged("a", order_id)], [KEYED_ROW], unseen_up_to=500)
+    assert [each.verdict for each in found.attempts] == [expected, "confirmed"]
+    assert basis_of(found, "a") == (basis, 0)
 
 
 # --- rows without keys ---
