@@ -127,8 +127,11 @@ def test_where_the_table_was_not_read_only_what_is_open_is_possible() -> None:
     assert (found.method, found.row_count) == (Method.KEY, None)
 
 
-def test_by_key_no_number_is_inferred() -> None:
+def test_a_number_is_inferred_only_without_keys_and_is_zero_for_an_empty_table() -> None:
+    silent = indeterminate("a")
     assert findings([KEYED], [KEYED_ROW]).committed_total is None
+    assert findings([silent], []).committed_total is None
+    assert findings([silent], [], method=Method.INFERRED).committed_total == 0
 
 
 def test_an_empty_table_is_judged_by_key() -> None:
