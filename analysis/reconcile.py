@@ -180,7 +180,9 @@ class _Judge:
                 row.is_named = True
                 fitting = [each for each in claimants if not self._differs(row, each)]
                 if fitting and not row.is_keyed:
-                    row.claimed_by = order_of(min(fitting, key=_first_to_know))
+                    # The first to be told, and of several the first that was sent.
+                    first = min(fitting, key=lambda each: each.ended_at or 0)
+                    row.claimed_by = order_of(first)
                     self.claimed[row.claimed_by].append(row)
 
     def _differs(self, row: Row, attempt: Attempt) -> bool:
@@ -369,7 +371,7 @@ class _Judge:
 
     def _judge_rows(self) -> list[RowFinding]:
         findings = []
-        seen: set[tuple[str, str | int]] = set()
+        seen: set[str | int] = set()
         for row in self.rows.all:
             tokens = _tokens(row)
             verdict = None
@@ -409,16 +411,11 @@ class _Judge:
         )
 
 
-def _first_to_know(attempt: Attempt) -> tuple[int, int, str]:
-    return (attempt.ended_at or 0, attempt.sent_at or 0, attempt.attempt_id)
-
-
-def _tokens(row: Row) -> set[tuple[str, str | int]]:
-    """Return everything of which one row only may exist."""
-    tokens: set[tuple[str, str | int]] = {("id", row.record.id)}
-    tokens |= {("order", order) for order in row.orders}  # that of its maker among them
+def _tokens(row: Row) -> set[str | int]:
+    """Return everything of which one row only may exist: its id, and its orders."""
+    tokens: set[str | int] = {row.record.id, *row.orders}
     if row.claimed_by is not None:
-        tokens.add(("order", row.claimed_by))
+        tokens.add(row.claimed_by)
     return tokens
 
 

@@ -221,6 +221,28 @@ def test_two_rows_of_one_attempt_are_one_too_many_though_they_bear_two_order_key
     assert found["row 6"] == "duplicate"
 
 
+@pytest.mark.parametrize("has_keys", [True, False])
+def test_of_two_rows_with_one_id_the_one_that_fits_is_its_orders_and_the_other_a_duplicate(
+    has_keys: bool,
+) -> None:
+    told_of = acknowledged("told", 5)
+    fits = row(5, told_of if has_keys else None)
+    rows = [replace(fits, quantity=2), fits]
+    found = findings([told_of], rows)
+    assert [(each.verdict, each.row) for each in found.attempts] == [("confirmed", fits)]
+    assert [each.verdict for each in found.rows] == ["duplicate"]
+    assert verdicts([told_of], [fits, fits]) == {"told": "confirmed", "row 5": "duplicate"}
+
+
+def test_of_a_refusal_it_is_said_how_many_rows_it_may_have_made() -> None:
+    silent, no = [indeterminate("a"), indeterminate("b")], rejected("no")
+    found = findings([*silent, no], [row(5), row(6)])
+    assert basis_of(found, "no") == (Basis.NONE, 2)
+    again = rejected("again", order_key=silent[0].order_key)
+    found = findings([*silent, again], [row(5, silent[0], attempt_id="")])
+    assert basis_of(found, "again") == (Basis.KEY, 1)
+
+
 def test_one_wrong_row_of_an_open_attempt_is_enough_to_be_counted() -> None:
     a, b = indeterminate("a"), indeterminate("b")
     assert findings([a], [row(5, a), row(6, a, quantity=2)]).wrong_rows == 1
@@ -322,6 +344,13 @@ def test_the_row_that_only_one_can_have_made_is_named_with_it() -> None:
     found = findings([*orders, early, late], [*rows, first, timeless])
     by_name = {each.attempt.attempt_id: each for each in found.attempts}
     assert (by_name["late"].row, by_name["late"].candidates) == (timeless, 1)
+
+
+def test_rows_of_each_product_and_quantity_are_counted() -> None:
+    silent = [indeterminate(f"a{number}", quantity=number) for number in (1, 2, 3)]
+    rows = [row(number, each) for number, each in enumerate(silent)]
+    found = findings(silent, rows, method=Method.INFERRED)
+    assert [(each.row, each.candidates) for each in found.attempts] == [(each, 1) for each in rows]
 
 
 def test_a_row_promised_to_an_order_that_it_does_not_fit_leaves_the_number_open() -> None:
