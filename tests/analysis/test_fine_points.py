@@ -225,10 +225,11 @@ def test_two_rows_of_one_attempt_are_one_too_many_though_they_bear_two_order_key
 def test_of_two_rows_with_one_id_the_one_that_fits_is_its_orders_and_the_other_a_duplicate(
     has_keys: bool,
 ) -> None:
-    told_of = acknowledged("told", 5)
-    fits = row(5, told_of if has_keys else None)
-    rows = [replace(fits, quantity=2), fits]
-    found = findings([told_of], rows)
+    told_of = acknowledged("told", 5, quantity=2)
+    fits = row(5, told_of)
+    if not has_keys:
+        fits = replace(fits, order_key="", attempt_id="")
+    found = findings([told_of], [replace(fits, quantity=1), fits])
     assert [(each.verdict, each.row) for each in found.attempts] == [("confirmed", fits)]
     assert [each.verdict for each in found.rows] == ["duplicate"]
     assert verdicts([told_of], [fits, fits]) == {"told": "confirmed", "row 5": "duplicate"}
@@ -351,6 +352,7 @@ def test_rows_of_each_product_and_quantity_are_counted() -> None:
     rows = [row(number, each) for number, each in enumerate(silent)]
     found = findings(silent, rows, method=Method.INFERRED)
     assert [(each.row, each.candidates) for each in found.attempts] == [(each, 1) for each in rows]
+    assert found.ownerless_rows == 3
 
 
 def test_a_row_promised_to_an_order_that_it_does_not_fit_leaves_the_number_open() -> None:
