@@ -221,6 +221,14 @@ def test_two_rows_of_one_attempt_are_one_too_many_though_they_bear_two_order_key
     assert found["row 6"] == "duplicate"
 
 
+def test_a_row_that_bears_the_keys_of_two_orders_counts_for_both() -> None:
+    misnamed, silent = acknowledged("misnamed", 99), indeterminate("silent")
+    found = findings([misnamed, silent], [row(5, silent, order_key=misnamed.order_key)])
+    assert [each.verdict for each in found.attempts] == ["altered", "committed"]
+    assert found.unacknowledged is not None
+    assert found.unacknowledged.count == 1
+
+
 @pytest.mark.parametrize("has_keys", [True, False])
 def test_of_two_rows_with_one_id_the_one_that_fits_is_its_orders_and_the_other_a_duplicate(
     has_keys: bool,
