@@ -597,6 +597,11 @@ def test_within_ten_seconds_what_all_orders_allow_counts() -> None:
     )
 
 
+def test_orders_bound_a_clock_the_same_however_they_come() -> None:
+    found = bounds_of((0, -100, 1900), (4, -200, 1800), (11, 50_000, 52_000))
+    assert offsets(found[::-1]) == offsets([found[1], found[0], found[2]]) == offsets(found)
+
+
 def test_over_the_run_what_any_ten_seconds_allow_counts() -> None:
     found = offsets(bounds_of((0, -100, 1900), (11, 50_000, 52_000)))
     assert found == (-100 - SLACK - 1 - 5500, 52_000 + SLACK + 1 + 5500)
