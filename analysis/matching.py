@@ -68,6 +68,7 @@ class Attempts:
                 index.repeated_ids.add(attempt.attempt_id)
             index.by_id.setdefault(attempt.attempt_id, attempt)
             index.by_order[order_of(attempt)].append(attempt)
+        index.by_id.pop("", None)  # a row without an id is not the row of an attempt without one
         return index
 
     def order_made_by(self, attempt_id: str) -> str | None:
@@ -143,7 +144,7 @@ class Rows:
         attempts: Attempts,
         *,
         use_keys: bool,
-        are_ours: bool = False,
+        are_ours: bool,
     ) -> "Rows":
         """Index the rows; with `use_keys` false as if the table had no key columns.
 
@@ -178,7 +179,7 @@ def _keyless(record: OrderRow) -> Row:
 
 
 def _row(record: OrderRow, attempt_id: str, attempts: Attempts) -> Row:
-    maker = attempts.order_made_by(attempt_id) if attempt_id else None
+    maker = attempts.order_made_by(attempt_id)
     orders = {order for order in (record.order_key, maker) if order}
     if attempt_id and not orders:
         orders.add(f"unknown attempt {attempt_id}")
@@ -197,6 +198,5 @@ def carries_keys(records: Iterable[OrderRow], attempts: Attempts) -> bool:
     Keys that are all unknown are not ours (a load balancer may put its own id in X-Request-Id).
     """
     return any(
-        row.attempt_id in attempts.by_id or (row.order_key and row.order_key in attempts.by_order)
-        for row in records
+        row.attempt_id in attempts.by_id or row.order_key in attempts.by_order for row in records
     )

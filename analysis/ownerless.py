@@ -26,7 +26,10 @@ class Seeker(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Candidacy:
-    """How certain it is that an attempt made one of the rows, and how many it may have made."""
+    """How certain it is that an attempt made one of the rows, and how many it may have made.
+
+    `row` is the one that it may have made, where there is no other.
+    """
 
     use: Use
     candidates: int
@@ -150,8 +153,7 @@ class Ownerless:
         candidates = place.count(span)
         if use is Use.NEVER and candidates:
             use = Use.SOMETIMES  # a row that was promised to another
-        is_known = use is Use.ALWAYS and candidates == 1
-        return Candidacy(use, candidates, place.first(span).record if is_known else None)
+        return Candidacy(use, candidates, place.first(span).record if candidates == 1 else None)
 
 
 def _covered(rows: Sequence[Row], is_covered: Sequence[bool]) -> Iterable[Row]:

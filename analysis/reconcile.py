@@ -141,7 +141,7 @@ class _Judge:
             for number, each in enumerate(self.attempts.all)
             if each.outcome is Outcome.ACKNOWLEDGED
         }
-        if self.ownerless.places or not self.use_keys:
+        if self.ownerless.places or self.claimed or not self.use_keys:
             self._infer(told)
         findings = [
             told.get(number) or self._judge(number, each)
@@ -180,7 +180,9 @@ class _Judge:
                 row.is_named = True
                 fitting = [each for each in claimants if not self._differs(row, each)]
                 if fitting and not row.is_keyed:
-                    row.claimed_by = order_of(min(fitting, key=_first_to_know))
+                    # The first to be told, and of several the first that was sent.
+                    first = min(fitting, key=lambda each: each.ended_at or 0)
+                    row.claimed_by = order_of(first)
                     self.claimed[row.claimed_by].append(row)
 
     def _differs(self, row: Row, attempt: Attempt) -> bool:
@@ -211,9 +213,7 @@ class _Judge:
         # A row that none can have made, or one that is other than was ordered, and there may be
         # more of the kind: then rows no longer tell whose they must be.
         self.is_faithful = not any(
-            each.verdict is Verdict.ALTERED
-            and each.row is not None
-            and cell_of(each.row) != cell_of(each.attempt)
+            each.row is not None and cell_of(each.row) != cell_of(each.attempt)
             for each in told.values()
         )
         has_strangers = self.ownerless.unexplained > self.ownerless.late or self._have_other_keys()
@@ -261,8 +261,9 @@ class _Judge:
         for row in named:
             if self._is_of(row, order) and not self._differs(row, attempt):
                 return _found(attempt, Verdict.CONFIRMED, evidence, [row])
-        if any(self._may_be_of_a_missing_attempt(row, attempt) for row in named):
-            return _found(attempt, Verdict.POSSIBLE, evidence, named)
+        open_ones = [row for row in named if self._may_be_of_a_missing_attempt(row, attempt)]
+        if open_ones:
+            return _found(attempt, Verdict.POSSIBLE, evidence, open_ones)
         if named:
             return _found(attempt, Verdict.ALTERED, evidence, named)
         return self._judge_told_of_no_row(attempt, own, evidence)
@@ -270,7 +271,9 @@ class _Judge:
     def _judge_told_of_no_row(
         self, attempt: Attempt, own: Sequence[Row], evidence: Basis
     ) -> AttemptFinding:
-        if self.unseen_up_to is not None and (attempt.order_id or 0) <= self.unseen_up_to:
+        if self.unseen_up_to is not None and (
+            attempt.order_id is None or attempt.order_id <= self.unseen_up_to
+        ):
             return _found(attempt, Verdict.POSSIBLE, Basis.NONE, [])
         if own:  # it exists, but under another id than the customer was given
             return _found(attempt, Verdict.ALTERED, Basis.KEY, own)
@@ -368,7 +371,7 @@ class _Judge:
 
     def _judge_rows(self) -> list[RowFinding]:
         findings = []
-        seen: set[tuple[str, str | int]] = set()
+        seen: set[str | int] = set()
         for row in self.rows.all:
             tokens = _tokens(row)
             verdict = None
@@ -408,18 +411,11 @@ class _Judge:
         )
 
 
-def _first_to_know(attempt: Attempt) -> tuple[int, int, str]:
-    return (attempt.ended_at or 0, attempt.sent_at or 0, attempt.attempt_id)
-
-
-def _tokens(row: Row) -> set[tuple[str, str | int]]:
-    """Return everything of which one row only may exist."""
-    tokens: set[tuple[str, str | int]] = {("id", row.record.id)}
-    tokens |= {("order", order) for order in row.orders}
-    if row.has_known_maker:
-        tokens.add(("attempt", row.attempt_id))
+def _tokens(row: Row) -> set[str | int]:
+    """Return everything of which one row only may exist: its id, and its orders."""
+    tokens: set[str | int] = {row.record.id, *row.orders}
     if row.claimed_by is not None:
-        tokens.add(("order", row.claimed_by))
+        tokens.add(row.claimed_by)
     return tokens
 
 

@@ -51,7 +51,7 @@ class Spans:
             known[each.process_id].append(each)
         sent: dict[str, list[int]] = defaultdict(list)
         for attempt in attempts:
-            if attempt.process_id in known and attempt.sent_at is not None:
+            if attempt.sent_at is not None:
                 sent[attempt.process_id].append(attempt.sent_at)
         grain = _grain(each.created_at for found in known.values() for each in found)
         return cls(

@@ -40,6 +40,14 @@ def test_a_row_with_a_key_that_nobody_of_the_run_sent_may_be_a_strangers(field: 
 
 
 @pytest.mark.parametrize("field", ["order_key", "attempt_id"])
+def test_one_strange_key_among_rows_that_bear_none_leaves_them_all_in_doubt(field: str) -> None:
+    silent = [indeterminate("a"), indeterminate("b")]
+    found = findings(silent, [_keyed(row(5), field), row(6)])
+    assert [each.verdict for each in found.attempts] == [Verdict.POSSIBLE, Verdict.POSSIBLE]
+    assert found.committed_total is None
+
+
+@pytest.mark.parametrize("field", ["order_key", "attempt_id"])
 def test_where_the_rows_of_our_own_orders_bear_keys_as_strange_all_may_be_ours(field: str) -> None:
     told, silent = acknowledged("told", 4), indeterminate("a")
     rows = [_keyed(row(number), field) for number in (4, 5)]
@@ -121,7 +129,47 @@ def test_a_retry_told_of_the_row_of_an_attempt_that_is_missing_is_not_altered(
     assert found["other"] == "confirmed"
 
 
+MISSING = indeterminate("missing", order_key="order-retry")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"attempt_id": "other", "order_key": ""},
+        {"order_key": "order-other"},
+        {"order_key": "strange"},
+        {"order_key": "", "quantity": 2},
+    ],
+    ids=str,
+)
+def test_a_retry_told_of_a_row_that_cannot_be_its_orders_is_altered_though_attempts_are_missing(
+    change: dict[str, Any],
+) -> None:
+    other, retry = acknowledged("other", 4), acknowledged("retry", 5)
+    rows = [row(4, other), replace(row(5, MISSING), **change)]
+    flawed: dict[str, Any] = {"is_whole": False, "may_lack_attempts_of": lambda _process_id: True}
+    assert verdicts([other, retry], rows, **flawed)["retry"] == "altered"
+
+
+def test_of_two_rows_with_the_id_that_a_retry_was_told_only_one_that_fits_may_be_its() -> None:
+    other, retry = acknowledged("other", 4), acknowledged("retry", 5)
+    fits = replace(row(5, MISSING), order_key="")
+    rows = [row(4, other), replace(fits, quantity=2), fits]
+    found = findings([other, retry], rows, may_lack_attempts_of=lambda _process_id: True)
+    (its,) = [each for each in found.attempts if each.attempt is retry]
+    assert (its.verdict, its.candidates, its.row) == (Verdict.POSSIBLE, 1, fits)
+
+
 # --- rows that were not read ---
+
+
+@pytest.mark.parametrize("unseen_up_to", [0, -5])
+def test_an_order_that_no_reply_named_may_be_among_rows_that_were_not_read(
+    unseen_up_to: int,
+) -> None:
+    nameless = acknowledged("nameless", None)
+    assert verdicts([nameless], [], unseen_up_to=unseen_up_to) == {"nameless": "possible"}
+    assert verdicts([nameless], []) == {"nameless": "lost"}
 
 
 def test_of_rows_that_were_not_read_the_number_is_not_told() -> None:
@@ -153,6 +201,8 @@ def test_a_reply_without_an_id_is_not_lost_where_another_reply_named_its_orders_
     assert [each.candidates for each in found.attempts] == [1, 1]
     case = evidence([first, again], [row(5)])
     assert invariants_of(case)["durability"] is RunVerdict.UNDECIDED
+    with_another = findings([first, again, indeterminate("x")], [row(5), row(6)])
+    assert with_another.attempts[0].candidates == 2
 
 
 def test_an_order_told_by_an_id_that_was_not_read_is_not_altered_for_being_sold_again() -> None:
@@ -163,7 +213,39 @@ def test_an_order_told_by_an_id_that_was_not_read_is_not_altered_for_being_sold_
     assert verdicts([told, again], [row(501, again)])["told"] == "altered"
 
 
+def test_an_order_whose_id_no_row_has_is_lost_though_a_row_like_it_is_there() -> None:
+    told, lost, silent = acknowledged("told", 4), acknowledged("lost", 99), indeterminate("x")
+    found = verdicts([told, lost, silent], [row(4), row(5)])
+    assert found == {"told": "confirmed", "lost": "lost", "x": "possible"}
+
+
 # --- rows of which only the order is known ---
+
+
+def test_an_attempt_sent_after_its_orders_row_was_made_is_absent_in_a_shop_of_keys_too() -> None:
+    """Whether it was hung on whether the table had another row without a key."""
+    keyed = acknowledged("keyed", 4)
+    first = acknowledged("first", 5, order_key="o")
+    again = indeterminate(
+        "again", order_key="o", sent_at=NOON + 9 * SECOND, ended_at=NOON + 10 * SECOND
+    )
+    rows = [row(4, keyed, created_at=NOON + 123_457), row(5, created_at=NOON + SECOND // 2)]
+    assert verdicts([keyed, first, again], rows)["again"] == "absent"
+    early = replace(again, sent_at=NOON)
+    assert verdicts([keyed, first, early], rows)["again"] == "possible"
+
+
+def test_a_row_that_fits_any_attempt_at_its_order_is_not_wrong() -> None:
+    told = acknowledged("told", 4)
+    tries = [
+        indeterminate(
+            f"try{pieces}", order_key="o", quantity=pieces, sent_at=NOON + pieces * SECOND
+        )
+        for pieces in (1, 2)
+    ]
+    for pieces, wrong_rows in ((1, 0), (2, 0), (3, 1)):
+        its = row(5, tries[0], attempt_id="", quantity=pieces, total=PRICES[1] * pieces)
+        assert findings([told, *tries], [row(4, told), its]).wrong_rows == wrong_rows
 
 
 def test_a_wrong_row_breaks_fidelity_though_it_is_open_which_attempt_made_it() -> None:

@@ -20,7 +20,7 @@ from analysis.matching import Attempts, Prices, Rows, is_same_money
 from analysis.ownerless import Ownerless
 from analysis.plain import Plain, Stretch
 from analysis.reconcile import reconcile
-from analysis.records import Attempt, OrderRow, Product
+from analysis.records import Attempt, OrderRow, Product, RunVerdict
 from analysis.run import Settle
 from analysis.spans import Spans
 from tests.analysis.histories import (
@@ -127,6 +127,13 @@ def test_where_the_table_was_not_read_only_what_is_open_is_possible() -> None:
     assert (found.method, found.row_count) == (Method.KEY, None)
 
 
+def test_a_number_is_inferred_only_without_keys_and_is_zero_for_an_empty_table() -> None:
+    silent = indeterminate("a")
+    assert findings([KEYED], [KEYED_ROW]).committed_total is None
+    assert findings([silent], []).committed_total is None
+    assert findings([silent], [], method=Method.INFERRED).committed_total == 0
+
+
 def test_an_empty_table_is_judged_by_key() -> None:
     assert findings([KEYED], []).method is Method.KEY
 
@@ -142,6 +149,19 @@ def test_attempts_are_told_of_in_the_order_in_which_they_were_sent() -> None:
     assert list(verdicts([late, early], [])) == ["b", "a"]
 
 
+@pytest.mark.parametrize("others", [0, 2])
+def test_records_that_share_an_id_are_told_of_in_the_same_order_however_they_come(
+    others: int,
+) -> None:
+    once = [indeterminate(f"b{each}", sent_at=NOON - SECOND) for each in range(others)]
+    twice = [indeterminate("a", http_status=status) for status in (503, 502)]
+    rows = [row(5, once[0] if once else None, total=Decimal(total)) for total in (2, 1)]
+    rows += [row(9 + number, each) for number, each in enumerate(once)]
+    expected = findings([*once, *twice], rows)
+    assert [each.attempt.http_status for each in expected.attempts][others:] == [502, 503]
+    assert findings([*twice[::-1], *once], rows[::-1]) == expected
+
+
 # --- whose row ---
 
 
@@ -154,6 +174,25 @@ def test_an_attempt_whose_id_is_empty_owns_no_row_that_bears_none() -> None:
     nameless = indeterminate("", order_key="o")
     found = verdicts([KEYED, nameless], [KEYED_ROW, row(5, product_id=2)])
     assert found == {"": "absent", "keyed": "confirmed", "row 5": "unexpected"}
+
+
+def test_an_attempt_whose_id_is_empty_does_not_make_the_ids_of_a_proxy_keys() -> None:
+    """It accused an honest shop once: rows that bear a proxy's ids were taken for strangers'."""
+    nameless, told_of = indeterminate("", order_key="o"), acknowledged("told", 4)
+    rows = [row(4, attempt_id="envoy-1"), row(5)]
+    assert findings([nameless, told_of], rows).method is Method.INFERRED
+    assert RunVerdict.BROKEN not in invariants_of(evidence([nameless, told_of], rows)).values()
+    by_order = verdicts([nameless, told_of], [row(4, told_of, attempt_id="envoy-1"), row(5)])
+    assert by_order == {"": "possible", "told": "confirmed"}
+
+
+def test_where_plain_rows_bear_our_ids_an_id_that_nobody_sent_is_a_strangers() -> None:
+    silent, strange = indeterminate("a"), row(5, attempt_id="strange")
+    found = findings([silent], [strange], plain=Plain(confirmed=1))
+    assert found.method is Method.KEY
+    assert [each.verdict for each in found.attempts] == ["absent"]
+    assert [(each.row, each.verdict) for each in found.rows] == [(strange, "unexpected")]
+    assert found.row_count == 2
 
 
 def test_a_row_that_bears_the_id_of_an_attempt_nobody_sent_is_nobodys() -> None:
@@ -180,6 +219,37 @@ def test_two_rows_of_one_attempt_are_one_too_many_though_they_bear_two_order_key
     a, b = indeterminate("a"), indeterminate("b")
     found = verdicts([a, b], [row(5, a), row(6, a, order_key=b.order_key)])
     assert found["row 6"] == "duplicate"
+
+
+def test_a_row_that_bears_the_keys_of_two_orders_counts_for_both() -> None:
+    misnamed, silent = acknowledged("misnamed", 99), indeterminate("silent")
+    found = findings([misnamed, silent], [row(5, silent, order_key=misnamed.order_key)])
+    assert [each.verdict for each in found.attempts] == ["altered", "committed"]
+    assert found.unacknowledged is not None
+    assert found.unacknowledged.count == 1
+
+
+@pytest.mark.parametrize("has_keys", [True, False])
+def test_of_two_rows_with_one_id_the_one_that_fits_is_its_orders_and_the_other_a_duplicate(
+    has_keys: bool,
+) -> None:
+    told_of = acknowledged("told", 5, quantity=2)
+    fits = row(5, told_of)
+    if not has_keys:
+        fits = replace(fits, order_key="", attempt_id="")
+    found = findings([told_of], [replace(fits, quantity=1), fits])
+    assert [(each.verdict, each.row) for each in found.attempts] == [("confirmed", fits)]
+    assert [each.verdict for each in found.rows] == ["duplicate"]
+    assert verdicts([told_of], [fits, fits]) == {"told": "confirmed", "row 5": "duplicate"}
+
+
+def test_of_a_refusal_it_is_said_how_many_rows_it_may_have_made() -> None:
+    silent, no = [indeterminate("a"), indeterminate("b")], rejected("no")
+    found = findings([*silent, no], [row(5), row(6)])
+    assert basis_of(found, "no") == (Basis.NONE, 2)
+    again = rejected("again", order_key=silent[0].order_key)
+    found = findings([*silent, again], [row(5, silent[0], attempt_id="")])
+    assert basis_of(found, "again") == (Basis.KEY, 1)
 
 
 def test_one_wrong_row_of_an_open_attempt_is_enough_to_be_counted() -> None:
@@ -229,13 +299,19 @@ def test_an_order_that_was_never_sent_does_not_doubt_its_refusal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("order_id", "expected"), [(500, "possible"), (501, "lost"), (None, "possible")]
+    ("order_id", "expected", "basis"),
+    [
+        (500, "possible", Basis.NONE),
+        (501, "lost", Basis.ORDER_ID),
+        (None, "possible", Basis.NONE),
+    ],
 )
 def test_the_last_id_that_was_not_read_is_not_called_lost(
-    order_id: int | None, expected: str
+    order_id: int | None, expected: str, basis: Basis
 ) -> None:
-    found = verdicts([KEYED, acknowledged("a", order_id)], [KEYED_ROW], unseen_up_to=500)
-    assert found["a"] == expected
+    found = findings([KEYED, acknowledged("a", order_id)], [KEYED_ROW], unseen_up_to=500)
+    assert [each.verdict for each in found.attempts] == [expected, "confirmed"]
+    assert basis_of(found, "a") == (basis, 0)
 
 
 # --- rows without keys ---
@@ -243,7 +319,7 @@ def test_the_last_id_that_was_not_read_is_not_called_lost(
 
 def ownerless(*times: int | None) -> Ownerless:
     records = [row(number, created_at=at) for number, at in enumerate(times)]
-    return Ownerless.of(Rows.of(records, Attempts.of([]), use_keys=False).all)
+    return Ownerless.of(Rows.of(records, Attempts.of([]), use_keys=False, are_ours=False).all)
 
 
 @pytest.mark.parametrize(
@@ -277,6 +353,14 @@ def test_the_row_that_only_one_can_have_made_is_named_with_it() -> None:
     found = findings([*orders, early, late], [*rows, first, timeless])
     by_name = {each.attempt.attempt_id: each for each in found.attempts}
     assert (by_name["late"].row, by_name["late"].candidates) == (timeless, 1)
+
+
+def test_rows_of_each_product_and_quantity_are_counted() -> None:
+    silent = [indeterminate(f"a{number}", quantity=number) for number in (1, 2, 3)]
+    rows = [row(number, each) for number, each in enumerate(silent)]
+    found = findings(silent, rows, method=Method.INFERRED)
+    assert [(each.row, each.candidates) for each in found.attempts] == [(each, 1) for each in rows]
+    assert found.ownerless_rows == 3
 
 
 def test_a_row_promised_to_an_order_that_it_does_not_fit_leaves_the_number_open() -> None:
@@ -513,6 +597,11 @@ def test_within_ten_seconds_what_all_orders_allow_counts() -> None:
     )
 
 
+def test_orders_bound_a_clock_the_same_however_they_come() -> None:
+    found = bounds_of((0, -100, 1900), (4, -200, 1800), (11, 50_000, 52_000))
+    assert offsets(found[::-1]) == offsets([found[1], found[0], found[2]]) == offsets(found)
+
+
 def test_over_the_run_what_any_ten_seconds_allow_counts() -> None:
     found = offsets(bounds_of((0, -100, 1900), (11, 50_000, 52_000)))
     assert found == (-100 - SLACK - 1 - 5500, 52_000 + SLACK + 1 + 5500)
@@ -521,6 +610,22 @@ def test_over_the_run_what_any_ten_seconds_allow_counts() -> None:
 def test_orders_that_contradict_each_other_leave_all_that_any_allows() -> None:
     found = offsets(bounds_of((0, -90_000, -80_000), (0, 80_000, 90_000)))
     assert found == (-90_000 - SLACK - 5, 90_000 + SLACK + 5)
+
+
+def test_orders_that_agree_on_one_moment_only_leave_that_moment() -> None:
+    just = -2000 + 2 * (SLACK + 1)
+    assert offsets(bounds_of((0, -4000, -2000), (0, just, just + 2000))) == (3002, 3002)
+    too_far = bounds_of((0, -4000, -2000), (0, just + 1, just + 2001))
+    assert offsets(too_far) == (-4000 - SLACK - 1, just + 2001 + SLACK + 1)
+
+
+def test_drift_is_never_rounded_down() -> None:
+    """Between the ends of an order, and while none was acknowledged, 500 ppm of the time."""
+    assert offsets(bounds_of((0, 0, 2001))) == (-SLACK - 2, 2001 + SLACK + 2)
+    (one,) = bounds_of((0, 0, 2000))
+    never = unsent("x", sent_at=NOON + 2001)
+    alone = Spans.of([one], [never], late_window_s=None)
+    assert alone.offsets["p1"] == (-SLACK - 1 - 2, 2000 + SLACK + 1 + 2)
 
 
 def test_a_time_without_acknowledgements_lets_the_clock_drift_at_either_end() -> None:
@@ -538,19 +643,48 @@ def test_bounds_are_as_wide_as_times_are_coarse(odd: int, grain: int) -> None:
     assert (low, high) == (-5000 - grain - 1, 2000 + 5000 + grain + 1)
 
 
+MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("apart", "grain"),
+    [
+        *((0, DAY), (MINUTE, MINUTE), (61 * MINUTE, MINUTE)),
+        *((HOUR, HOUR), (25 * HOUR, HOUR), (DAY, DAY), (2 * DAY, DAY)),
+    ],
+)
+@pytest.mark.parametrize("zone", [0, 20 * MINUTE], ids=str)
+def test_times_of_whole_minutes_are_as_coarse_as_they_are_apart(
+    apart: int, grain: int, zone: int
+) -> None:
+    times = (NOON + zone, NOON + zone + apart)
+    found = [Bound("p1", NOON, created_at, 0, 2000) for created_at in times]
+    slack = SLACK - 1 + grain + 1
+    assert offsets(found) == (-slack, 2000 + slack)
+
+
+def test_a_late_window_is_counted_in_microseconds_and_may_have_no_end() -> None:
+    def window(seconds: float | None) -> int | None:
+        return Spans.of([], [], late_window_s=seconds).late_window_us
+
+    assert (window(7), window(0.0000011), window(0)) == (7 * SECOND, 2, 0)
+    assert window(None) is window(inf) is None
+
+
 @pytest.mark.parametrize(
     ("times", "expected"),
     [
-        ({"sent_at": 10, "ended_at": 10}, Span(10, 15)),
-        ({"sent_at": 10, "ended_at": 9}, Span(10, inf)),
-        ({"sent_at": None, "ended_at": 9}, Span(-inf, 14)),
-        ({"sent_at": 10, "ended_at": None}, Span(10, inf)),
+        ({"sent_at": 10, "ended_at": 10}, Span(8, 18)),
+        ({"sent_at": 10, "ended_at": 9}, Span(8, inf)),
+        ({"sent_at": None, "ended_at": 9}, Span(-inf, 17)),
+        ({"sent_at": None, "ended_at": 0}, Span(-inf, 8)),
+        ({"sent_at": 10, "ended_at": None}, Span(8, inf)),
     ],
 )
 def test_a_late_window_counts_from_the_end_if_that_came_after_sending(
     times: dict[str, int | None], expected: Span
 ) -> None:
-    spans = Spans(offsets={"p1": (0, 0)}, late_window_us=5)
+    spans = Spans(offsets={"p1": (-2, 3)}, late_window_us=5)
     assert spans.of_attempt(indeterminate("a", **times)) == expected
     assert spans.of_attempt(indeterminate("a", process_id="p2", **times)) == Span()
 

@@ -58,6 +58,8 @@ def test_a_proof_stands_where_a_ledger_is_not_whole() -> None:
 def test_many_ledgers_that_are_not_whole_are_counted() -> None:
     case = evidence([A], [row(1, A)], run=incomplete("p1", "p2", "p3", "p4", "p5"))
     assert judge(case).invariants[0].detail.endswith("p3 is not whole; nor are 2 more")
+    case = evidence([A], [row(1, A)], run=incomplete("p1", "p2", "p3"))
+    assert judge(case).invariants[0].detail.endswith("p3 is not whole")
 
 
 # --- a retry may be what the ledger lacks ---
@@ -78,8 +80,9 @@ def _made_by_a_missing_retry(first: Attempt, attempt_id: str, of: Run) -> Eviden
         (incomplete("another process"), BROKEN),
         (incomplete("p1"), UNDECIDED),
         (TORN, UNDECIDED),
+        (run(ledger=LedgerFindings(unmatched_ends=1)), UNDECIDED),
     ],
-    ids=["whole", "another's is not", "its own is not", "torn"],
+    ids=["whole", "another's is not", "its own is not", "torn", "an end alone"],
 )
 def test_a_refused_attempt_is_not_accused_of_what_a_missing_retry_may_have_done(
     attempt_id: str, first: Attempt, of: Run, verdict: RunVerdict

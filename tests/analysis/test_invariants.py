@@ -258,6 +258,8 @@ def test_an_order_that_may_be_among_rows_that_were_not_read_is_not_called_lost()
     )
     assert undecided(case) == set(NAMES)
     assert {each.verdict for each in judge(case).findings.attempts} == {"possible", "confirmed"}
+    unknown = judge(replace(case, before=None))  # how far up the rows were not read
+    assert unknown.findings.count(Verdict.LOST) == 0
     gone = replace(case, orders=[])
     assert invariants_of(gone)["durability"] is BROKEN  # above 500 nothing is missing
     assert judge(replace(case, run=run())).findings.count(Verdict.LOST) == 1

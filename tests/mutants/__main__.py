@@ -27,7 +27,7 @@ MODULES = (
 # None of them needs a database; the quickest to fail come first.
 TESTS = (
     *("fine_points", "reconcile", "spans", "invariants", "doubts", "incomplete", "retries"),
-    *("windows", "troubled_runs", "inference", "inferred_histories"),
+    *("reasons", "windows", "troubled_runs", "inference", "inferred_histories"),
 )
 _EVERY = 50
 

@@ -21,7 +21,7 @@ from types import CodeType, ModuleType
 from typing import TypeVar
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.mutants.mutations import Mutant
 
@@ -65,8 +65,15 @@ def get_ready() -> None:
     importlib.import_module("hypothesis.strategies")
     for name in [each for each in sys.modules if each.startswith(_OURS)]:
         del sys.modules[name]
-    # The same examples each time, or a mutant would be noticed by luck.
-    settings.register_profile("mutants", derandomize=True, database=None, max_examples=25)
+    # The same examples each time and as long as they take, or a mutant would be noticed by luck.
+    settings.register_profile(
+        "mutants",
+        derandomize=True,
+        database=None,
+        max_examples=25,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
     settings.load_profile("mutants")
 
 
