@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from analysis.cells import ID_LENGTH, Block, Layout, find_ids, hashed, in_order_of, same_ids
 from analysis.plain_lines import _times
 from analysis.records import format_time, is_time, parse_time
+from tests.analysis.examples import examples
 
 FIRST, LAST = parse_time("0001-01-01T00:00:00Z"), parse_time("9999-12-31T23:59:59.999999Z")
 OTHERS = [chr(each) for each in range(128) if chr(each) not in '",\r\n']
@@ -88,6 +89,7 @@ def test_no_other_spelling_passes(kind: str, example: str) -> None:
 
 
 @pytest.mark.parametrize("kind", READERS)
+@examples(50)
 @given(
     texts=st.lists(
         TEXTS | TIMES.map(format_time) | AMOUNTS | st.integers(0, 10**17).map(str), min_size=1
@@ -103,12 +105,14 @@ def test_a_word_is_that_word_and_no_other(word: str) -> None:
     assert block_of(texts).are("b", word.encode()).tolist() == [each == word for each in texts]
 
 
+@examples(50)
 @given(st.lists(TIMES, min_size=1))
 def test_times_are_spelled_as_elsewhere(times: list[int]) -> None:
     spelled = _times(np.array(times, np.int64))
     assert [each.tobytes().decode() for each in spelled] == list(map(format_time, times))
 
 
+@examples(50)
 @given(st.lists(st.uuids().map(str), min_size=1), st.integers(0, ID_LENGTH - 1))
 def test_ids_differ_wherever_a_character_does(texts: list[str], place: int) -> None:
     others = [text[:place] + "~" + text[place + 1 :] for text in texts]
@@ -182,6 +186,7 @@ def test_what_makes_no_sense_is_refused(name: str, tmp_path: Path) -> None:
         [layout.block(*each) for each in layout.spans()]
 
 
+@examples(50)
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=8), max_size=40), st.data())
 def test_blocks_hold_all_lines_once(texts: list[str], data: st.DataObject) -> None:
     clean: Callable[[str], str] = lambda text: re.sub(r'[",\r\n]', "", text)  # noqa: E731
