@@ -43,8 +43,8 @@ LOAD = Contents(
     name="load",
     folders=("analysis", "locustfiles", "infra/experiments", BOOT),
     needs=(
-        *("boto3", "duckdb", "gevent", "geventhttpclient", "jinja2", "locust", "msgspec", "psutil"),
-        *("psycopg", "pyzmq", "rich", "vl-convert-python"),
+        *("boto3", "duckdb", "gevent", "geventhttpclient", "jinja2", "locust", "msgspec", "numpy"),
+        *("psutil", "psycopg", "pyzmq", "rich", "vl-convert-python"),
     ),
 )
 
@@ -70,7 +70,9 @@ def needed_part(lock: str, needs: tuple[str, ...]) -> str:
 
     Who needs whom is what the lock's own comments say (`# via flask`).
     """
-    blocks = dict(_blocks(lock))
+    blocks: dict[str, str] = {}
+    for name, block in _blocks(lock):  # one for each Python, where they differ
+        blocks[name] = blocks.get(name, "") + block
     if missing := [name for name in needs if name not in blocks]:
         raise PackError(f"requirements.lock has no {', '.join(missing)}: write it with `make lock`")
     wanted = set(needs)

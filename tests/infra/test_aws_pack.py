@@ -102,6 +102,14 @@ def test_what_a_lock_lacks_is_named() -> None:
         needed_part("flask==1 \\\n    --hash=sha256:0\n", ("flask", "gunicorn"))
 
 
+def test_what_is_pinned_for_each_python_by_itself_stays_so() -> None:
+    lock = "".join(
+        f"numpy=={version} ; python_full_version {which} '3.12' \\\n    --hash=sha256:{version}\n"
+        for version, which in (("2.4", "<"), ("2.5", ">="))
+    )
+    assert needed_part("flask==1 \\\n    --hash=sha256:0\n" + lock, ("numpy",)) == lock
+
+
 def test_half_a_clone_is_not_packed(tmp_path: Path) -> None:
     (tmp_path / "requirements.lock").write_bytes((ROOT / "requirements.lock").read_bytes())
     with pytest.raises(PackError, match=r"shop is not in .*: pack from a whole clone"):
