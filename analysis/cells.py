@@ -58,6 +58,10 @@ _LOOKED_UP = 500_000  # ids, before what lies around them in the file is let go
 _QUOTE, _COMMA, _DOT, _ZERO, _LF, _CR = b'",.0\n\r'
 _FIRST_NOT_ASCII = 128
 _COLON, _ZULU = b":Z"
+_TRACE = b"Root="  # an id as the load balancer's log has it, with its root behind
+_IN_A_ROOT = np.array(
+    [chr(each).isascii() and (chr(each).isalnum() or chr(each) == "-") for each in range(256)]
+)
 _A_WORD = 8
 _WORD_PLACES = (0, 8, 16, 24, 28)  # in an id
 _FACTORS = [  # odd, and otherwise of no meaning
@@ -255,6 +259,22 @@ class Block:
         """Return the ids of a column in some lines, where there are any."""
         starts, _ = self._span(column)
         return self._window(starts[lines], ID_LENGTH)
+
+    def are_traces(self, column: str) -> Booleans:
+        """Which cells of a column hold `Root=` and a root of the length of ours."""
+        starts, stops = self._span(column)
+        width = len(_TRACE) - 1 + ID_LENGTH
+        are_traces: Booleans = stops - starts == width
+        if are_traces.any():
+            texts = self._window(starts, width).view(np.uint8).reshape(-1, width)
+            are_traces &= (texts[:, : len(_TRACE)] == np.frombuffer(_TRACE, np.uint8)).all(axis=1)
+            are_traces &= _IN_A_ROOT[texts[:, len(_TRACE) :]].all(axis=1)
+        return are_traces
+
+    def roots(self, column: str, lines: Numbers) -> Ids:
+        """Return the roots of the traces of a column in some lines, each behind its `=`."""
+        starts, _ = self._span(column)
+        return self._window(starts[lines] + len(_TRACE) - 1, ID_LENGTH)
 
     def distances(self, column: str, lines: Numbers) -> Numbers:
         """Return how far into some lines a column's cells begin."""

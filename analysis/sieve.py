@@ -31,6 +31,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.access_log import trace_root
 from analysis.cells import (
     Block,
     Booleans,
@@ -48,7 +49,7 @@ from analysis.cells import (
 from analysis.failures import RUN_STOPPING
 from analysis.halves import in_halves
 from analysis.ledger import IN_FLIGHT
-from analysis.matching import Prices, is_same_money
+from analysis.matching import Prices, is_same_money, order_of
 from analysis.plain import Ending, Plain, Question, Stretch
 from analysis.plain_lines import NO_TIME, Absent, Confirmed, PlainLines
 from analysis.records import Attempt, OrderRow
@@ -160,7 +161,11 @@ class _Made(NamedTuple):
 
 
 class _Pairs(NamedTuple):
-    """Acknowledged attempts, and the number of the row that is theirs."""
+    """Acknowledged attempts, and the number of the row that is theirs.
+
+    `traces` are hashes of their trace ids, where there is a log that knows requests by these, and
+    else nothing.
+    """
 
     rows: Numbers
     due: Numbers
@@ -168,6 +173,7 @@ class _Pairs(NamedTuple):
     ended: Numbers
     http: Numbers
     places: Numbers
+    traces: NDArray[np.unsignedinteger]
 
 
 class _Open(NamedTuple):
@@ -254,7 +260,7 @@ def _header(path: Path) -> list[str]:
     """Return the names in the first line; ValueError where it is not one plain line as ours is."""
     with path.open("rb") as file:
         line = file.readline(1 << 16)
-    if not line.endswith(b"\r\n") or b'"' in line:
+    if not line.endswith(b"\r\n") or b'"' in line or line.count(b"\r") > 1:
         message = "another kind of header"
         raise ValueError(message)
     return line.decode("utf-8-sig").removesuffix("\r\n").split(",")
@@ -286,6 +292,8 @@ class _Sifting:
         named = _Named.of(others, other_rows)
         are_plain[named.rows_of(made)] = False
         are_plain[found.last] = False
+        if self.question.has_log:
+            are_plain[pairs.rows[_are_traced(pairs, are_plain[pairs.rows], others)]] = False
         of_plain = are_plain[pairs.rows]
         demoted = len(of_plain) - np.count_nonzero(of_plain)
         if demoted == len(of_plain) or demoted > len(of_plain) * _MOST_DEMOTED:
@@ -414,6 +422,7 @@ class _Sifting:
             ended=lines.ended[told],
             http=lines.http.values[told].astype(np.int16),
             places=block.places()[told],
+            traces=self._traces_of(block, told),
         )
         are_found = np.zeros(len(block), np.bool_)
         are_found[told] = True
@@ -447,6 +456,8 @@ class _Sifting:
             are_ours &= block.are("retry_of", b"")
         if (at := self.question.fault_at) is not None:
             are_ours &= (sent.values > at) | (ended.values <= at)
+        if self.question.has_log:
+            are_ours &= block.are_traces("trace_id") | block.are("trace_id", b"")
         return _Lines(
             are_ours=are_ours,
             products=products.values,
@@ -456,6 +467,14 @@ class _Sifting:
             ended=ended.values,
             http=block.wholes("http_status"),
         )
+
+    def _traces_of(self, block: Block, lines: Numbers) -> NDArray[np.unsignedinteger]:
+        if not self.question.has_log:
+            return np.zeros(len(lines), np.uint8)  # there may be millions
+        are_traced = block.part(lines).are_traces("trace_id")
+        traces = hashed(block.roots("trace_id", lines))
+        # An attempt without a trace shares it with none.
+        return np.where(are_traced, traces, hashed(block.ids("attempt_id", lines)))
 
     def _open_of(self, block: Block, lines: _Lines, others: Numbers) -> tuple[Numbers, list[bytes]]:
         """Return which attempts, of others than pairs, are open, and what went wrong with each."""
@@ -512,6 +531,15 @@ def _pairs_of(block: Block, lines: _Lines, made: _Made) -> tuple[Numbers, Number
     return told[are_pairs], found[are_pairs]
 
 
+def _are_traced(pairs: _Pairs, are_plain: Booleans, others: Sequence[Attempt]) -> Booleans:
+    """Which pairs share a trace with an attempt of which the log may tell, as far as hashes tell.
+
+    The log's line of that one would be theirs as well.
+    """
+    roots = find_ids(f"={trace_root(each.trace_id)}" for each in others)
+    return np.isin(pairs.traces, np.concatenate([hashed(roots), pairs.traces[~are_plain]]))
+
+
 def _last_of(block: Block, lines: _Lines, told: Numbers, rows: Numbers) -> dict[bytes, _Last]:
     """Return the last order that each server answered, in the order of sending and then of ids."""
     sent = lines.sent[told]
@@ -542,7 +570,8 @@ class _Named:
         order_ids += (each.id for each in rows)
         return cls(
             find_ids(chain((each.attempt_id for each in found), tried)),
-            find_ids(each.order_key for each in found),
+            # The order of an attempt without a key is named too: a row may bear that name as a key.
+            find_ids(chain(map(order_of, attempts), (each.order_key for each in rows))),
             np.array([each for each in order_ids if 0 <= each < _MOST_ID], np.int64),
         )
 
