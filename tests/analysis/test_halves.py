@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -19,10 +22,14 @@ def two_processors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_child_is_left() -> Iterator[None]:
-    before = psutil.Process().children()
+def nothing_is_left() -> Iterator[None]:
+    ours = psutil.Process()
+    before, descriptors = ours.children(), ours.num_fds()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     yield
-    assert [each for each in psutil.Process().children() if each not in before] == []
+    assert [each for each in ours.children() if each not in before] == []
+    assert ours.num_fds() == descriptors
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == mask
 
 
 def of_whom(item: int) -> tuple[int, int]:
@@ -100,3 +107,73 @@ def test_who_wants_no_more_leaves_nothing_running() -> None:
     assert next(found)[0] == 0
     assert isinstance(found, Iterator)
     found.close()  # type: ignore[attr-defined]
+
+
+def test_an_interrupt_of_both_processes_is_told_of_by_this_one() -> None:
+    ours = os.getpid()
+
+    def interrupted(item: int) -> int:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+        return item
+
+    with pytest.raises(KeyboardInterrupt):
+        [*in_halves(interrupted, range(20))]
+    assert os.getpid() == ours
+
+
+def test_an_interrupt_while_the_other_process_is_waited_for_ends_it() -> None:
+    ours = os.getpid()
+
+    def endless_there(item: int) -> int:
+        if os.getpid() != ours:
+            time.sleep(0.2)  # until this one waits for it
+            os.kill(ours, signal.SIGINT)
+            time.sleep(60)
+        time.sleep(0.001)
+        return item
+
+    with pytest.raises(KeyboardInterrupt):
+        [*in_halves(endless_there, range(20))]
+
+
+def test_a_process_that_does_not_end_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = os.getpid()
+    monkeypatch.setattr("analysis.halves._LONGEST_S", 0.2)
+
+    def endless_there(item: int) -> int:
+        time.sleep(0.001 if os.getpid() == ours else 60)
+        return item
+
+    with pytest.raises(ValueError, match="does not end"):
+        [*in_halves(endless_there, range(20))]
+
+
+def test_a_process_that_cannot_be_made_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused() -> int:
+        raise BlockingIOError(errno.EAGAIN, "too many processes")
+
+    monkeypatch.setattr("os.fork", refused)
+    with pytest.raises(BlockingIOError):
+        [*in_halves(of_whom, range(20))]
+
+
+ORPHANED = """
+import os, time
+from analysis.halves import in_halves
+
+os.sched_getaffinity = lambda _: {0, 1}
+for _ in in_halves(lambda _: time.sleep(0.1), range(4000)):
+    print(flush=True)
+"""
+
+
+def test_the_other_process_ends_when_this_one_is_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", ORPHANED], stdout=subprocess.PIPE) as first:
+        assert first.stdout
+        first.stdout.readline()
+        others = psutil.Process(first.pid).children()
+        first.kill()
+    _, alive = psutil.wait_procs(others, timeout=30)
+    assert len(others) == 1
+    assert alive == []
