@@ -54,6 +54,7 @@ _A_MINUTE = 60_000_000
 _BLOCK = 2 << 20  # what a core's nearer caches hold, with the arrays made of it
 _MARGIN = 64  # before and behind a block's bytes: a window never reaches farther
 _LONGEST_LINE = 1 << 16
+_FEW_BYTES = 512  # more than most lines have
 _LOOKED_UP = 500_000  # ids, before what lies around them in the file is let go
 _QUOTE, _COMMA, _DOT, _ZERO, _LF, _CR = b'",.0\n\r'
 _FIRST_NOT_ASCII = 128
@@ -136,13 +137,16 @@ class Layout:
         return _split(self, low, data)
 
     def lines_at(self, places: Sequence[int]) -> Iterator[list[str]]:
-        """Read again single lines that were regular, and yield their cells."""
+        """Read again single lines that were regular, and yield their cells.
+
+        ValueError where the file has been cut since.
+        """
         with self.path.open("rb", buffering=0) as file:
             for place in places:
-                line, size = b"", 512
-                while (end := line.find(b"\r\n")) < 0:
-                    line, size = os.pread(file.fileno(), size, place), _LONGEST_LINE
-                yield line[:end].decode().split(",")
+                line = os.pread(file.fileno(), _FEW_BYTES, place)
+                if b"\r\n" not in line:
+                    line = os.pread(file.fileno(), _LONGEST_LINE, place)
+                yield line[: line.index(b"\r\n")].decode().split(",")
 
     def minute(self, first: int, second: int) -> int:
         """Return the time of `2026-11-` and `23T12:00`, each as a word; below 0 it is none."""

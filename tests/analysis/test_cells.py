@@ -186,6 +186,16 @@ def test_what_makes_no_sense_is_refused(name: str, tmp_path: Path) -> None:
         [layout.block(*each) for each in layout.spans()]
 
 
+def test_a_line_that_is_gone_is_not_looked_for_without_end(tmp_path: Path) -> None:
+    path = tmp_path / "cells.csv"
+    path.write_bytes(b"a,b,c\r\n1,a,x\r\n")
+    layout = Layout(path, ["a", "b", "c"])
+    places = layout.block(*layout.spans()[0]).places().tolist()
+    path.write_bytes(b"a,b,c\r\n1,a")
+    with pytest.raises(ValueError, match=r"."):
+        [*layout.lines_at(places)]
+
+
 @examples(50)
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=8), max_size=40), st.data())
 def test_blocks_hold_all_lines_once(texts: list[str], data: st.DataObject) -> None:
