@@ -50,6 +50,7 @@ _TIME_LENGTH = 27
 _MOST_DIGITS = 16
 _MINUTE_LENGTH = 16  # of the text before the seconds
 _A_MINUTE = 60_000_000
+_NEVER = -(1 << 62)
 
 _BLOCK = 2 << 20  # what a core's nearer caches hold, with the arrays made of it
 _MARGIN = 64  # before and behind a block's bytes: a window never reaches farther
@@ -166,7 +167,6 @@ class Texts:
         self._windows: Ids = np.ndarray(
             (len(self._bytes) - ID_LENGTH + 1,), f"V{ID_LENGTH}", buffer=self._bytes, strides=(1,)
         )
-
         self._looked_up = 0
 
     def ids(self, places: Numbers) -> Ids:
@@ -187,9 +187,6 @@ def _minute(text: bytes) -> int:
     except ValueError:
         return _NEVER
     return at if format_time(at) == whole else _NEVER
-
-
-_NEVER = -(1 << 62)
 
 
 def _line_end(file: BinaryIO, before: int) -> int:
@@ -429,7 +426,10 @@ def _split(layout: Layout, low: int, data: Bytes) -> Block:
     if marks[-1:] == len(data) - _MARGIN - 1 and len(marks) % len(pattern) == 0:
         stops = marks.reshape(-1, len(pattern))
         starts = np.concatenate([[_MARGIN], stops[:-1, -1] + 1])
-        if (data[stops] == pattern).all() and (stops[:, -1] - starts).max() < _LONGEST_LINE:
+        # Letters between the two characters of a line end are no marks.
+        are_ended = stops[:, -1] - stops[:, -2] == 1
+        are_short = stops[:, -1] - starts < _LONGEST_LINE
+        if (data[stops] == pattern).all() and (are_ended & are_short).all():
             return Block(layout, low, data, starts, stops.T[:-1].copy(), [])
     return _split_with_care(layout, low, data)
 
