@@ -6,7 +6,9 @@ product, quantity and total, and nothing else in the run bears or names any of t
 id included, nor tried the order again. Then they are a component of their own among attempts and
 rows: `reconcile` would confirm the attempt whatever the others are, and judge the others alike
 without the pair. An attempt without a definite answer is plain if no row and no other attempt
-bears its keys: it is absent where the table is known to be whole and at rest.
+bears its keys: it is absent where the table is known to be whole and at rest. Where there is a log
+of the load balancer, no attempt is plain whose line in it may be wanted: one in doubt, or one that
+shares a trace with one.
 
 Whatever is spelled in another way than we do (ids that are not as long as UUIDs, repeated attempts,
 refusals, times of another form, quotes in a cell) is left to the exact judging, and so is the whole
@@ -140,7 +142,7 @@ class _Found(NamedTuple):
 
 
 class _Made(NamedTuple):
-    """The rows of the table, their other ids in order, and where these are.
+    """The rows of the table in the order of their ids, and where their other ids are.
 
     Only those that `are_single` share no id with another.
     """
@@ -268,8 +270,8 @@ def _header(path: Path) -> list[str]:
 
 @dataclass(slots=True)
 class _Sifting:
-    tried: Layout
-    made: Layout
+    attempts: Layout
+    orders: Layout
     question: Question
     read_attempt: Callable[[Sequence[str]], Attempt] = field(init=False)
     read_row: Callable[[Sequence[str]], OrderRow] = field(init=False)
@@ -277,8 +279,8 @@ class _Sifting:
     cents: dict[int, int] = field(default_factory=dict)  # of goods, by product and quantity
 
     def __post_init__(self) -> None:
-        self.read_attempt = ATTEMPTS.reader(self.tried.columns)
-        self.read_row = ORDERS.reader(self.made.columns)
+        self.read_attempt = ATTEMPTS.reader(self.attempts.columns)
+        self.read_row = ORDERS.reader(self.orders.columns)
         self.prices = Prices.of(self.question.products)
 
     def run(self) -> Sieve | None:
@@ -304,9 +306,9 @@ class _Sifting:
         )
         with ThreadPoolExecutor(1) as worker:
             numbers, lines = worker.submit(plain.numbers), worker.submit(plain.lines)
-            others += self._again(pairs.places[~of_plain], self.tried, self.read_attempt)
-            others += self._again(found.open.places[~are_absent], self.tried, self.read_attempt)
-            other_rows += self._again(rows.places[~are_plain], self.made, self.read_row)
+            others += self._again(pairs.places[~of_plain], self.attempts, self.read_attempt)
+            others += self._again(found.open.places[~are_absent], self.attempts, self.read_attempt)
+            other_rows += self._again(rows.places[~are_plain], self.orders, self.read_row)
         return Sieve(numbers.result(), lines.result(), others, other_rows)
 
     def _again(
@@ -318,7 +320,7 @@ class _Sifting:
     # --- rows ---
 
     def _read_rows(self) -> tuple[_Made, list[OrderRow]]:
-        spans = self.made.spans()
+        spans = self.orders.spans()
         gathering = _Gathering[_Found](len(spans))
         others: list[OrderRow] = []
         for part, further in in_halves(self._rows_of, spans):
@@ -335,10 +337,10 @@ class _Sifting:
         are_single[:-1] &= are_single[1:]
         for index in (by_attempt, by_key):
             are_single[index.repeated()] = False
-        return _Made(rows, are_single, by_attempt, by_key, Texts(self.made.path)), others
+        return _Made(rows, are_single, by_attempt, by_key, Texts(self.orders.path)), others
 
     def _rows_of(self, span: tuple[int, int]) -> tuple[_Found, list[list[str]]]:
-        block = self.made.block(*span)
+        block = self.orders.block(*span)
         ids, products, quantities = map(block.wholes, ("id", "product_id", "quantity"))
         created, committed = map(block.times, ("created_at", "committed_at"))
         total = block.money("total")
@@ -361,7 +363,7 @@ class _Sifting:
         )
         marks = (hashed(block.ids(column, lines)) for column in ("attempt_id", "order_key"))
         others = _others(block, are_ours)
-        key = self.made.columns.index("order_key")
+        key = self.orders.columns.index("order_key")
         if any(len(cells) > key and not cells[key] for cells in others):
             message = "a row without a key may be any order's"
             raise ValueError(message)
@@ -386,7 +388,7 @@ class _Sifting:
 
     def _read_attempts(self, made: _Made) -> _Tried:
         numbers: dict[bytes, int] = {}
-        spans = self.tried.spans()
+        spans = self.attempts.spans()
         pairs, still_open = _Gathering[_Pairs](len(spans)), _Gathering[_Open](len(spans))
         others: list[Attempt] = []
         last: dict[bytes, _Last] = {}
@@ -406,13 +408,13 @@ class _Sifting:
         unsettled = still_open.arrays()
         are_unknown = made.by_attempt.find(unsettled.attempts) < 0
         are_unknown &= made.by_key.find(unsettled.keys) < 0
-        others += self._again(unsettled.places[~are_unknown], self.tried, self.read_attempt)
+        others += self._again(unsettled.places[~are_unknown], self.attempts, self.read_attempt)
         unknown = _chosen(unsettled, are_unknown)
         rows = [each.row for each in last.values()]
         return _Tried(pairs.arrays(), unknown, [*numbers], rows, others)
 
     def _attempts_of(self, made: _Made, span: tuple[int, int]) -> _Part:
-        block = self.tried.block(*span)
+        block = self.attempts.block(*span)
         lines = self._lines_of(block)
         told, rows = _pairs_of(block, lines, made)
         pairs = _Pairs(
@@ -452,7 +454,7 @@ class _Sifting:
         are_ours &= sent.are_ours & ended.are_ours & (ended.values >= sent.values)
         are_ours &= due.are_ours | block.are("due_at", b"")
         are_ours &= block.are("attempt_no", b"1")
-        if "retry_of" in self.tried.columns:
+        if "retry_of" in self.attempts.columns:
             are_ours &= block.are("retry_of", b"")
         if (at := self.question.fault_at) is not None:
             are_ours &= (sent.values > at) | (ended.values <= at)
@@ -634,7 +636,8 @@ class _PlainOrders:
         from_due: Counter[int] = Counter()
         from_sent_of_due: Counter[int] = Counter()
         from_sent_of_others: Counter[int] = Counter()
-        for due, sent, ended in (self.pairs[1:4], self.absent[4:7]):
+        for attempts in (self.pairs, self.absent):
+            due, sent, ended = attempts.due, attempts.sent, attempts.ended
             if (was_due := due != NO_TIME).any():
                 from_due.update(_counts(np.maximum(0, ended - due)[was_due]))
                 from_sent_of_due.update(_counts((ended - sent)[was_due]))
