@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -30,6 +31,11 @@ def nothing_is_left() -> Iterator[None]:
     assert [each for each in ours.children() if each not in before] == []
     assert ours.num_fds() == descriptors
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == mask
+
+
+def _wait_for(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.001)
 
 
 def of_whom(item: int) -> tuple[int, int]:
@@ -122,27 +128,33 @@ def test_an_interrupt_of_both_processes_is_told_of_by_this_one() -> None:
     assert os.getpid() == ours
 
 
-def test_an_interrupt_while_the_other_process_is_waited_for_ends_it() -> None:
-    ours = os.getpid()
+def test_an_interrupt_while_the_other_process_is_waited_for_ends_it(tmp_path: Path) -> None:
+    ours, begun = os.getpid(), tmp_path / "begun"
 
     def endless_there(item: int) -> int:
         if os.getpid() != ours:
+            begun.touch()
             time.sleep(0.2)  # until this one waits for it
             os.kill(ours, signal.SIGINT)
             time.sleep(60)
-        time.sleep(0.001)
+        _wait_for(begun)
         return item
 
     with pytest.raises(KeyboardInterrupt):
         [*in_halves(endless_there, range(20))]
 
 
-def test_a_process_that_does_not_end_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = os.getpid()
+def test_a_process_that_does_not_end_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, begun = os.getpid(), tmp_path / "begun"
     monkeypatch.setattr("analysis.halves._LONGEST_S", 0.2)
 
     def endless_there(item: int) -> int:
-        time.sleep(0.001 if os.getpid() == ours else 60)
+        if os.getpid() != ours:
+            begun.touch()
+            time.sleep(60)
+        _wait_for(begun)
         return item
 
     with pytest.raises(ValueError, match="does not end"):
@@ -158,6 +170,7 @@ def test_a_process_that_cannot_be_made_is_an_error(monkeypatch: pytest.MonkeyPat
         [*in_halves(of_whom, range(20))]
 
 
+ROOT = Path(__file__).resolve().parents[2]
 ORPHANED = """
 import os, time
 from analysis.halves import in_halves
@@ -169,7 +182,9 @@ for _ in in_halves(lambda _: time.sleep(0.1), range(4000)):
 
 
 def test_the_other_process_ends_when_this_one_is_killed() -> None:
-    with subprocess.Popen([sys.executable, "-c", ORPHANED], stdout=subprocess.PIPE) as first:
+    with subprocess.Popen(
+        [sys.executable, "-c", ORPHANED], stdout=subprocess.PIPE, cwd=ROOT
+    ) as first:
         assert first.stdout
         first.stdout.readline()
         others = psutil.Process(first.pid).children()
