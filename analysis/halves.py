@@ -78,7 +78,7 @@ def _begun(
 ) -> int:
     first = os.getpid()
     with warnings.catch_warnings():
-        # Another thread may draw a progress bar: the fork shares no lock with it.
+        # Python warns of forks beside threads: NumPy has some, for algebra that no work here does.
         warnings.simplefilter("ignore", DeprecationWarning)
         process = os.fork()
     if process:
