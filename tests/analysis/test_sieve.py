@@ -110,6 +110,11 @@ def _copy_attempt(chance: random.Random, history: History, **changes: Any) -> No
         history.attempts.append(replace(chance.choice(history.attempts), **changes))
 
 
+def _share_a_trace(chance: random.Random, history: History) -> None:
+    for _ in range(2):
+        _some(chance, history.attempts, trace_id=ANSWERED["trace_id"])
+
+
 CHANGES: dict[str, Change] = {
     "a row is missing": _lose_row,
     "a row is there twice": lambda chance, history: _copy_row(chance, history, id=9000),
@@ -163,6 +168,7 @@ CHANGES: dict[str, Change] = {
         chance, history, order_key=history.id()
     ),
     "the same attempt twice": _copy_attempt,
+    "two of one trace": _share_a_trace,
     "tried again with its key": lambda chance, history: _retry(chance, history, is_keyed=True),
     "tried again without": lambda chance, history: _retry(chance, history, is_keyed=False),
 }
@@ -220,7 +226,8 @@ def test_no_byte_of_the_results_changes(
         settle = {**SETTLED.as_json(), "settled": settled}
         directory = stored(history, folder, settle=settle, fault=fault)
         if has_log:
-            (directory.path / "elb_access.log").write_text("", encoding="utf-8")
+            line = alb_line(ANSWERED, target_group_arn="arn:tg")
+            (directory.path / "elb_access.log").write_text(line, encoding="utf-8")
         whole, _ = results(directory, sift_above=NEVER)
         sifted, _ = results(directory, sift_above=0)
         assert sifted == whole
