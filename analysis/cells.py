@@ -50,14 +50,20 @@ _TIME_LENGTH = 27
 _MOST_DIGITS = 16
 _MINUTE_LENGTH = 16  # of the text before the seconds
 _A_MINUTE = 60_000_000
+_NEVER = -(1 << 62)
 
 _BLOCK = 2 << 20  # what a core's nearer caches hold, with the arrays made of it
 _MARGIN = 64  # before and behind a block's bytes: a window never reaches farther
 _LONGEST_LINE = 1 << 16
+_FEW_BYTES = 512  # more than most lines have
 _LOOKED_UP = 500_000  # ids, before what lies around them in the file is let go
 _QUOTE, _COMMA, _DOT, _ZERO, _LF, _CR = b'",.0\n\r'
 _FIRST_NOT_ASCII = 128
 _COLON, _ZULU = b":Z"
+_TRACE = b"Root="  # an id as the load balancer's log has it, with its root behind
+_IN_A_ROOT = np.array(
+    [chr(each).isascii() and (chr(each).isalnum() or chr(each) == "-") for each in range(256)]
+)
 _A_WORD = 8
 _WORD_PLACES = (0, 8, 16, 24, 28)  # in an id
 _FACTORS = [  # odd, and otherwise of no meaning
@@ -132,13 +138,16 @@ class Layout:
         return _split(self, low, data)
 
     def lines_at(self, places: Sequence[int]) -> Iterator[list[str]]:
-        """Read again single lines that were regular, and yield their cells."""
+        """Read again single lines that were regular, and yield their cells.
+
+        ValueError where the file has been cut since.
+        """
         with self.path.open("rb", buffering=0) as file:
             for place in places:
-                line, size = b"", 512
-                while (end := line.find(b"\r\n")) < 0:
-                    line, size = os.pread(file.fileno(), size, place), _LONGEST_LINE
-                yield line[:end].decode().split(",")
+                line = os.pread(file.fileno(), _FEW_BYTES, place)
+                if b"\r\n" not in line:
+                    line = os.pread(file.fileno(), _LONGEST_LINE, place)
+                yield line[: line.index(b"\r\n")].decode().split(",")
 
     def minute(self, first: int, second: int) -> int:
         """Return the time of `2026-11-` and `23T12:00`, each as a word; below 0 it is none."""
@@ -158,7 +167,6 @@ class Texts:
         self._windows: Ids = np.ndarray(
             (len(self._bytes) - ID_LENGTH + 1,), f"V{ID_LENGTH}", buffer=self._bytes, strides=(1,)
         )
-
         self._looked_up = 0
 
     def ids(self, places: Numbers) -> Ids:
@@ -179,9 +187,6 @@ def _minute(text: bytes) -> int:
     except ValueError:
         return _NEVER
     return at if format_time(at) == whole else _NEVER
-
-
-_NEVER = -(1 << 62)
 
 
 def _line_end(file: BinaryIO, before: int) -> int:
@@ -255,6 +260,22 @@ class Block:
         """Return the ids of a column in some lines, where there are any."""
         starts, _ = self._span(column)
         return self._window(starts[lines], ID_LENGTH)
+
+    def are_traces(self, column: str) -> Booleans:
+        """Which cells of a column hold `Root=` and a root of the length of ours."""
+        starts, stops = self._span(column)
+        width = len(_TRACE) - 1 + ID_LENGTH
+        are_traces: Booleans = stops - starts == width
+        if are_traces.any():
+            texts = self._window(starts, width).view(np.uint8).reshape(-1, width)
+            are_traces &= (texts[:, : len(_TRACE)] == np.frombuffer(_TRACE, np.uint8)).all(axis=1)
+            are_traces &= _IN_A_ROOT[texts[:, len(_TRACE) :]].all(axis=1)
+        return are_traces
+
+    def roots(self, column: str, lines: Numbers) -> Ids:
+        """Return the roots of the traces of a column in some lines, each behind its `=`."""
+        starts, _ = self._span(column)
+        return self._window(starts[lines] + len(_TRACE) - 1, ID_LENGTH)
 
     def distances(self, column: str, lines: Numbers) -> Numbers:
         """Return how far into some lines a column's cells begin."""
@@ -405,7 +426,10 @@ def _split(layout: Layout, low: int, data: Bytes) -> Block:
     if marks[-1:] == len(data) - _MARGIN - 1 and len(marks) % len(pattern) == 0:
         stops = marks.reshape(-1, len(pattern))
         starts = np.concatenate([[_MARGIN], stops[:-1, -1] + 1])
-        if (data[stops] == pattern).all() and (stops[:, -1] - starts).max() < _LONGEST_LINE:
+        # Letters between the two characters of a line end are no marks.
+        are_ended = stops[:, -1] - stops[:, -2] == 1
+        are_short = stops[:, -1] - starts < _LONGEST_LINE
+        if (data[stops] == pattern).all() and (are_ended & are_short).all():
             return Block(layout, low, data, starts, stops.T[:-1].copy(), [])
     return _split_with_care(layout, low, data)
 

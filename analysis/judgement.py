@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 ValueT = TypeVar("ValueT")
 
-# Below this DuckDB takes longer to load than it saves: some 30,000 attempts.
+# Some 30,000 attempts: below this there is little to save.
 _LARGE = 10_000_000
 
 

@@ -22,7 +22,7 @@ __all__ = ["NO_TIME", "Absent", "Confirmed", "PlainLines"]
 NO_TIME: Final = -(1 << 62)
 
 _LINES_AT_ONCE = 50_000
-_AT_ONCE = 2
+_THREADS = 2
 
 _ZERO = ord("0")
 _A_MINUTE = 60_000_000
@@ -144,7 +144,7 @@ class PlainLines:
         lines = (line.encode(errors="backslashreplace") for line in their_lines)
         parts = [order[low : low + _LINES_AT_ONCE] for low in range(0, len(order), _LINES_AT_ONCE)]
         done = 0
-        for text in in_order(self._spelled, parts, threads=_AT_ONCE):
+        for text in in_order(self._spelled, parts, threads=_THREADS):
             content, begun = text.content.data, 0
             pieces: list[bytes | memoryview] = []
             while places and places[0] - done < len(text.edges) - 1:

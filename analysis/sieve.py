@@ -6,7 +6,9 @@ product, quantity and total, and nothing else in the run bears or names any of t
 id included, nor tried the order again. Then they are a component of their own among attempts and
 rows: `reconcile` would confirm the attempt whatever the others are, and judge the others alike
 without the pair. An attempt without a definite answer is plain if no row and no other attempt
-bears its keys: it is absent where the table is known to be whole and at rest.
+bears its keys: it is absent where the table is known to be whole and at rest. Where there is a log
+of the load balancer, no attempt is plain whose line in it may be wanted: one in doubt, or one that
+shares a trace with one.
 
 Whatever is spelled in another way than we do (ids that are not as long as UUIDs, repeated attempts,
 refusals, times of another form, quotes in a cell) is left to the exact judging, and so is the whole
@@ -31,6 +33,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.access_log import trace_root
 from analysis.cells import (
     Block,
     Booleans,
@@ -48,7 +51,7 @@ from analysis.cells import (
 from analysis.failures import RUN_STOPPING
 from analysis.halves import in_halves
 from analysis.ledger import IN_FLIGHT
-from analysis.matching import Prices, is_same_money
+from analysis.matching import Prices, is_same_money, order_of
 from analysis.plain import Ending, Plain, Question, Stretch
 from analysis.plain_lines import NO_TIME, Absent, Confirmed, PlainLines
 from analysis.records import Attempt, OrderRow
@@ -139,7 +142,7 @@ class _Found(NamedTuple):
 
 
 class _Made(NamedTuple):
-    """The rows of the table, their other ids in order, and where these are.
+    """The rows of the table in the order of their ids, and where their other ids are.
 
     Only those that `are_single` share no id with another.
     """
@@ -160,7 +163,11 @@ class _Made(NamedTuple):
 
 
 class _Pairs(NamedTuple):
-    """Acknowledged attempts, and the number of the row that is theirs."""
+    """Acknowledged attempts, and the number of the row that is theirs.
+
+    `traces` are hashes of their trace ids, where there is a log that knows requests by these, and
+    else nothing.
+    """
 
     rows: Numbers
     due: Numbers
@@ -168,6 +175,7 @@ class _Pairs(NamedTuple):
     ended: Numbers
     http: Numbers
     places: Numbers
+    traces: NDArray[np.unsignedinteger]
 
 
 class _Open(NamedTuple):
@@ -254,7 +262,7 @@ def _header(path: Path) -> list[str]:
     """Return the names in the first line; ValueError where it is not one plain line as ours is."""
     with path.open("rb") as file:
         line = file.readline(1 << 16)
-    if not line.endswith(b"\r\n") or b'"' in line:
+    if not line.endswith(b"\r\n") or b'"' in line or line.count(b"\r") > 1:
         message = "another kind of header"
         raise ValueError(message)
     return line.decode("utf-8-sig").removesuffix("\r\n").split(",")
@@ -262,8 +270,8 @@ def _header(path: Path) -> list[str]:
 
 @dataclass(slots=True)
 class _Sifting:
-    tried: Layout
-    made: Layout
+    attempts: Layout
+    orders: Layout
     question: Question
     read_attempt: Callable[[Sequence[str]], Attempt] = field(init=False)
     read_row: Callable[[Sequence[str]], OrderRow] = field(init=False)
@@ -271,8 +279,8 @@ class _Sifting:
     cents: dict[int, int] = field(default_factory=dict)  # of goods, by product and quantity
 
     def __post_init__(self) -> None:
-        self.read_attempt = ATTEMPTS.reader(self.tried.columns)
-        self.read_row = ORDERS.reader(self.made.columns)
+        self.read_attempt = ATTEMPTS.reader(self.attempts.columns)
+        self.read_row = ORDERS.reader(self.orders.columns)
         self.prices = Prices.of(self.question.products)
 
     def run(self) -> Sieve | None:
@@ -286,6 +294,8 @@ class _Sifting:
         named = _Named.of(others, other_rows)
         are_plain[named.rows_of(made)] = False
         are_plain[found.last] = False
+        if self.question.has_log:
+            are_plain[pairs.rows[_are_traced(pairs, are_plain[pairs.rows], others)]] = False
         of_plain = are_plain[pairs.rows]
         demoted = len(of_plain) - np.count_nonzero(of_plain)
         if demoted == len(of_plain) or demoted > len(of_plain) * _MOST_DEMOTED:
@@ -296,9 +306,9 @@ class _Sifting:
         )
         with ThreadPoolExecutor(1) as worker:
             numbers, lines = worker.submit(plain.numbers), worker.submit(plain.lines)
-            others += self._again(pairs.places[~of_plain], self.tried, self.read_attempt)
-            others += self._again(found.open.places[~are_absent], self.tried, self.read_attempt)
-            other_rows += self._again(rows.places[~are_plain], self.made, self.read_row)
+            others += self._again(pairs.places[~of_plain], self.attempts, self.read_attempt)
+            others += self._again(found.open.places[~are_absent], self.attempts, self.read_attempt)
+            other_rows += self._again(rows.places[~are_plain], self.orders, self.read_row)
         return Sieve(numbers.result(), lines.result(), others, other_rows)
 
     def _again(
@@ -310,7 +320,7 @@ class _Sifting:
     # --- rows ---
 
     def _read_rows(self) -> tuple[_Made, list[OrderRow]]:
-        spans = self.made.spans()
+        spans = self.orders.spans()
         gathering = _Gathering[_Found](len(spans))
         others: list[OrderRow] = []
         for part, further in in_halves(self._rows_of, spans):
@@ -327,10 +337,10 @@ class _Sifting:
         are_single[:-1] &= are_single[1:]
         for index in (by_attempt, by_key):
             are_single[index.repeated()] = False
-        return _Made(rows, are_single, by_attempt, by_key, Texts(self.made.path)), others
+        return _Made(rows, are_single, by_attempt, by_key, Texts(self.orders.path)), others
 
     def _rows_of(self, span: tuple[int, int]) -> tuple[_Found, list[list[str]]]:
-        block = self.made.block(*span)
+        block = self.orders.block(*span)
         ids, products, quantities = map(block.wholes, ("id", "product_id", "quantity"))
         created, committed = map(block.times, ("created_at", "committed_at"))
         total = block.money("total")
@@ -353,7 +363,7 @@ class _Sifting:
         )
         marks = (hashed(block.ids(column, lines)) for column in ("attempt_id", "order_key"))
         others = _others(block, are_ours)
-        key = self.made.columns.index("order_key")
+        key = self.orders.columns.index("order_key")
         if any(len(cells) > key and not cells[key] for cells in others):
             message = "a row without a key may be any order's"
             raise ValueError(message)
@@ -378,7 +388,7 @@ class _Sifting:
 
     def _read_attempts(self, made: _Made) -> _Tried:
         numbers: dict[bytes, int] = {}
-        spans = self.tried.spans()
+        spans = self.attempts.spans()
         pairs, still_open = _Gathering[_Pairs](len(spans)), _Gathering[_Open](len(spans))
         others: list[Attempt] = []
         last: dict[bytes, _Last] = {}
@@ -398,13 +408,13 @@ class _Sifting:
         unsettled = still_open.arrays()
         are_unknown = made.by_attempt.find(unsettled.attempts) < 0
         are_unknown &= made.by_key.find(unsettled.keys) < 0
-        others += self._again(unsettled.places[~are_unknown], self.tried, self.read_attempt)
+        others += self._again(unsettled.places[~are_unknown], self.attempts, self.read_attempt)
         unknown = _chosen(unsettled, are_unknown)
         rows = [each.row for each in last.values()]
         return _Tried(pairs.arrays(), unknown, [*numbers], rows, others)
 
     def _attempts_of(self, made: _Made, span: tuple[int, int]) -> _Part:
-        block = self.tried.block(*span)
+        block = self.attempts.block(*span)
         lines = self._lines_of(block)
         told, rows = _pairs_of(block, lines, made)
         pairs = _Pairs(
@@ -414,6 +424,7 @@ class _Sifting:
             ended=lines.ended[told],
             http=lines.http.values[told].astype(np.int16),
             places=block.places()[told],
+            traces=self._traces_of(block, told),
         )
         are_found = np.zeros(len(block), np.bool_)
         are_found[told] = True
@@ -443,10 +454,12 @@ class _Sifting:
         are_ours &= sent.are_ours & ended.are_ours & (ended.values >= sent.values)
         are_ours &= due.are_ours | block.are("due_at", b"")
         are_ours &= block.are("attempt_no", b"1")
-        if "retry_of" in self.tried.columns:
+        if "retry_of" in self.attempts.columns:
             are_ours &= block.are("retry_of", b"")
         if (at := self.question.fault_at) is not None:
             are_ours &= (sent.values > at) | (ended.values <= at)
+        if self.question.has_log:
+            are_ours &= block.are_traces("trace_id") | block.are("trace_id", b"")
         return _Lines(
             are_ours=are_ours,
             products=products.values,
@@ -456,6 +469,14 @@ class _Sifting:
             ended=ended.values,
             http=block.wholes("http_status"),
         )
+
+    def _traces_of(self, block: Block, lines: Numbers) -> NDArray[np.unsignedinteger]:
+        if not self.question.has_log:
+            return np.zeros(len(lines), np.uint8)  # there may be millions
+        are_traced = block.part(lines).are_traces("trace_id")
+        traces = hashed(block.roots("trace_id", lines))
+        # An attempt without a trace shares it with none.
+        return np.where(are_traced, traces, hashed(block.ids("attempt_id", lines)))
 
     def _open_of(self, block: Block, lines: _Lines, others: Numbers) -> tuple[Numbers, list[bytes]]:
         """Return which attempts, of others than pairs, are open, and what went wrong with each."""
@@ -512,6 +533,15 @@ def _pairs_of(block: Block, lines: _Lines, made: _Made) -> tuple[Numbers, Number
     return told[are_pairs], found[are_pairs]
 
 
+def _are_traced(pairs: _Pairs, are_plain: Booleans, others: Sequence[Attempt]) -> Booleans:
+    """Which pairs share a trace with an attempt of which the log may tell, as far as hashes tell.
+
+    The log's line of that one would be theirs as well.
+    """
+    roots = find_ids(f"={trace_root(each.trace_id)}" for each in others)
+    return np.isin(pairs.traces, np.concatenate([hashed(roots), pairs.traces[~are_plain]]))
+
+
 def _last_of(block: Block, lines: _Lines, told: Numbers, rows: Numbers) -> dict[bytes, _Last]:
     """Return the last order that each server answered, in the order of sending and then of ids."""
     sent = lines.sent[told]
@@ -542,7 +572,8 @@ class _Named:
         order_ids += (each.id for each in rows)
         return cls(
             find_ids(chain((each.attempt_id for each in found), tried)),
-            find_ids(each.order_key for each in found),
+            # The order of an attempt without a key is named too: a row may bear that name as a key.
+            find_ids(chain(map(order_of, attempts), (each.order_key for each in rows))),
             np.array([each for each in order_ids if 0 <= each < _MOST_ID], np.int64),
         )
 
@@ -605,7 +636,8 @@ class _PlainOrders:
         from_due: Counter[int] = Counter()
         from_sent_of_due: Counter[int] = Counter()
         from_sent_of_others: Counter[int] = Counter()
-        for due, sent, ended in (self.pairs[1:4], self.absent[4:7]):
+        for attempts in (self.pairs, self.absent):
+            due, sent, ended = attempts.due, attempts.sent, attempts.ended
             if (was_due := due != NO_TIME).any():
                 from_due.update(_counts(np.maximum(0, ended - due)[was_due]))
                 from_sent_of_due.update(_counts((ended - sent)[was_due]))

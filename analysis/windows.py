@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from analysis.access_log import BalancerLog, trace_root
 from analysis.evidence import Evidence
 from analysis.failures import ended_requests, is_failed
+from analysis.matching import attempts_in_order, rows_in_order
 from analysis.records import Attempt, Event, Outcome, Request, format_time
 from analysis.run import Fault
 
@@ -118,7 +119,8 @@ def find_exposure(evidence: Evidence) -> Exposure:
     if fault is None or fault.started_at is None:
         return Exposure(orders_in_flight_at_fault=None, on_victim=None)
     fault_at = fault.started_at
-    makers = {row.attempt_id: row.served_by for row in evidence.orders or () if row.attempt_id}
+    rows = rows_in_order(evidence.orders or ())  # of two rows of an attempt, the last one tells
+    makers = {row.attempt_id: row.served_by for row in rows if row.attempt_id}
     balancer = evidence.balancer
     servers = _servers_by_target(evidence.attempts, balancer) if balancer else {}
     in_flight = [each for each in evidence.attempts if _is_in_flight(each, fault_at)]
@@ -143,7 +145,7 @@ def traces_that_tell(attempts: Iterable[Attempt], fault: Fault | None) -> frozen
     at = fault.started_at if fault else None
     traces: set[str] = set()
     answered: dict[str, str] = {}
-    for attempt in sorted(attempts, key=lambda each: (each.sent_at or 0, each.attempt_id)):
+    for attempt in attempts_in_order(attempts):
         is_caught = at is not None and _is_in_flight(attempt, at)
         if attempt.outcome is Outcome.INDETERMINATE or is_caught:
             traces.add(attempt.trace_id)
@@ -155,7 +157,7 @@ def traces_that_tell(attempts: Iterable[Attempt], fault: Fault | None) -> frozen
 def _servers_by_target(attempts: Iterable[Attempt], balancer: BalancerLog) -> dict[str, str]:
     """Return which server answers at which target's address, where an order's reply told it."""
     servers: dict[str, str] = {}
-    for attempt in attempts:
+    for attempt in attempts_in_order(attempts):
         line = balancer.of_trace(attempt.trace_id) if attempt.served_by else None
         if line is not None and line.target:
             servers[line.target] = attempt.served_by

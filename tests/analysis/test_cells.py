@@ -143,6 +143,7 @@ LINES: dict[str, tuple[str, list[list[str]]]] = {
     "a quote within": ('1,a"b,x\r\n2,c"d,x\r\n', [["1", 'a"b', "x"], ["2", 'c"d', "x"]]),
     "another line end": ("1,a,x\n", [["1", "a", "x"]]),
     "half a line end": ("1,a\rb,x\r\n", [["1", "a"], ["b", "x"]]),
+    "text within a line end": ("1,a,x\rb\n", [["1", "a", "x"], ["b"]]),
     "too many cells": ("1,a,b,x\r\n", [["1", "a", "b", "x"]]),
     "too few": ("1,x\r\n", [["1", "x"]]),
     "a blank line": ("\r\n", []),
@@ -152,19 +153,22 @@ LINES: dict[str, tuple[str, list[list[str]]]] = {
 
 @pytest.mark.parametrize("name", LINES)
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_line_of_another_form_is_read_by_itself(name: str, place: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["é z", "z"])
+def test_a_line_of_another_form_is_read_by_itself(
+    name: str, place: int, text: str, tmp_path: Path
+) -> None:
     line, cells = LINES[name]
-    lines = ["7,y,x\r\n", "8,é z,x\r\n"]
+    lines = ["7,y,x\r\n", f"8,{text},x\r\n"]
     lines.insert(place, line)
     path = tmp_path / "cells.csv"
     path.write_text("".join(["a,b,c\r\n", *lines]), encoding="utf-8", newline="")
     layout = Layout(path, ["a", "b", "c"])
     block = layout.block(*layout.spans()[0])
     assert block.odd == cells
-    assert block.texts("b", np.arange(2)) == [b"y", "é z".encode()]
+    assert block.texts("b", np.arange(2)) == [b"y", text.encode()]
     assert block.wholes("a").values.tolist() == [7, 8]
     again = [*layout.lines_at(block.places().tolist())]
-    assert again == [["7", "y", "x"], ["8", "é z", "x"]]
+    assert again == [["7", "y", "x"], ["8", text, "x"]]
 
 
 REFUSED: dict[str, bytes] = {
@@ -184,6 +188,16 @@ def test_what_makes_no_sense_is_refused(name: str, tmp_path: Path) -> None:
     layout = Layout(path, ["a", "b", "c"])
     with pytest.raises(ValueError, match=r"."):
         [layout.block(*each) for each in layout.spans()]
+
+
+def test_a_line_that_is_gone_is_not_looked_for_without_end(tmp_path: Path) -> None:
+    path = tmp_path / "cells.csv"
+    path.write_bytes(b"a,b,c\r\n1,a,x\r\n")
+    layout = Layout(path, ["a", "b", "c"])
+    places = layout.block(*layout.spans()[0]).places().tolist()
+    path.write_bytes(b"a,b,c\r\n1,a")
+    with pytest.raises(ValueError, match=r"."):
+        [*layout.lines_at(places)]
 
 
 @examples(50)

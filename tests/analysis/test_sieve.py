@@ -22,7 +22,9 @@ from analysis.plain import NOTHING_PLAIN, Plain
 from analysis.records import Attempt, OrderRow, Outcome
 from analysis.run_directory import RECONCILIATION_FILE, SUMMARY_FILE, RunDirectory
 from analysis.tables import ATTEMPTS, ORDERS
+from infra.lab.access_log import alb_line
 from tests.analysis.histories import NOON, PRICES, SECOND, SETTLED, attempt, evidence, row, store
+from tests.infra.test_access_log import ANSWERED
 
 NEVER = 1 << 62
 SMALL = 300
@@ -108,6 +110,11 @@ def _copy_attempt(chance: random.Random, history: History, **changes: Any) -> No
         history.attempts.append(replace(chance.choice(history.attempts), **changes))
 
 
+def _share_a_trace(chance: random.Random, history: History) -> None:
+    for _ in range(2):
+        _some(chance, history.attempts, trace_id=ANSWERED["trace_id"])
+
+
 CHANGES: dict[str, Change] = {
     "a row is missing": _lose_row,
     "a row is there twice": lambda chance, history: _copy_row(chance, history, id=9000),
@@ -161,6 +168,7 @@ CHANGES: dict[str, Change] = {
         chance, history, order_key=history.id()
     ),
     "the same attempt twice": _copy_attempt,
+    "two of one trace": _share_a_trace,
     "tried again with its key": lambda chance, history: _retry(chance, history, is_keyed=True),
     "tried again without": lambda chance, history: _retry(chance, history, is_keyed=False),
 }
@@ -218,7 +226,8 @@ def test_no_byte_of_the_results_changes(
         settle = {**SETTLED.as_json(), "settled": settled}
         directory = stored(history, folder, settle=settle, fault=fault)
         if has_log:
-            (directory.path / "elb_access.log").write_text("", encoding="utf-8")
+            line = alb_line(ANSWERED, target_group_arn="arn:tg")
+            (directory.path / "elb_access.log").write_text(line, encoding="utf-8")
         whole, _ = results(directory, sift_above=NEVER)
         sifted, _ = results(directory, sift_above=0)
         assert sifted == whole
@@ -289,7 +298,6 @@ def test_orders_as_they_should_be_are_set_aside(tmp_path: Path) -> None:
     assert plain.confirmed == 20
     assert plain.all_absent == 3
     assert sum(plain.absent.values()) == 3
-    assert list(tmp_path.glob(".sieve*")) == []
 
 
 OF_THE_WHOLE = [
@@ -357,3 +365,53 @@ def test_many_lines_come_out_in_their_order(
 ) -> None:
     monkeypatch.setattr("analysis.plain_lines._LINES_AT_ONCE", 7)
     assert sifted_alike(stored(honest(40, absent=9, committed=9), str(tmp_path))).confirmed == 40
+
+
+def test_an_order_that_shares_a_trace_with_one_in_doubt_is_told_of_by_the_log(
+    tmp_path: Path,
+) -> None:
+    history = honest(20)
+    history.attempts = [
+        replace(each, trace_id=f"Root=1-{number:08x}-{number:024x}")
+        for number, each in enumerate(history.attempts)
+    ]
+    shared = f"Self=1-0-0;{history.attempts[2].trace_id}"
+    history.order(Outcome.INDETERMINATE, has_row=True, trace_id=shared)
+    directory = stored(history, str(tmp_path))
+    line = alb_line(ANSWERED | {"trace_id": shared}, target_group_arn="arn:tg")
+    (directory.path / "elb_access.log").write_text(line, encoding="utf-8")
+    assert 16 <= sifted_alike(directory).confirmed < 20
+
+
+@pytest.mark.parametrize("trace_id", [f"Root=1-0 {'0' * 30}", f"Root=1-0é{'0' * 30}", "Root=1-0"])
+def test_a_trace_of_another_form_is_looked_at_by_itself(trace_id: str, tmp_path: Path) -> None:
+    history = honest(20)
+    history.attempts[2] = replace(history.attempts[2], trace_id=trace_id)
+    history.order(Outcome.INDETERMINATE, has_row=True, trace_id="Root=1-0")
+    directory = stored(history, str(tmp_path))
+    line = alb_line(ANSWERED | {"trace_id": "Root=1-0"}, target_group_arn="arn:tg")
+    (directory.path / "elb_access.log").write_text(line, encoding="utf-8")
+    assert sifted_alike(directory).confirmed > 0
+
+
+def test_a_key_that_reads_as_the_order_of_an_attempt_without_one_is_that_order(
+    tmp_path: Path,
+) -> None:
+    history = honest(5)
+    name = "x" * 28
+    key = f"attempt {name}"
+    first = history.attempts[0]
+    history.attempts[0] = replace(first, order_key=key)
+    history.rows[0] = replace(history.rows[0], order_key=key)
+    history.attempts.append(replace(first, attempt_id=name, order_key="", order_id=None))
+    history.rows.append(replace(history.rows[0], id=9000, attempt_id=name, order_key=history.id()))
+    assert sifted_alike(stored(history, str(tmp_path))).confirmed == 4
+
+
+def test_a_header_that_ends_twice_names_its_last_column_all_the_same(tmp_path: Path) -> None:
+    history = honest(5)
+    CHANGES["tried again without"](random.Random(7), history)
+    directory = stored(history, str(tmp_path))
+    path = directory.path / ATTEMPTS.file_name
+    path.write_bytes(path.read_bytes().replace(b"\r\n", b"\r\r\n", 1))
+    assert sifted_alike(directory) == NOTHING_PLAIN

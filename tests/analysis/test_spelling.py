@@ -10,7 +10,7 @@ from analysis.run_directory import RunDirectory
 from analysis.tables import ATTEMPTS, ORDERS, Table
 from tests.analysis.test_sieve import NEVER, honest, results, stored
 
-# DuckDB takes each of these for a time.
+# A lenient reader takes each of these for a time.
 NO_TIMES = [
     "2026/11/23T12:00:00.000000Z",
     "2026 11 23T12:00:00.000000Z",

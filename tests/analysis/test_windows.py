@@ -2,14 +2,17 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.access_log import BalancerLog
 from analysis.clock import measure_clock
 from analysis.evidence import Evidence
 from analysis.records import Event
 from analysis.run import Fault, HealthCheck
 from analysis.windows import find_exposure, find_windows
+from infra.lab.access_log import alb_line
 from tests.analysis.histories import (
     NOON,
     SECOND,
@@ -21,6 +24,7 @@ from tests.analysis.histories import (
     row,
     run,
 )
+from tests.infra.test_access_log import ANSWERED
 
 FAULT = Fault(
     experiment_id="EXP1",
@@ -103,6 +107,34 @@ def test_exposure_counts_orders_in_flight_and_those_on_the_victim() -> None:
     rows = [row(8, attempts[3], served_by="i-1"), row(9, attempts[5], served_by="i-2")]
     found = find_exposure(evidence(attempts, rows, run=run(fault=FAULT)))
     assert (found.orders_in_flight_at_fault, found.on_victim) == (5, 3)
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_exposure_does_not_depend_on_the_order_of_the_evidence(is_reversed: bool) -> None:
+    caught = indeterminate("caught", sent_at=NOON - SECOND, trace_id="Root=1-0-1")
+    told = [
+        acknowledged(
+            f"told-{number}",
+            number,
+            sent_at=NOON - (9 - number) * SECOND,
+            ended_at=NOON - SECOND,
+            served_by=server,
+            trace_id=f"Root=1-0-{number}",
+        )
+        for number, server in [(2, "i-1"), (3, "i-2")]  # one after the other at an address
+    ]
+    lines = [
+        alb_line(ANSWERED | {"trace_id": each.trace_id}, target_group_arn="arn:tg")
+        for each in (caught, *told)
+    ]
+    log = BalancerLog.of(lines, wanted={"1-0-1", "1-0-2", "1-0-3"})
+    made = indeterminate("made twice", sent_at=NOON - SECOND)
+    rows = [row(8, made, served_by="i-1"), row(9, made, served_by="i-2")]
+    attempts = [caught, made, *told]
+    if is_reversed:
+        attempts, rows = attempts[::-1], rows[::-1]
+    found = find_exposure(evidence(attempts, rows, run=run(fault=FAULT), balancer=log))
+    assert (found.orders_in_flight_at_fault, found.on_victim) == (2, 0)
 
 
 # --- clocks ---
