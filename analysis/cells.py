@@ -23,7 +23,10 @@ from numpy.typing import NDArray
 from analysis.records import format_time, parse_time
 
 __all__ = [
+    "A_MINUTE",
     "ID_LENGTH",
+    "NO_TIME",
+    "TIME_LENGTH",
     "Block",
     "Booleans",
     "Bytes",
@@ -33,6 +36,7 @@ __all__ = [
     "Numbers",
     "Texts",
     "Words",
+    "are_beside_equals",
     "find_ids",
     "hashed",
     "in_order_of",
@@ -46,11 +50,11 @@ Booleans = NDArray[np.bool_]
 Ids = NDArray[np.void]  # texts of ID_LENGTH bytes
 
 ID_LENGTH: Final = 36  # that of a UUID
-_TIME_LENGTH = 27
+TIME_LENGTH: Final = 27
+A_MINUTE: Final = 60_000_000  # microseconds, as all times are
+NO_TIME: Final = -(1 << 62)
 _MOST_DIGITS = 16
 _MINUTE_LENGTH = 16  # of the text before the seconds
-_A_MINUTE = 60_000_000
-_NEVER = -(1 << 62)
 
 _BLOCK = 2 << 20  # what a core's nearer caches hold, with the arrays made of it
 _MARGIN = 64  # before and behind a block's bytes: a window never reaches farther
@@ -97,6 +101,10 @@ class Cells(NamedTuple):
     def chosen(self, which: Booleans | Numbers) -> "Cells":
         """Return some of them."""
         return Cells(self.are_ours[which], self.values[which])
+
+    def are_within(self, low: int, high: int) -> Booleans:
+        """Which cells hold a number from `low` to `high`."""
+        return self.are_ours & (self.values >= low) & (self.values <= high)
 
 
 @dataclass(slots=True)
@@ -185,8 +193,8 @@ def _minute(text: bytes) -> int:
     try:
         at = parse_time(whole)
     except ValueError:
-        return _NEVER
-    return at if format_time(at) == whole else _NEVER
+        return NO_TIME
+    return at if format_time(at) == whole else NO_TIME
 
 
 def _line_end(file: BinaryIO, before: int) -> int:
@@ -300,7 +308,7 @@ class Block:
     def times(self, column: str) -> Cells:
         """Read a column of times, in microseconds."""
         starts, stops = self._span(column)
-        are_long = stops - starts == _TIME_LENGTH
+        are_long = stops - starts == TIME_LENGTH
         if are_long.all() and len(starts):
             return self._times(starts)
         values = np.zeros(len(starts), np.int64)
@@ -320,7 +328,7 @@ class Block:
         are_ours &= seconds & np.uint64(0xFF0000FF) == _COLON | _DOT << 24
         are_ours &= (end >> np.uint64(16)) & np.uint64(0xFF) == _ZULU
         minutes = self._minutes(first, second)
-        are_ours &= (values < _A_MINUTE) & (minutes != _NEVER)
+        are_ours &= (values < A_MINUTE) & (minutes != NO_TIME)
         return Cells(are_ours, values + minutes)
 
     def _minutes(self, first: Words, second: Words) -> Numbers:
@@ -404,6 +412,14 @@ def in_order_of(ids: Ids) -> list[NDArray[np.uint32]]:
     """Return what orders ids as texts are ordered, the least important first."""
     parts = ids.view(">u4").reshape(-1, ID_LENGTH // 4)
     return [parts[:, place] for place in range(parts.shape[1] - 1, -1, -1)]
+
+
+def are_beside_equals(ordered: NDArray[np.generic]) -> Booleans:
+    """Which of some values in order are there more than once."""
+    are_repeated = np.zeros(len(ordered), np.bool_)
+    are_repeated[1:] = ordered[1:] == ordered[:-1]
+    are_repeated[:-1] |= are_repeated[1:]
+    return are_repeated
 
 
 def same_ids(ones: Ids, others: Ids) -> Booleans:

@@ -7,26 +7,33 @@ belong among the others; the bytes are those that `summary` writes of the same o
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from dataclasses import InitVar, dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.ahead import in_order
-from analysis.cells import ID_LENGTH, Bytes, Ids, Numbers, in_order_of
+from analysis.cells import (
+    A_MINUTE,
+    ID_LENGTH,
+    NO_TIME,
+    TIME_LENGTH,
+    Bytes,
+    Ids,
+    Numbers,
+    are_beside_equals,
+    in_order_of,
+)
 from analysis.records import Attempt, format_time
 
-__all__ = ["NO_TIME", "Absent", "Confirmed", "PlainLines"]
-
-NO_TIME: Final = -(1 << 62)
+__all__ = ["Absent", "Confirmed", "PlainLines"]
 
 _LINES_AT_ONCE = 50_000
 _THREADS = 2
 
 _ZERO = ord("0")
-_A_MINUTE = 60_000_000
-_TIME_LENGTH, _MINUTE_LENGTH = 27, 17
+_MINUTE_LENGTH = 17  # of the text before the seconds, colon included
 _MOST_DIGITS = 20
 
 Column = NDArray[np.void]  # of texts of one length
@@ -119,21 +126,19 @@ class PlainLines:
 
     confirmed: Confirmed
     absent: Absent
+    sent_by_number: InitVar[Numbers]
     order: Numbers = field(init=False)
     sent: Numbers = field(init=False)
 
-    def put_in_order(self, sent: Numbers) -> "PlainLines":
+    def __post_init__(self, sent_by_number: Numbers) -> None:
         """Order the lines by when each was sent, and by id."""
+        sent = sent_by_number
         self.order = np.argsort(sent, kind="stable")  # they mostly are in order
         self.sent = sent[self.order]
-        are_equal = np.zeros(len(sent), np.bool_)
-        are_equal[1:] = self.sent[1:] == self.sent[:-1]
-        are_equal[:-1] |= are_equal[1:]
-        if len(among_equals := np.flatnonzero(are_equal)):
+        if len(among_equals := np.flatnonzero(are_beside_equals(self.sent))):
             members = self.order[among_equals]
             ids = in_order_of(self._ids(members))
             self.order[among_equals] = members[np.lexsort((*ids, sent[members]))]
-        return self
 
     def among(
         self, others: Sequence[Attempt], their_lines: Iterable[str]
@@ -262,9 +267,9 @@ def _digits(values: Numbers, width: int) -> Bytes:
 
 
 def _times(at: Numbers) -> Column:
-    minutes = at // _A_MINUTE
-    digits = _digits(at - minutes * _A_MINUTE, 8)
-    texts = np.empty((len(at), _TIME_LENGTH), np.uint8)
+    minutes = at // A_MINUTE
+    digits = _digits(at - minutes * A_MINUTE, 8)
+    texts = np.empty((len(at), TIME_LENGTH), np.uint8)
     texts[:, :_MINUTE_LENGTH] = _minutes(minutes)
     texts[:, 17:19] = digits[:, :2]
     texts[:, 19] = ord(".")
@@ -276,6 +281,6 @@ def _times(at: Numbers) -> Column:
 def _minutes(minutes: Numbers) -> Bytes:
     """Spell minutes as far as their seconds, each as often as another one comes."""
     runs = np.concatenate([[0], np.flatnonzero(minutes[1:] != minutes[:-1]) + 1])
-    texts = [format_time(each * _A_MINUTE)[:_MINUTE_LENGTH] for each in minutes[runs].tolist()]
+    texts = [format_time(each * A_MINUTE)[:_MINUTE_LENGTH] for each in minutes[runs].tolist()]
     letters = np.frombuffer("".join(texts).encode(), np.uint8).reshape(-1, _MINUTE_LENGTH)
     return np.repeat(letters, np.diff(runs, append=len(minutes)), axis=0)

@@ -340,10 +340,10 @@ class RunDirectory:
         is_csv = all(self.has(name) and not self.has(_parquet(name)) for name in names)
         if not is_csv or sum(map(self.size, names)) <= above_bytes:
             return None
-        from analysis.sieve import opened  # noqa: PLC0415 -- few need it, and it is slow
+        from analysis.sieve import sift  # noqa: PLC0415 -- few need it, and it is slow
 
         attempts, orders = (self.path / name for name in names)
-        return opened(attempts, orders, question)
+        return sift(attempts, orders, question)
 
     @contextmanager
     def new_csv_lines(

@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 
 from analysis.access_log import trace_root
 from analysis.cells import (
+    NO_TIME,
     Block,
     Booleans,
     Cells,
@@ -43,6 +44,7 @@ from analysis.cells import (
     Numbers,
     Texts,
     Words,
+    are_beside_equals,
     find_ids,
     hashed,
     in_order_of,
@@ -53,11 +55,11 @@ from analysis.halves import in_halves
 from analysis.ledger import IN_FLIGHT
 from analysis.matching import Prices, is_same_money, order_of
 from analysis.plain import Ending, Plain, Question, Stretch
-from analysis.plain_lines import NO_TIME, Absent, Confirmed, PlainLines
+from analysis.plain_lines import Absent, Confirmed, PlainLines
 from analysis.records import Attempt, OrderRow
 from analysis.tables import ATTEMPTS, ORDERS
 
-__all__ = ["Sieve", "opened"]
+__all__ = ["Sieve", "sift"]
 
 _MOST_DEMOTED = 0.2  # of the pairs: with more of them the exact judging is no slower
 _FEW = 50_000  # attempts to look at one by one, before it matters how many of all they are
@@ -65,7 +67,7 @@ _AT_ONCE = 1 << 16  # rows or pairs
 _MOST_GOODS: Final = 10**8  # above any product's number and quantity here
 _MOST_ID: Final = 10**17
 _CENTS = 100
-_SUCCESSES = (200, 201, 202)
+_SUCCESSES = (200, 202)  # from, to
 _STATUSES = (100, 999)
 _ERROR = re.compile(rb"[a-z0-9_ ]*")
 _CUT_OFF = frozenset(each.encode() for each in (IN_FLIGHT, RUN_STOPPING))
@@ -122,10 +124,7 @@ class _Index(NamedTuple):
     def repeated(self) -> Numbers:
         """Return the places of ids that may be there twice."""
         ids = _without(self.hashes, self.bits)
-        are_repeated = np.zeros(len(ids), np.bool_)
-        are_repeated[1:] = ids[1:] == ids[:-1]
-        are_repeated[:-1] |= are_repeated[1:]
-        return (self.hashes ^ ids)[are_repeated].astype(np.int64)
+        return (self.hashes ^ ids)[are_beside_equals(ids)].astype(np.int64)
 
 
 def _without(words: Words, bits: int) -> Words:
@@ -249,7 +248,7 @@ class Sieve:
     rows: list[OrderRow]
 
 
-def opened(attempts: Path, orders: Path, question: Question) -> Sieve | None:
+def sift(attempts: Path, orders: Path, question: Question) -> Sieve | None:
     """Sift two CSV files; None where they are to be judged as a whole."""
     # Whatever it is, the exact reading says it in our own words, with file and line.
     with suppress(ValueError, TypeError, ArithmeticError, OSError):
@@ -332,9 +331,7 @@ class _Sifting:
         rows = found.rows
         with ThreadPoolExecutor(2) as workers:
             by_attempt, by_key = workers.map(_Index.of, (found.attempts, found.keys))
-        are_single = np.ones(len(rows.ids), np.bool_)
-        are_single[1:] &= rows.ids[1:] != rows.ids[:-1]
-        are_single[:-1] &= are_single[1:]
+        are_single = ~are_beside_equals(rows.ids)
         for index in (by_attempt, by_key):
             are_single[index.repeated()] = False
         return _Made(rows, are_single, by_attempt, by_key, Texts(self.orders.path)), others
@@ -473,23 +470,21 @@ class _Sifting:
     def _traces_of(self, block: Block, lines: Numbers) -> NDArray[np.unsignedinteger]:
         if not self.question.has_log:
             return np.zeros(len(lines), np.uint8)  # there may be millions
-        are_traced = block.part(lines).are_traces("trace_id")
         traces = hashed(block.roots("trace_id", lines))
-        # An attempt without a trace shares it with none.
-        return np.where(are_traced, traces, hashed(block.ids("attempt_id", lines)))
+        # An attempt without a trace, as some of ours are, shares it with none.
+        are_untraced = block.are("trace_id", b"")[lines]
+        return np.where(are_untraced, hashed(block.ids("attempt_id", lines)), traces)
 
     def _open_of(self, block: Block, lines: _Lines, others: Numbers) -> tuple[Numbers, list[bytes]]:
         """Return which attempts, of others than pairs, are open, and what went wrong with each."""
         if self.question.has_log or not self.question.may_be_absent:
             return np.zeros(0, np.int64), []
         part, http = block.part(others), lines.http.chosen(others)
-        low, high = _STATUSES
-        is_status = http.are_ours & (http.values >= low) & (http.values <= high)
         found = others[
             lines.are_ours[others]
             & part.are("outcome", b"indeterminate")
             & part.are("order_id", b"")
-            & (is_status | part.are("http_status", b""))
+            & (http.are_within(*_STATUSES) | part.are("http_status", b""))
         ]
         texts = block.texts("error", found)
         are_plain = [each not in _CUT_OFF and _ERROR.fullmatch(each) is not None for each in texts]
@@ -515,9 +510,7 @@ def _pairs_of(block: Block, lines: _Lines, made: _Made) -> tuple[Numbers, Number
         & block.are("outcome", b"acknowledged")
         & block.are("error", b"")
         & order_ids.are_ours
-        & lines.http.are_ours
-        & (lines.http.values >= _SUCCESSES[0])
-        & (lines.http.values <= _SUCCESSES[-1])
+        & lines.http.are_within(*_SUCCESSES)
     )
     wanted = order_ids.values[told]
     # Replies come nearly in the order of ids: most of the rows need not be searched.
@@ -609,7 +602,7 @@ class _PlainOrders:
 
     def lines(self) -> PlainLines:
         rows, pairs, absent = self.made.rows, self.pairs, self.absent
-        lines = PlainLines(
+        return PlainLines(
             Confirmed(
                 attempts=self.made.attempts,
                 keys=self.made.keys,
@@ -629,8 +622,8 @@ class _PlainOrders:
                 errors=absent.errors,
                 texts=self.errors,
             ),
+            np.concatenate([pairs.sent, absent.sent]),
         )
-        return lines.put_in_order(np.concatenate([pairs.sent, absent.sent]))
 
     def numbers(self) -> Plain:
         from_due: Counter[int] = Counter()

@@ -119,11 +119,13 @@ def find_exposure(evidence: Evidence) -> Exposure:
     if fault is None or fault.started_at is None:
         return Exposure(orders_in_flight_at_fault=None, on_victim=None)
     fault_at = fault.started_at
-    rows = rows_in_order(evidence.orders or ())  # of two rows of an attempt, the last one tells
-    makers = {row.attempt_id: row.served_by for row in rows if row.attempt_id}
+    in_flight = [each for each in evidence.attempts if _is_in_flight(each, fault_at)]
+    asked_for = {each.attempt_id for each in in_flight} - {""}
+    rows = [row for row in evidence.orders or () if row.attempt_id in asked_for]
+    # Of two rows of an attempt, the last one tells.
+    makers = {row.attempt_id: row.served_by for row in rows_in_order(rows)}
     balancer = evidence.balancer
     servers = _servers_by_target(evidence.attempts, balancer) if balancer else {}
-    in_flight = [each for each in evidence.attempts if _is_in_flight(each, fault_at)]
     on_victim = 0
     for attempt in in_flight:
         server = attempt.served_by or makers.get(attempt.attempt_id)
