@@ -4,14 +4,16 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
+from typing import NoReturn
 
 from analysis.errors import EvidenceError
 from analysis.in_flight import InFlight
 from analysis.ledger import Cells, LedgerReader
+from analysis.ledger_tail import complete
 from analysis.progress import Progress
 from analysis.records import Event, format_time
 from analysis.run import LedgerFindings, Run, parse_run
-from analysis.run_directory import RunDirectory
+from analysis.run_directory import RUN_FILE, RunDirectory
 from analysis.tables import ATTEMPTS, ORDERS, PRODUCTS, REQUESTS, RecordT, Table
 
 _LOOK_EVERY_S = 0.1
@@ -24,6 +26,8 @@ def close_evidence(directory: RunDirectory, *, limit_s: float) -> None:
     Files that exist are left as they are. EvidenceError if there is nothing to make them from, or
     if a ledger is still being written after `limit_s`: a run that goes on has no evidence yet.
     """
+    if not directory.has(RUN_FILE) and directory.ledger_files():
+        _complete_part(directory, limit_s=limit_s)
     run = parse_run(directory.read_run())
     is_collected = directory.has_table(ATTEMPTS) and directory.has_table(REQUESTS)
     if is_collected and run.ended_at is not None:
@@ -68,6 +72,20 @@ def _await_writers(directory: RunDirectory, *, limit_s: float) -> None:
         time.sleep(_LOOK_EVERY_S)
 
 
+def _complete_part(directory: RunDirectory, *, limit_s: float) -> NoReturn:
+    """See to the ledgers of a worker that kept its own directory: their run is elsewhere."""
+    _await_writers(directory, limit_s=limit_s)
+    ledgers = directory.ledger_files()
+    for each in ledgers:
+        complete(each)
+    message = (
+        f"{directory.path} has no run.json: it is a worker's part of a run. {ledgers[0].name} can "
+        f"be copied now, with what else is in {ledgers[0].parent}, to where the run is; finish "
+        "that"
+    )
+    raise EvidenceError(message)
+
+
 def _collect(directory: RunDirectory, run: Run) -> LedgerFindings:
     ledgers = directory.ledger_files()
     if not ledgers and not directory.has_table(ATTEMPTS):
@@ -79,10 +97,12 @@ def _collect(directory: RunDirectory, run: Run) -> LedgerFindings:
             put_request=_writer(directory, REQUESTS, files),
             in_flight=InFlight(folder=files.enter_context(directory.scratch())),
         )
+        completed = {each for each in ledgers if complete(each)}
         progress = Progress(of_bytes=sum(each.stat().st_size for each in ledgers))
         files.callback(progress.end)
         for ledger in ledgers:
-            reader.read(progress.watch(directory.read_lines(ledger)), name=ledger.name)
+            lines = progress.watch(directory.read_lines(ledger))
+            reader.read(lines, name=ledger.name, has_tail=ledger in completed)
         # attempts.csv comes last: once it is there, nobody looks into the ledgers again.
         directory.update_run(**_changes(run, reader))
     return reader.findings

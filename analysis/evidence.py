@@ -64,6 +64,11 @@ class Evidence:
         gaps = []
         if found.torn_lines:
             gaps.append(f"{found.torn_lines} lines inside a ledger are torn")
+        if found.cut_off:
+            gaps.append(
+                f"{found.cut_off} ledgers may lack their last lines: their .tail is missing, the "
+                "machine has restarted, or they were moved before `finish`"
+            )
         if found.unmatched_ends:
             gaps.append(f"{found.unmatched_ends} attempts ended that no ledger saw sent")
         gaps += [f"the ledger of worker {name} is not whole" for name in incomplete[:_NAMED]]
@@ -74,5 +79,5 @@ class Evidence:
     def may_lack_attempts_of(self, process_id: str) -> bool:
         """Whether that process may have made attempts that are not in the evidence."""
         found = self.run.ledger
-        is_torn = found.torn_lines > 0 or found.unmatched_ends > 0
-        return is_torn or process_id in self.run.incomplete_ledgers
+        has_holes = found.torn_lines > 0 or found.cut_off > 0 or found.unmatched_ends > 0
+        return has_holes or process_id in self.run.incomplete_ledgers

@@ -13,6 +13,8 @@ from analysis.errors import EvidenceError
 from analysis.in_flight import Fields, InFlight
 from analysis.lines import Kind, read_fields
 from analysis.records import (
+    LEDGER_VERSION,
+    LEDGER_WITH_TAIL,
     AttemptEnded,
     AttemptSent,
     LedgerClosed,
@@ -26,7 +28,7 @@ from analysis.run import LedgerFindings
 
 IN_FLIGHT = "in_flight_at_stop"
 ORDER_METHOD, ORDER_NAME = "POST", "/orders"
-LEDGER_VERSION = 2
+VERSIONS = (str(LEDGER_VERSION), str(LEDGER_WITH_TAIL))
 
 Cells = tuple[str, ...]
 
@@ -52,8 +54,11 @@ class LedgerReader:
         """What was found so far, over all ledgers."""
         return LedgerFindings(**self._counts)
 
-    def read(self, lines: Iterable[bytes], *, name: str) -> None:
-        """Read one ledger; EvidenceError if another version wrote it."""
+    def read(self, lines: Iterable[bytes], *, name: str, has_tail: bool = False) -> None:
+        """Read one ledger; EvidenceError if another version wrote it.
+
+        `has_tail` says that what its tail held is in it (`ledger_tail.complete`).
+        """
         one = _OneLedger(reader=self, name=name)
         put: dict[Kind, Callable[..., None]] = {
             LedgerOpened: one.put_opened,
@@ -78,7 +83,7 @@ class LedgerReader:
         self.count("lines", count)
         self.count("torn_lines", torn - was_torn)
         self.count("torn_last_lines", was_torn)
-        one.finish()
+        one.finish(has_tail=has_tail)
 
     def count(self, what: str, how_many: int = 1) -> None:
         """Add to a finding."""
@@ -97,14 +102,16 @@ class _OneLedger:
     reader: LedgerReader
     name: str
     process_id: str = ""
+    needs_tail: bool = False
 
     def put_opened(self, version: str, process_id: str, at: str, _about: str) -> None:
-        if version != str(LEDGER_VERSION):
+        if version not in VERSIONS:
             message = (
-                f"{self.name} is a ledger of version {version}, and this reads version "
-                f"{LEDGER_VERSION}; judge the run with the release that made it"
+                f"{self.name} is a ledger of version {version}, and this reads "
+                f"{' and '.join(VERSIONS)}; judge the run with the release that made it"
             )
             raise EvidenceError(message)
+        self.needs_tail = version == VERSIONS[-1]
         self.process_id = process_id
         self.reader.see(at)
 
@@ -131,9 +138,12 @@ class _OneLedger:
         self.reader.put_request((self.process_id, user, name, method, *times, *more, ""))
 
     def put_closed(self, at: str) -> None:
+        self.needs_tail = False
         self.reader.see(at)
 
-    def finish(self) -> None:
+    def finish(self, *, has_tail: bool) -> None:
+        if self.needs_tail and not has_tail:
+            self.reader.count("cut_off")
         for sent in self.reader.in_flight.take_all():
             self.reader.count("open_attempts")
             self._end(sent, _NO_END)

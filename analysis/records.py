@@ -17,6 +17,9 @@ import msgspec.json
 from analysis.errors import TornLine
 
 __all__ = [
+    "LEDGER_VERSION",
+    "LEDGER_WITH_TAIL",
+    "UNPLAIN",
     "Attempt",
     "AttemptEnded",
     "AttemptSent",
@@ -35,6 +38,7 @@ __all__ = [
     "SentFields",
     "TornLine",
     "Verdict",
+    "encode",
     "format_time",
     "frequent",
     "is_time",
@@ -43,15 +47,19 @@ __all__ = [
     "parse_time",
 ]
 
+LEDGER_VERSION, LEDGER_WITH_TAIL = 2, 3
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST_AT = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LAST_AT = (datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_spell = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _encoder = msgspec.json.Encoder()
-# What it raises for half of a surrogate pair, and for a number of more than 64 bits.
-_REFUSED = (UnicodeEncodeError, OverflowError)
+# Users wait for it: it is called without a function of ours around it. What it raises, for half of
+# a surrogate pair and for a number of more than 64 bits, only `lines_of` can spell.
+encode = _encoder.encode
+UNPLAIN = (UnicodeEncodeError, OverflowError)
 
 
 def format_time(at: int) -> str:
@@ -211,7 +219,7 @@ class _Line:
     def to_line(self) -> bytes:
         """Return the whole line.
 
-        What users wait for is handed to `lines_of` as plain fields: it is the same line, sooner.
+        What users wait for is handed to `encode` as plain fields: it is the same line, sooner.
         """
         values = [getattr(self, name) for name in self.__slots__]  # the fields of a dataclass
         return _line((self.tag, *values))
@@ -275,12 +283,15 @@ RequestFields = tuple[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerOpened(_Line):
-    """The first line of a ledger: whose it is. `about` holds pid, host and the like."""
+    """The first line of a ledger: whose it is. `about` holds pid, host and the like.
+
+    Its version is another where the ledger has a tail until it is closed (`ledger_tail`).
+    """
 
     tag: ClassVar[str] = "ledger"
     types: ClassVar[tuple[tuple[type, ...], ...]] = (_WHOLE, _TEXT, _WHOLE, (dict,))
 
-    version: int = 2
+    version: int = LEDGER_VERSION
     process_id: str
     at: int
     about: Mapping[str, str | int] = field(default_factory=dict)
@@ -309,22 +320,6 @@ class AttemptSent(_Line):
     sent_at: int | None
     trace_id: str
     retry_of: str = ""
-
-    def to_fields(self) -> SentFields:
-        """Return what its line is made of."""
-        return (
-            "sent",
-            self.attempt_id,
-            self.order_key,
-            self.attempt_no,
-            self.user_id,
-            self.product_id,
-            self.quantity,
-            self.due_at,
-            self.sent_at,
-            self.trace_id,
-            self.retry_of,
-        )
 
 
 @frequent
@@ -383,16 +378,16 @@ def lines_of(records: Sequence[SentFields | EndedFields | RequestFields]) -> byt
     """Return the lines of records with these fields, in their order."""
     try:
         return _encoder.encode_lines(records)
-    except _REFUSED:
+    except UNPLAIN:
         return b"".join(_line(each) for each in records)
 
 
 def _line(values: Sequence[object]) -> bytes:
     """Return one line of JSON; json itself takes three times as long, and spells anything."""
     try:
-        return _encoder.encode(values) + b"\n"
-    except _REFUSED:
-        return (_encode(values) + "\n").encode("ascii")
+        return encode(values) + b"\n"
+    except UNPLAIN:
+        return (_spell(values) + "\n").encode("ascii")
 
 
 LedgerLine = LedgerOpened | AttemptSent | AttemptEnded | RequestDone | LedgerClosed

@@ -82,12 +82,17 @@ class HypothesisTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerFindings:
-    """What was found when the ledgers were read; see `ledger`."""
+    """What was found when the ledgers were read; see `ledger`.
+
+    `cut_off` counts ledgers that may lack their last lines: their tail is lost, or not to be
+    trusted.
+    """
 
     files: int = 0
     lines: int = 0
     torn_last_lines: int = 0
     torn_lines: int = 0
+    cut_off: int = 0
     unmatched_ends: int = 0
     open_attempts: int = 0
 

@@ -32,6 +32,7 @@ __all__ = [
     "PICTURE_FILE",
     "RECONCILIATION_FILE",
     "REPORT_FILE",
+    "RUN_FILE",
     "SUMMARY_FILE",
     "EvidenceError",  # what the methods raise, for those who may import nothing else of ours
     "RunDirectory",

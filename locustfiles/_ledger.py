@@ -1,16 +1,17 @@
-"""One process' ledger: an attempt's line has left the process before its first byte is sent.
+"""One process' ledger: no kill can take back an attempt's line before its first byte is sent.
 
-The file is append-only and each write is one os.write, so a killed process leaves whole lines and
-at most one torn one. An attempt's end leaves with the next attempt, or when the event loop has
-given every user that is ready its turn; other requests' lines wait for a second at most. What was
-written is made last about once per second, so a power cut takes the last second and the fsync's
-own time.
+Nor its end, once it is known; other requests' lines wait for a quarter of a second at most. Lines
+go into the ledger's tail (`_tail`), whose pages the system keeps when the process is killed:
+that leaves whole lines and at most one torn one. They are appended to the file four times per
+second, and made last about once per second: a power cut takes the last second and the fsync's own
+time.
 """
 
 import fcntl
 import os
 import re
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -18,25 +19,27 @@ from typing import NoReturn
 import gevent
 from gevent.event import Event
 
+from analysis.ledger_tail import tail_of
 from analysis.records import (
-    AttemptSent,
-    EndedFields,
+    LEDGER_VERSION,
+    LEDGER_WITH_TAIL,
     LedgerClosed,
     LedgerOpened,
     RequestFields,
-    SentFields,
     lines_of,
 )
 from analysis.run_directory import sync_folder
 from locustfiles._disk_sync import DiskSync
 from locustfiles._errors import LedgerFailed
+from locustfiles._tail import LedgerTail
 
-__all__ = ["KEEP_EVERY_S", "Ledger", "LedgerKeeper", "process_id"]
+__all__ = ["KEEP_EVERY_S", "WAITING_MAX", "Ledger", "LedgerKeeper", "NoLedger", "process_id"]
 
 KEEP_EVERY_S = 1.0
+FLUSH_EVERY_S = 0.25
 # Lines made one after the other take half the time of lines made here and there; so many take
 # 0.1 ms, which no user notices.
-_WAITING_MAX = 100
+WAITING_MAX = 100
 
 
 def process_id() -> str:
@@ -47,6 +50,10 @@ def process_id() -> str:
 class Ledger:
     """The open ledger of one process; LedgerFailed from any method means that nothing may be sent.
 
+    `write` takes whole lines; on return they are where no kill can take them back. `put` does the
+    same for those who are in a hurry, but raises ValueError where there is no room for them, and
+    `write` has to be called. What is less important is added to `waiting`, as fields: it waits for
+    WAITING_MAX of them, or for `flush`.
     `on_failure` hears of the first failure, and of that one only; `on_slow` of a disk that keeps
     us from our promise, in words.
     """
@@ -62,116 +69,118 @@ class Ledger:
     ) -> None:
         self.path = path
         self.process_id = process_id
+        self.waiting: list[RequestFields] = []
+        self.refusal: LedgerFailed | None = None
         self._on_failure = on_failure
-        self._waiting: list[RequestFields] = []
-        self._unwritten: list[SentFields | EndedFields] = []
-        self._is_turn_watched = False
-        self._refusal: LedgerFailed | None = None
         self._is_closed = False
         try:
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
             # Whoever closes the evidence sees by the lock that this process may still write.
             fcntl.flock(self._file, fcntl.LOCK_EX)
+            self._tail = LedgerTail(tail_of(path), ledger=self._file, fail=self._fail)
             # A file that no folder names is lost with all that was synced into it.
             sync_folder(path.parent)
         except OSError as error:
             message = f"cannot open the ledger {path}: {error.strerror}"
             raise LedgerFailed(message) from error
         self._disk = DiskSync(self._file, on_slow=on_slow)
+        self.put = self._tail.put
         about: dict[str, str | int] = {"pid": os.getpid(), "host": socket.gethostname()}
-        self.write(LedgerOpened(process_id=process_id, at=at, about=about).to_line())
-
-    def sent(self, attempt: AttemptSent) -> None:
-        """Record that an attempt is about to be sent; on return its line has left the process."""
-        self._unwritten.append(attempt.to_fields())
-        self._write_unwritten()
-
-    def ended(self, end: EndedFields) -> None:
-        """Record the end of an attempt; its line leaves with the next, or when this turn ends.
-
-        A write costs more than all else that is done for an end, and many end in one turn.
-        """
-        if self._refusal is not None:
-            raise self._refusal
-        self._unwritten.append(end)
-        if not self._is_turn_watched:
-            self._is_turn_watched = True
-            gevent.get_hub().loop.run_callback(self._end_turn)
+        version = LEDGER_WITH_TAIL if self._tail.is_there else LEDGER_VERSION
+        opened = LedgerOpened(version=version, process_id=process_id, at=at, about=about)
+        self.write(opened.to_line())
+        self._tail.spill()  # whose it is can be seen from the first moment
 
     def write(self, lines: bytes) -> None:
-        """Write whole lines; on return they have left the process."""
-        if self._refusal is not None:
-            raise self._refusal
-        try:
-            written = os.write(self._file, lines)
-        except OSError as error:
-            self._fail(error.strerror or type(error).__name__)
-        if written != len(lines):
-            self._fail(f"only {written} of {len(lines)} bytes were written")
+        """Record whole lines."""
+        if self.refusal is not None:
+            raise self.refusal
+        self._tail.write(lines)
 
-    def put_off(self, request: RequestFields) -> None:
-        """Record a request that was no order; it waits for others, or for `flush`."""
-        if self._refusal is not None:
-            raise self._refusal
-        self._waiting.append(request)
-        if len(self._waiting) >= _WAITING_MAX:
-            self.flush()
+    def put_waiting(self) -> None:
+        """Record what waits."""
+        if self.refusal is not None:
+            raise self.refusal
+        if self.waiting:
+            lines = lines_of(self.waiting)
+            self.waiting.clear()
+            try:
+                self.put(lines)
+            except ValueError:
+                self.write(lines)
 
     def flush(self) -> None:
-        """Write what waits in memory."""
-        if self._unwritten:
-            self._write_unwritten()
-        if self._waiting:
-            waiting, self._waiting = self._waiting, []
-            self.write(lines_of(waiting))
+        """Append to the file what waits and what is in the tail."""
+        self.put_waiting()
+        self._tail.spill()
 
     def sync(self) -> None:
-        """Return when all that was written before is on the disk; others run meanwhile."""
-        if self._refusal is not None:
-            raise self._refusal
+        """Return when all that was recorded before is on the disk; others run meanwhile."""
+        self.flush()
         try:
             self._disk.run()
         except OSError as error:
-            self._fail(f"fsync: {error.strerror or type(error).__name__}")
+            self._fail(error, "fsync: ")
 
     def close(self, *, at: int) -> None:
-        """Write what waits and the last line, and make both last; a second call does nothing."""
+        """Record what waits and the last line, and make both last; a second call does nothing."""
         if self._is_closed:
             return
         self._is_closed = True
         try:
-            if self._refusal is None:
-                self.flush()
+            if self.refusal is None:
+                self.put_waiting()
                 self.write(LedgerClosed(at=at).to_line())
                 self.sync()
+                self._tail.remove()
         finally:
-            self._refusal = self._refusal or LedgerFailed(f"the ledger {self.path} is closed")
+            self._refuse(LedgerFailed(f"the ledger {self.path} is closed"))
+            self._tail.close()
             # Closing would do it too, but gevent puts closing off.
             fcntl.flock(self._file, fcntl.LOCK_UN)
             os.close(self._file)
 
-    def _write_unwritten(self) -> None:
-        lines = lines_of(self._unwritten)
-        self._unwritten.clear()
-        self.write(lines)
+    def _fail(self, error: OSError, what: str = "") -> NoReturn:
+        why = what + (error.strerror or type(error).__name__)
+        failure = LedgerFailed(f"cannot write the ledger {self.path}: {why}")
+        is_first = self._refuse(failure)
+        if is_first:
+            self._on_failure(failure)
+        raise self.refusal or failure
 
-    def _end_turn(self) -> None:
-        self._is_turn_watched = False
-        if self._unwritten:
-            try:
-                self._write_unwritten()
-            except LedgerFailed:
-                return  # the ledger has told whom it concerns
+    def _refuse(self, refusal: LedgerFailed) -> bool:
+        """Let nothing more be recorded, and tell whether this is the first reason."""
+        if self.refusal is not None:
+            return False
+        self.refusal = refusal
 
-    def _fail(self, why: str) -> NoReturn:
-        if self._refusal is None:
-            self._refusal = LedgerFailed(f"cannot write the ledger {self.path}: {why}")
-            self._on_failure(self._refusal)
-        raise self._refusal
+        def put(_lines: bytes) -> NoReturn:
+            raise refusal
+
+        self.put = put
+        return True
+
+
+class NoLedger:
+    """What there is between runs: nothing can be recorded, so nothing may be sent."""
+
+    def __init__(self) -> None:
+        self.waiting: list[RequestFields] = []
+        self.refusal = LedgerFailed("no ledger is open, so nothing may be sent")
+
+    def put(self, _lines: bytes) -> NoReturn:
+        """Refuse."""
+        raise self.refusal
+
+    write = put
+
+    def put_waiting(self) -> NoReturn:
+        """Refuse."""
+        raise self.refusal
 
 
 class LedgerKeeper:
-    """Once per second writes what waits in a ledger and makes it last, while users go on."""
+    """Appends what waits to a ledger's file, and once per second makes it last; users go on."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
@@ -188,11 +197,14 @@ class LedgerKeeper:
             self.ledger.close(at=at)
 
     def _keep(self) -> None:
+        synced_at = time.monotonic()
         try:
-            while not self._is_over.wait(KEEP_EVERY_S):
+            while not self._is_over.wait(min(FLUSH_EVERY_S, KEEP_EVERY_S)):
                 self.ledger.flush()
+                is_due = time.monotonic() - synced_at >= KEEP_EVERY_S
                 # A disk that hangs must not keep the other lines in memory.
-                if self._syncing is None or self._syncing.ready():
+                if is_due and (self._syncing is None or self._syncing.ready()):
+                    synced_at = time.monotonic()
                     self._syncing = gevent.spawn(self._sync)
         except LedgerFailed:
             return  # the ledger has told whom it concerns

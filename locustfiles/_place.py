@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from analysis.ledger_tail import start_of_machine
 from analysis.run_directory import LEDGER_FOLDER, EvidenceError, RunDirectory
 from locustfiles._errors import LedgerFailed
 from locustfiles._ledger import process_id
@@ -15,7 +16,6 @@ from locustfiles._ledger import process_id
 __all__ = ["Offer", "own_directory", "own_name"]
 
 RUNS = Path("runs")
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _TELLING = 6
 
 
@@ -82,8 +82,5 @@ def own_directory(offer: Offer, name: str) -> RunDirectory:
 
 
 def _this_machine() -> str:
-    try:
-        boot = _BOOT_ID.read_text(encoding="ascii").strip()
-    except OSError:  # not Linux
-        boot = f"{uuid.getnode():x}"
+    boot = start_of_machine().decode("ascii") or f"{uuid.getnode():x}"  # the latter off Linux
     return f"{socket.gethostname()} {boot}"

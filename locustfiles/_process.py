@@ -48,7 +48,7 @@ from locustfiles._errors import (
 )
 from locustfiles._fault_settings import FROZEN
 from locustfiles._journal import now
-from locustfiles._ledger import Ledger, LedgerKeeper, process_id
+from locustfiles._ledger import Ledger, LedgerKeeper, NoLedger, process_id
 from locustfiles._live import LiveCounts
 from locustfiles._place import Offer
 from locustfiles._plan import Plan
@@ -92,7 +92,8 @@ class LoadProcess:
         self.is_stopping = False
         self._environment: Environment | None = None
         self.new_customer: Callable[[Environment], Arriving] | None = None
-        self._ledger: Ledger | None = None
+        # Of the run that is on: no property, since it is asked at each request.
+        self.ledger: Ledger | NoLedger = NoLedger()
         self._keeper: LedgerKeeper | None = None
         self._desk: Desk | None = None
         self._run: Run | None = None
@@ -112,14 +113,6 @@ class LoadProcess:
         self._watch: Watch | None = None
         # Locust imports us and then makes workers by forking: by now their master may be dead.
         self._imported_by = os.getpid()
-
-    @property
-    def ledger(self) -> Ledger:
-        """The ledger of the run that is on; LedgerFailed between runs."""
-        if self._ledger is None:
-            message = "no ledger is open, so nothing may be sent"
-            raise LedgerFailed(message)
-        return self._ledger
 
     @property
     def desk(self) -> Desk:
@@ -468,14 +461,14 @@ class LoadProcess:
 
     def _open_ledger(self, run: RunDirectory, name: str) -> None:
         self.settings = Settings.from_options(self._options)
-        self._ledger = Ledger(
+        ledger = self.ledger = Ledger(
             run.ledger_file(name),
             process_id=name,
             at=now(),
             on_failure=self.on_ledger_failed,
             on_slow=partial(self.note, "ledger_sync_slow"),
         )
-        self._keeper = LedgerKeeper(self._ledger)
+        self._keeper = LedgerKeeper(ledger)
         self._start_desk()
 
     def _share_out(self, environment: Environment) -> None:
@@ -514,7 +507,7 @@ class LoadProcess:
             self._desk = None
 
     def _close_ledger(self) -> None:
-        self._ledger = None
+        self.ledger = NoLedger()
         keeper, self._keeper = self._keeper, None
         if keeper is not None:
             keeper.close(at=now())

@@ -81,8 +81,9 @@ def _made_by_a_missing_retry(first: Attempt, attempt_id: str, of: Run) -> Eviden
         (incomplete("p1"), UNDECIDED),
         (TORN, UNDECIDED),
         (run(ledger=LedgerFindings(unmatched_ends=1)), UNDECIDED),
+        (run(ledger=LedgerFindings(cut_off=1)), UNDECIDED),
     ],
-    ids=["whole", "another's is not", "its own is not", "torn", "an end alone"],
+    ids=["whole", "another's is not", "its own is not", "torn", "an end alone", "cut off"],
 )
 def test_a_refused_attempt_is_not_accused_of_what_a_missing_retry_may_have_done(
     attempt_id: str, first: Attempt, of: Run, verdict: RunVerdict

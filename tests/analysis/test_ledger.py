@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from analysis.errors import EvidenceError
 from analysis.ledger import LedgerReader
 from analysis.records import (
+    LEDGER_WITH_TAIL,
     Attempt,
     AttemptEnded,
     AttemptSent,
@@ -75,7 +76,7 @@ READ_REQUEST = REQUESTS.reader(list(REQUESTS.columns))
 class Read:
     """A reader and all that it handed on."""
 
-    def __init__(self, *ledgers: list[bytes]) -> None:
+    def __init__(self, *ledgers: list[bytes], has_tail: bool = False) -> None:
         self.attempts: list[Attempt] = []
         self.requests: list[Request] = []
         self.reader = LedgerReader(
@@ -83,7 +84,7 @@ class Read:
             put_request=lambda cells: self.requests.append(READ_REQUEST(cells)),
         )
         for number, ledger in enumerate(ledgers):
-            self.reader.read(ledger, name=f"p{number}.jsonl")
+            self.reader.read(ledger, name=f"p{number}.jsonl", has_tail=has_tail)
 
     @property
     def found(self) -> LedgerFindings:
@@ -141,9 +142,21 @@ def test_torn_line_in_the_middle_is_a_gap_and_a_torn_last_line_is_none() -> None
 
 
 def test_ledger_of_another_version_is_an_error() -> None:
-    newer = LedgerOpened(version=3, process_id="p1", at=1).to_line()
-    with pytest.raises(EvidenceError, match="version 2"):
+    newer = LedgerOpened(version=4, process_id="p1", at=1).to_line()
+    with pytest.raises(EvidenceError, match="version 4, and this reads 2 and 3"):
         Read([newer])
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+@pytest.mark.parametrize("has_tail", [True, False])
+def test_ledger_that_was_not_closed_lacks_lines_without_its_tail(
+    *, is_closed: bool, has_tail: bool
+) -> None:
+    opening = LedgerOpened(version=LEDGER_WITH_TAIL, process_id="p1", at=1).to_line()
+    ledger = [opening, *lines(sent("a"), *([LedgerClosed(at=9)] if is_closed else []))]
+    read = Read(ledger, has_tail=has_tail)
+    assert read.found.cut_off == (not is_closed and not has_tail)
+    assert len(read.attempts) == 1
 
 
 @given(st.data())

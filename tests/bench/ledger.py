@@ -18,6 +18,9 @@ from pathlib import Path
 from analysis.records import AttemptSent, Outcome
 from locustfiles._journal import now
 from locustfiles._ledger import Ledger
+from locustfiles._outcome import Conclusion
+from locustfiles._process import process
+from locustfiles._recording import record_end, record_sent
 from tests.bench.measurement import Measurement, median
 from tests.bench.restless import LEDGER_LOAD, PLAIN_LOAD, quick_server, restless_load, wait_until
 from tests.bench.stage import Stage
@@ -88,27 +91,32 @@ def _run_pairs(folder: Path, load: Path) -> tuple[Slices, Slices]:
 
 
 def _write(path: Path) -> tuple[float, float]:
-    """Rows per second, and bytes per attempt: each has two, and an end goes with the next."""
-    ledger = Ledger(path, process_id="bench-1", at=now())
+    """Rows per second, and bytes per attempt: each has two."""
+    ledger = process.ledger = Ledger(path, process_id="bench-1", at=now())
+    ledger.flush()
     empty = path.stat().st_size
     names = [str(uuid.uuid4()) for _ in range(ATTEMPTS)]
+    acknowledged = Conclusion(
+        outcome=Outcome.ACKNOWLEDGED,
+        http_status=201,
+        order_id=123456,
+        served_by="i-0123456789abcdef0",
+    )
     began = time.perf_counter()
     for name in names:
-        ledger.sent(
-            AttemptSent(
-                attempt_id=name,
-                order_key=name,
-                attempt_no=1,
-                user_id="12345-12",
-                product_id=5,
-                quantity=2,
-                due_at=None,
-                sent_at=now(),
-                trace_id=f"Root=1-{name}",
-            )
+        attempt = AttemptSent(
+            attempt_id=name,
+            order_key=name,
+            attempt_no=1,
+            user_id="12345-12",
+            product_id=5,
+            quantity=2,
+            due_at=None,
+            sent_at=now(),
+            trace_id=f"Root=1-{name}",
         )
-        served_by = "i-0123456789abcdef0"
-        ledger.ended(("ended", name, now(), Outcome.ACKNOWLEDGED, 201, "", 123456, served_by, 250))
+        record_sent(attempt)
+        record_end(attempt, acknowledged, 250)
     ledger.flush()
     took_s = time.perf_counter() - began
     size = path.stat().st_size - empty

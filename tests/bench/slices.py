@@ -16,6 +16,7 @@ import gevent
 from locust import events
 from locust.env import Environment
 
+from locustfiles._ledger import Ledger
 from locustfiles._process import process
 
 # So short that what else the machine does seldom changes within a pair.
@@ -43,10 +44,10 @@ def _measure(environment: Environment, switch: Switch) -> None:
         is_on = number % 4 in (0, 3)  # with, without, without, with: a drift meets both
         switch(is_on)
         gevent.sleep(_SETTLE_S)
-        process.ledger.flush()
+        _flush()
         before = _reading(environment)
         gevent.sleep(SLICE_S)
-        process.ledger.flush()  # what the slice has put off is its own
+        _flush()  # what the slice has put off is its own
         after = _reading(environment)
         requests, seconds, cpu_s = (b - a for a, b in zip(before, after, strict=True))
         found.append(
@@ -57,6 +58,11 @@ def _measure(environment: Environment, switch: Switch) -> None:
     beside = result.with_suffix(".part")
     beside.write_text(json.dumps(found), encoding="utf-8")
     beside.rename(result)
+
+
+def _flush() -> None:
+    if isinstance(process.ledger, Ledger):
+        process.ledger.flush()
 
 
 def _reading(environment: Environment) -> tuple[float, float, float]:

@@ -79,8 +79,8 @@ class Delivery:
         print(path.read_text().splitlines()[-1].partition(",")[0])
 
 process._worker = Delivery()
-process._ledger = Ledger(path, process_id="p-1", at=1)
-process._keeper = LedgerKeeper(process._ledger)
+process.ledger = Ledger(path, process_id="p-1", at=1)
+process._keeper = LedgerKeeper(process.ledger)
 gevent.sleep(0.1)
 gevent.joinall([gevent.spawn(process.on_test_stop) for _ in range(2)])
 """

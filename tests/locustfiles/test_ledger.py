@@ -7,13 +7,15 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import astuple
 from pathlib import Path
+from typing import NoReturn
 
 import gevent
 import pytest
 
+from analysis.ledger_tail import tail_of
 from analysis.records import (
+    LEDGER_VERSION,
     AttemptEnded,
     AttemptSent,
     EndedFields,
@@ -21,11 +23,13 @@ from analysis.records import (
     LedgerOpened,
     Outcome,
     RequestDone,
+    RequestFields,
     parse_line,
 )
 from analysis.run_directory import RunDirectory
 from locustfiles._errors import LedgerFailed
 from locustfiles._ledger import Ledger, LedgerKeeper, process_id
+from tests.locustfiles.ledgers import put_off, recorded, write
 
 
 def _sent(name: str = "a") -> AttemptSent:
@@ -46,18 +50,7 @@ def _end(name: str = "a") -> EndedFields:
     return ("ended", name, 6, Outcome.INDETERMINATE, 502, "", None, "", 0)
 
 
-_DONE = RequestDone(
-    user_id="u",
-    name="/products",
-    method="GET",
-    due_at=None,
-    sent_at=1,
-    ended_at=2,
-    http_status=200,
-    error="",
-    bytes=3,
-    served_by="i-1",
-)
+_READ: RequestFields = ("request", "u", "/products", "GET", None, 1, 2, 200, "", 3, "i-1")
 
 
 @pytest.fixture
@@ -66,85 +59,55 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def _kinds(ledger: Ledger) -> list[type]:
-    return [type(parse_line(line)) for line in ledger.path.read_bytes().splitlines(keepends=True)]
+    return [type(parse_line(line)) for line in recorded(ledger.path).splitlines(keepends=True)]
 
 
 def _fill_disk(ledger: Ledger) -> None:
     os.dup2(os.open("/dev/full", os.O_WRONLY), ledger._file)
 
 
-def test_attempt_is_in_the_file_when_sent_returns(ledger: Ledger) -> None:
-    ledger.sent(_sent())
+def test_attempt_is_recorded_when_that_returns(ledger: Ledger) -> None:
+    write(ledger, _sent())
     assert _kinds(ledger) == [LedgerOpened, AttemptSent]
 
 
-def test_end_is_in_the_file_when_the_loop_has_turned(ledger: Ledger) -> None:
-    ledger.sent(_sent())
-    for _ in range(2):
-        ledger.ended(_end())
-        gevent.sleep(0)
-    assert _kinds(ledger) == [LedgerOpened, AttemptSent, AttemptEnded, AttemptEnded]
-
-
-def test_end_leaves_no_later_than_an_attempt_that_follows_it(ledger: Ledger) -> None:
-    ledger.sent(_sent("a"))
-    ledger.ended(_end("a"))
-    ledger.sent(_sent("b"))
+def test_end_is_recorded_when_that_returns(ledger: Ledger) -> None:
+    write(ledger, _sent("a"), _end("a"), _sent("b"))
     assert _kinds(ledger) == [LedgerOpened, AttemptSent, AttemptEnded, AttemptSent]
 
 
-def test_ends_of_one_turn_leave_by_one_write(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    written: list[bytes] = []
+def test_what_is_put_is_appended_to_the_file_by_a_flush(ledger: Ledger) -> None:
+    before = ledger.path.read_bytes()
+    line = _sent().to_line()
+    ledger.put(line)
+    assert ledger.path.read_bytes() == before
+    ledger.flush()
+    assert ledger.path.read_bytes() == before + line
+    assert _kinds(ledger) == [LedgerOpened, AttemptSent]
 
-    def write(_file: int, lines: bytes) -> int:
-        written.append(lines)
-        return len(lines)
 
-    monkeypatch.setattr("locustfiles._ledger.os.write", write)
-    for name in "abc":
-        ledger.ended(_end(name))
-    gevent.sleep(0)
-    (lines,) = written
-    assert [parse_line(line) for line in lines.splitlines(keepends=True)] == [
-        AttemptEnded(
-            attempt_id=name,
-            ended_at=6,
-            outcome=Outcome.INDETERMINATE,
-            http_status=502,
-            error="",
-            order_id=None,
-            served_by="",
-            bytes=0,
-        )
-        for name in "abc"
-    ]
+def test_tail_is_there_until_the_ledger_is_closed(ledger: Ledger) -> None:
+    assert tail_of(ledger.path).exists()
+    ledger.put(_sent().to_line())
+    ledger.close(at=9)
+    assert not tail_of(ledger.path).exists()
+    assert ledger.path.read_bytes().endswith(LedgerClosed(at=9).to_line())
 
 
 def test_requests_wait_for_a_flush_and_keep_no_attempt_waiting(ledger: Ledger) -> None:
-    ledger.put_off(("request", *astuple(_DONE)))
-    ledger.sent(_sent())
+    put_off(ledger, _READ)
+    write(ledger, _sent())
     assert _kinds(ledger) == [LedgerOpened, AttemptSent]
     ledger.flush()
     assert _kinds(ledger) == [LedgerOpened, AttemptSent, RequestDone]
 
 
-def test_requests_that_wait_are_bounded(ledger: Ledger) -> None:
-    for _ in range(1050):
-        ledger.put_off(("request", *astuple(_DONE)))
-    assert _kinds(ledger).count(RequestDone) == 1000
-    ledger.close(at=9)
-    assert _kinds(ledger).count(RequestDone) == 1050
-
-
 def test_closing_writes_what_waits_and_the_last_line_once(ledger: Ledger) -> None:
-    ledger.ended(_end())
-    ledger.put_off(("request", *astuple(_DONE)))
+    write(ledger, _end())
+    put_off(ledger, _READ, times=2)
     ledger.close(at=9)
     ledger.close(at=10)
-    gevent.sleep(0)
-    assert _kinds(ledger) == [LedgerOpened, AttemptEnded, RequestDone, LedgerClosed]
+    assert _kinds(ledger) == [LedgerOpened, AttemptEnded, RequestDone, RequestDone, LedgerClosed]
 
 
 def test_others_see_by_its_lock_that_it_is_being_written(tmp_path: Path) -> None:
@@ -157,40 +120,59 @@ def test_others_see_by_its_lock_that_it_is_being_written(tmp_path: Path) -> None
 
 def test_nothing_is_recorded_after_closing(ledger: Ledger) -> None:
     ledger.close(at=9)
-    with pytest.raises(LedgerFailed, match="closed"):
-        ledger.sent(_sent())
+    for record in (ledger.put, ledger.write):
+        with pytest.raises(LedgerFailed, match="closed"):
+            record(_sent().to_line())
 
 
 def test_ledger_that_cannot_be_written_fails_for_good_and_says_so_once(tmp_path: Path) -> None:
     heard: list[LedgerFailed] = []
     ledger = Ledger(tmp_path / "l", process_id="p", at=1, on_failure=heard.append)
     _fill_disk(ledger)
-    for _ in range(2):
+    ledger.put(_sent().to_line())
+    with pytest.raises(LedgerFailed, match="No space left"):
+        ledger.flush()
+    for record in (ledger.put, ledger.write):
         with pytest.raises(LedgerFailed, match="No space left"):
-            ledger.sent(_sent())
-    assert len(heard) == 1
-    ledger.close(at=2)
-
-
-def test_end_that_cannot_be_written_lets_no_later_attempt_out(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    heard: list[LedgerFailed] = []
-    ledger = Ledger(tmp_path / "l", process_id="p", at=1, on_failure=heard.append)
-    ledger.sent(_sent())
-    _fill_disk(ledger)
-    ledger.ended(_end())
-    gevent.sleep(0)
+            record(_sent("b").to_line())
     assert [str(each) for each in heard] == [
         f"cannot write the ledger {ledger.path}: No space left on device"
     ]
-    with pytest.raises(LedgerFailed, match="No space left"):
-        ledger.sent(_sent("b"))
-    with pytest.raises(LedgerFailed, match="No space left"):
-        ledger.ended(_end())
-    assert len(heard) == 1
-    assert capfd.readouterr().err == ""  # who hears of it says it in words
     ledger.close(at=2)
+    assert _kinds(ledger) == [LedgerOpened, AttemptSent]  # what was recorded is not lost
+
+
+def test_disk_that_is_full_from_the_first_has_no_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("locustfiles._tail.os.write", lambda _file, content: len(content) // 2)
+    with pytest.raises(LedgerFailed, match=r"cannot open .* No space left"):
+        Ledger(tmp_path / "l.jsonl", process_id="p", at=1)
+    assert not tail_of(tmp_path / "l.jsonl").exists()
+
+
+@pytest.mark.parametrize("what", ["files are no memory here", "nothing names the machine's start"])
+def test_without_a_tail_each_line_is_written_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    if what.startswith("files"):
+
+        def refuse(_file: int, _size: int) -> NoReturn:
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+
+        monkeypatch.setattr("locustfiles._tail.mmap.mmap", refuse)
+    else:
+        monkeypatch.setattr("locustfiles._tail.start_of_machine", lambda: b"")
+    ledger = Ledger(tmp_path / "l.jsonl", process_id="p", at=1)
+    assert not tail_of(ledger.path).exists()
+    line = _sent().to_line()
+    for record in (ledger.put, ledger.write):
+        record(line)
+        assert ledger.path.read_bytes().endswith(line)
+    opened = parse_line(ledger.path.read_bytes().splitlines(keepends=True)[0])
+    assert isinstance(opened, LedgerOpened)
+    assert opened.version == LEDGER_VERSION  # so nobody misses its tail
+    ledger.close(at=9)
 
 
 def test_file_of_another_is_never_written_to(tmp_path: Path) -> None:
@@ -203,19 +185,18 @@ def test_process_id_is_safe_in_a_file_name() -> None:
     assert process_id().replace("-", "").replace("_", "").isalnum()
 
 
-def test_recording_an_attempt_costs_little_more_than_writing_its_line(
+def test_recording_an_attempt_costs_less_than_writing_its_line(
     ledger: Ledger, tmp_path: Path
 ) -> None:
-    attempt = _sent()
-    line = attempt.to_line()
+    line = _sent().to_line()
     bare = os.open(tmp_path / "bare", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    took_s = [
-        (_seconds(lambda: os.write(bare, line)), _seconds(lambda: ledger.sent(attempt)))
-        for _ in range(30)
-    ]
+    took_s = []
+    for _ in range(30):
+        ledger.flush()
+        took_s.append((_seconds(lambda: os.write(bare, line)), _seconds(lambda: ledger.put(line))))
     os.close(bare)
     least_bare, least_kept = (min(each) for each in zip(*took_s, strict=True))
-    assert least_kept < 10 * least_bare  # an fsync alone is a hundred times that
+    assert least_kept < least_bare
 
 
 def _seconds(do: Callable[[], object]) -> float:
@@ -282,8 +263,8 @@ def _wait_until(is_so: Callable[[], object]) -> None:
 def test_what_was_written_is_made_last_while_users_go_on(ledger: Ledger, disk: _Disk) -> None:
     disk.is_free.set()
     keeper = LedgerKeeper(ledger)
-    ledger.sent(_sent())
-    size = ledger.path.stat().st_size
+    write(ledger, _sent())
+    size = len(recorded(ledger.path))
     _wait_until(lambda: size in disk.synced_to)
     syncs = len(disk.synced_to)
     gevent.sleep(0.05)
@@ -297,11 +278,11 @@ def test_users_order_on_while_the_disk_hangs_and_never_two_fsyncs_run_at_once(
     ledger: Ledger, disk: _Disk
 ) -> None:
     keeper = LedgerKeeper(ledger)
-    ledger.sent(_sent("0"))
+    write(ledger, _sent("0"))
     _wait_until(lambda: disk.at_once)
     for number in range(1, 100):
-        ledger.sent(_sent(str(number)))
-        ledger.put_off(("request", *astuple(_DONE)))
+        write(ledger, _sent(str(number)))
+        put_off(ledger, _READ)
         gevent.sleep(0.001)
     _wait_until(lambda: _kinds(ledger).count(RequestDone) == 99)  # they are written all the same
     assert _kinds(ledger).count(AttemptSent) == 100
@@ -320,7 +301,7 @@ def test_whoever_asks_for_an_fsync_during_another_waits_for_one_of_its_own(
 ) -> None:
     first = gevent.spawn(ledger.sync)
     _wait_until(lambda: disk.at_once)
-    ledger.sent(_sent())
+    write(ledger, _sent())
     second = gevent.spawn(ledger.sync)
     gevent.sleep(0.05)
     disk.is_free.set()
@@ -343,7 +324,7 @@ def test_failed_fsync_stops_the_load_for_good(
     _wait_until(lambda: heard)
     broken.failure = None  # the next would succeed, and prove nothing
     with pytest.raises(LedgerFailed, match="fsync: Input/output error"):
-        ledger.sent(_sent())
+        write(ledger, _sent())
     keeper.close(at=9)
     assert len(heard) == 1
     assert _kinds(ledger) == [LedgerOpened]

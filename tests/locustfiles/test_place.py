@@ -33,11 +33,9 @@ def test_what_differs_is_not_shared(offer: Offer, difference: dict[str, str]) ->
 
 
 def test_another_boot_of_the_same_host_is_another_machine(
-    offer: Offer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    offer: Offer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    boot_id = tmp_path / "boot_id"
-    boot_id.write_text("another")
-    monkeypatch.setattr(_place, "_BOOT_ID", boot_id)
+    monkeypatch.setattr(_place, "start_of_machine", lambda: b"another")
     assert not offer.is_shared()
 
 

@@ -4,17 +4,15 @@ import gevent
 from locust import between
 
 from analysis.records import AttemptSent
-from locustfiles import shoppers
-from locustfiles._ledger import Ledger
-
-_write_at_once = Ledger.sent
+from locustfiles import _customer, shoppers
+from locustfiles._recording import record_sent
 
 
-def _write_later(ledger: Ledger, attempt: AttemptSent) -> None:
-    gevent.spawn_later(0.2, _write_at_once, ledger, attempt)
+def _record_later(attempt: AttemptSent) -> None:
+    gevent.spawn_later(0.2, record_sent, attempt)
 
 
-Ledger.sent = _write_later  # type: ignore[assignment, method-assign]
+vars(_customer).update(record_sent=_record_later)
 
 
 class Forgetful(shoppers.Shopper):

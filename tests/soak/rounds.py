@@ -164,7 +164,7 @@ def _kill_group(load: subprocess.Popen[bytes]) -> None:
 
 def _has_begun(run: Path) -> bool:
     """Whether an attempt is in a ledger."""
-    return any(b'\n["sent"' in each.read_bytes() for each in (run / "ledger").glob("*.jsonl"))
+    return any(b'["sent"' in each.read_bytes() for each in (run / "ledger").glob("*"))
 
 
 def _wait_until(is_so: Callable[[], bool], what: str, load: subprocess.Popen[bytes]) -> None:

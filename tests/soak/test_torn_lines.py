@@ -1,4 +1,4 @@
-"""A real ledger, cut at every byte of its last write: `finish` recognises it and judges the run.
+"""A real ledger, cut at every byte of what it holds last: `finish` recognises it, and judges.
 
 What is cut off was never certain to its writer: an attempt whose line is not whole was not sent.
 An attempt whose end is cut off was in flight, whatever its customer knew.
@@ -9,21 +9,28 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import astuple
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from analysis.__main__ import main
-from analysis.records import AttemptSent, EndedFields, Outcome, RequestDone
+from analysis.ledger_tail import SIZE, head_of, start_of_machine, tail_of
+from analysis.records import AttemptSent, EndedFields, Outcome, RequestFields
 from analysis.run_directory import RunDirectory
 from locustfiles._ledger import Ledger
 from tests.analysis.histories import NOON, acknowledged, evidence, indeterminate, row, store
+from tests.locustfiles.ledgers import put_off, recorded, write
 
 A, B = acknowledged("a", 1), indeterminate("b")
 HELD = 0
 _BEGINNINGS = (b'["sent"', b'["ended"')
-Cut = Callable[[bytes, int], bytes]
+
+
+class Cut(Protocol):
+    """Leaves a ledger as it is found when not all of what came after `start` is there."""
+
+    def __call__(self, path: Path, whole: bytes, *, start: int, at: int) -> None: ...
 
 
 def _sent(name: str) -> AttemptSent:
@@ -44,78 +51,93 @@ def _acknowledged(name: str, order_id: int) -> EndedFields:
     return ("ended", name, NOON + 1, Outcome.ACKNOWLEDGED, 201, "", order_id, "i-1", 90)
 
 
-_READ = RequestDone(
-    user_id="u1",
-    name="/products",
-    method="GET",
-    due_at=None,
-    sent_at=NOON,
-    ended_at=NOON + 1,
-    http_status=200,
-    error="",
-    bytes=3,
-    served_by="i-1",
+_READ: RequestFields = (
+    "request",
+    "u1",
+    "/products",
+    "GET",
+    None,
+    NOON,
+    NOON + 1,
+    200,
+    "",
+    3,
+    "i-1",
 )
 
 
 def _write_attempt_b(ledger: Ledger) -> bytes:
-    ledger.put_off(("request", *astuple(_READ)))
+    put_off(ledger, _READ)
     ledger.flush()
-    ledger.sent(_sent("b"))
+    write(ledger, _sent("b"))
     return b'["sent","b"'
 
 
 def _write_end_of_b(ledger: Ledger) -> bytes:
-    ledger.sent(_sent("b"))
-    ledger.ended(_acknowledged("b", 2))
+    write(ledger, _sent("b"))
+    write(ledger, _acknowledged("b", 2))
     ledger.flush()
     return b'["ended","b"'
 
 
 def _write_end_of_b_with_attempt_c(ledger: Ledger) -> bytes:
-    ledger.sent(_sent("b"))
-    ledger.ended(_acknowledged("b", 2))
-    ledger.sent(_sent("c"))
+    write(ledger, _sent("b"))
+    write(ledger, _acknowledged("b", 2))
+    write(ledger, _sent("c"))
     return b'["ended","b"'
 
 
-def _end_there(content: bytes, at: int) -> bytes:
-    return content[:at]
+def _cut_tail(path: Path, whole: bytes, *, start: int, at: int) -> None:
+    """What a kill leaves: the last bytes are in the tail, and stop somewhere."""
+    path.write_bytes(whole[:start])
+    _leave_tail(path, whole[start:at])
 
 
-def _end_in_zeros(content: bytes, at: int) -> bytes:
+def _cut_file(path: Path, whole: bytes, *, start: int, at: int) -> None:
+    """What a kill leaves in the middle of a write to the file."""
+    path.write_bytes(whole[:at])
+    _leave_tail(path, b"")
+
+
+def _end_file_in_zeros(path: Path, whole: bytes, *, start: int, at: int) -> None:
     """What a power cut may leave: the length was stored, the last bytes were not."""
-    return content[:at] + bytes(len(content) - at)
+    path.write_bytes(whole[:at] + bytes(len(whole) - at))
+    _leave_tail(path, b"")
 
 
-@pytest.mark.parametrize("cut", [_end_there, _end_in_zeros])
+def _leave_tail(path: Path, text: bytes) -> None:
+    head = head_of(offset=path.stat().st_size, start=start_of_machine())
+    tail_of(path).write_bytes((head + text).ljust(SIZE, b"\0"))
+
+
+@pytest.mark.parametrize("cut", [_cut_tail, _cut_file, _end_file_in_zeros])
 @pytest.mark.parametrize(
-    "write", [_write_attempt_b, _write_end_of_b, _write_end_of_b_with_attempt_c]
+    "write_last", [_write_attempt_b, _write_end_of_b, _write_end_of_b_with_attempt_c]
 )
 def test_ledger_cut_at_any_byte_of_its_last_write_is_judged_by_what_is_whole(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    write: Callable[[Ledger], bytes],
+    write_last: Callable[[Ledger], bytes],
     cut: Cut,
 ) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
     monkeypatch.setattr(os, "fsync", lambda _file: None)  # hundreds of runs, none to be kept
-    b_has_row = write is not _write_attempt_b
+    b_has_row = write_last is not _write_attempt_b
     run = RunDirectory.create(root=tmp_path, experiment="test", at=NOON)
     rows = [row(1, A), *([row(2, B)] if b_has_row else [])]
     store(run, evidence([A, B], rows))
     path = run.ledger_file("p1")
     ledger = Ledger(path, process_id="p1", at=NOON)
-    ledger.sent(_sent("a"))
-    ledger.ended(_acknowledged("a", 1))
+    write(ledger, _sent("a"))
+    write(ledger, _acknowledged("a", 1))
     ledger.flush()
-    last_write = write(ledger)
-    whole = path.read_bytes()
+    last_write = write_last(ledger)
+    whole = recorded(path)
     ledger.close(at=NOON + 2)
     start = whole.index(last_write)
-    for at in range(start, len(whole), 1 if cut is _end_there else 5):
-        path.write_bytes(cut(whole, at))
+    for at in range(start, len(whole), 5 if cut is _end_file_in_zeros else 1):
+        cut(path, whole, start=start, at=at)
         for name in ("attempts.csv", "requests.csv"):
             (run.path / name).unlink(missing_ok=True)
         assert main(["finish", "--no-report", str(run.path)]) == HELD, capsys.readouterr()
@@ -123,7 +145,7 @@ def test_ledger_cut_at_any_byte_of_its_last_write_is_judged_by_what_is_whole(
         summary = json.loads((run.path / "summary.json").read_text())
         lines = [line for line in whole[:at].splitlines(keepends=True) if line.endswith(b"\n")]
         sent, ended = (sum(line.startswith(each) for line in lines) for each in _BEGINNINGS)
-        is_torn = cut is _end_in_zeros or not whole[:at].endswith(b"\n")
+        is_torn = cut is _end_file_in_zeros or not whole[:at].endswith(b"\n")
         found = run.read_run()["ledger"]
         assert (found["torn_last_lines"], found["torn_lines"]) == (is_torn, 0)
         # One was not sent where its own line is torn, and in flight where only its end's is.
