@@ -152,8 +152,10 @@ def _unsettled(still_open: int, waited_s: float) -> str:
 def _finish(
     directory: RunDirectory, options: argparse.Namespace, surroundings: Surroundings
 ) -> int:
+    from analysis.closing import complete_part  # noqa: PLC0415 -- see above
     from analysis.gathering import gather_access_log  # noqa: PLC0415 -- see above
 
+    complete_part(directory, limit_s=options.settle_limit)
     with directory.closing():
         try:
             _close(directory, options, surroundings)

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
-from typing import NoReturn
 
 from analysis.errors import EvidenceError
 from analysis.in_flight import InFlight
@@ -26,8 +25,6 @@ def close_evidence(directory: RunDirectory, *, limit_s: float) -> None:
     Files that exist are left as they are. EvidenceError if there is nothing to make them from, or
     if a ledger is still being written after `limit_s`: a run that goes on has no evidence yet.
     """
-    if not directory.has(RUN_FILE) and directory.ledger_files():
-        _complete_part(directory, limit_s=limit_s)
     run = parse_run(directory.read_run())
     is_collected = directory.has_table(ATTEMPTS) and directory.has_table(REQUESTS)
     if is_collected and run.ended_at is not None:
@@ -43,6 +40,24 @@ def close_evidence(directory: RunDirectory, *, limit_s: float) -> None:
             detail=", ".join(f"{name} {count}" for name, count in asdict(findings).items()),
         )
     )
+
+
+def complete_part(directory: RunDirectory, *, limit_s: float) -> None:
+    """Make the ledger of a worker that kept a directory of its own ready to be copied.
+
+    EvidenceError says so: the run itself is elsewhere. Nothing is done to a run.
+    """
+    ledgers = directory.ledger_files()
+    if directory.has(RUN_FILE) or not ledgers:
+        return
+    _await_writers(directory, limit_s=limit_s)
+    for each in ledgers:
+        complete(each)
+    message = (
+        f"{directory.path} has no run.json: it is a worker's part of a run. What is in "
+        f"{ledgers[0].parent} can be copied into the run's own ledger/ now; finish that run"
+    )
+    raise EvidenceError(message)
 
 
 def add_parquet(directory: RunDirectory) -> None:
@@ -70,20 +85,6 @@ def _await_writers(directory: RunDirectory, *, limit_s: float) -> None:
             )
             raise EvidenceError(message)
         time.sleep(_LOOK_EVERY_S)
-
-
-def _complete_part(directory: RunDirectory, *, limit_s: float) -> NoReturn:
-    """See to the ledgers of a worker that kept its own directory: their run is elsewhere."""
-    _await_writers(directory, limit_s=limit_s)
-    ledgers = directory.ledger_files()
-    for each in ledgers:
-        complete(each)
-    message = (
-        f"{directory.path} has no run.json: it is a worker's part of a run. {ledgers[0].name} can "
-        f"be copied now, with what else is in {ledgers[0].parent}, to where the run is; finish "
-        "that"
-    )
-    raise EvidenceError(message)
 
 
 def _collect(directory: RunDirectory, run: Run) -> LedgerFindings:

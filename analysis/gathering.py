@@ -17,7 +17,7 @@ _TELLING = 6
 
 
 def gather_ledgers(directory: RunDirectory, *, limit_s: float) -> None:
-    """Fetch what was uploaded, and keep in run.json only the ledgers that lack their end.
+    """Fetch what was uploaded, and keep in run.json only the ledgers that are not whole.
 
     EvidenceError if S3 cannot be read. Where the evidence is closed already, nothing is done.
     """
@@ -30,7 +30,7 @@ def gather_ledgers(directory: RunDirectory, *, limit_s: float) -> None:
     uri = settings.get("evidence_uri") if isinstance(settings, dict) else None
     if uri:
         names |= _fetch(directory, run, uri=str(uri), limit_s=limit_s)
-    left = sorted(name for name in names if not directory.is_closed(name))
+    left = sorted(name for name in names if not directory.has_whole_ledger(name))
     directory.update_run(incomplete_ledgers=left)
 
 
@@ -64,6 +64,6 @@ def _fetch(directory: RunDirectory, run: dict[str, Any], *, uri: str, limit_s: f
     nonce = str(run.get("nonce") or "")[:_TELLING]
     ours = {name: each for name, each in found.items() if name.endswith(f"-{nonce}")}
     for name, uploaded in ours.items():
-        if not directory.is_closed(name):
+        if not directory.has_whole_ledger(name):
             directory.write_ledger(name, store.read(uploaded.without_gaps()))
     return set(ours)

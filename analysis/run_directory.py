@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from analysis.errors import EvidenceError, UsageError
+from analysis.ledger_tail import lines_beyond
 from analysis.records import Event, LedgerClosed, TornLine, format_time, parse_line
 from analysis.tables import ATTEMPTS, EVENTS, ORDERS, REQUESTS, Kind, Table
 
@@ -132,10 +133,16 @@ class RunDirectory:
                 while len(line) == _LONGEST_LINE and line[-1:] != b"\n":
                     line = file.readline(_LONGEST_LINE)
 
-    def is_closed(self, process_id: str) -> bool:
-        """Whether a ledger is there up to the line that its process ended it with."""
+    def has_whole_ledger(self, process_id: str) -> bool:
+        """Whether a ledger is there up to what its process recorded last.
+
+        That is the line that ended it, or what the tail of one that was killed holds.
+        """
+        ledger = self.path / LEDGER_FOLDER / f"{process_id}.jsonl"
         try:
-            with (self.path / LEDGER_FOLDER / f"{process_id}.jsonl").open("rb") as file:
+            if lines_beyond(ledger) is not None:
+                return True
+            with ledger.open("rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - _LONGEST_END))
                 return isinstance(parse_line(_last_line(file.read())), LedgerClosed)
         except (FileNotFoundError, TornLine):

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from analysis import closing, ledger, progress
-from analysis.closing import add_parquet, close_evidence
+from analysis.closing import add_parquet, close_evidence, complete_part
+from analysis.errors import EvidenceError
+from analysis.ledger_tail import SIZE, head_of, start_of_machine, tail_of
 from analysis.lines import read_exactly
 from analysis.progress import Progress
-from analysis.records import Outcome
+from analysis.records import LEDGER_WITH_TAIL, AttemptSent, LedgerOpened, Outcome
 from analysis.run_directory import RunDirectory
 from analysis.tables import ATTEMPTS, REQUESTS
 from tests.analysis.close_ledgers import in_a_process
@@ -150,3 +152,54 @@ def test_storing_much_as_parquet_is_told_on_a_terminal(
     monkeypatch.setattr(closing, "_LONG_TO_STORE_BYTES", run.size("attempts.csv"))
     add_parquet(run)
     assert terminal.getvalue() == "\rstoring requests.csv as Parquet\x1b[K\r\x1b[K"
+
+
+# --- what a killed process left in its ledger's tail ---
+
+
+def _leave_tail(run: RunDirectory, *, text: bytes, start: bytes) -> None:
+    ledger = run.ledger_file("p0")
+    opened = LedgerOpened(version=LEDGER_WITH_TAIL, process_id="p0", at=START).to_line()
+    ledger.write_bytes(opened)
+    head = head_of(offset=len(opened), start=start)
+    tail_of(ledger).write_bytes((head + text).ljust(SIZE, b"\0"))
+
+
+def _sent(name: str) -> AttemptSent:
+    return AttemptSent(
+        attempt_id=name,
+        order_key="k",
+        attempt_no=1,
+        user_id="u",
+        product_id=1,
+        quantity=1,
+        due_at=None,
+        sent_at=START + 1,
+        trace_id="",
+    )
+
+
+def test_attempt_that_only_a_tail_holds_is_in_the_evidence(make_run: RunMaker) -> None:
+    run = make_run(processes=0, requests=0)
+    _leave_tail(run, text=_sent("a").to_line() + b'["sent","torn', start=start_of_machine())
+    close_evidence(run, limit_s=1)
+    assert [each.attempt_id for each in run.read_table(ATTEMPTS)] == ["a"]
+    found = run.read_run()["ledger"]
+    assert (found["torn_last_lines"], found["torn_lines"], found["cut_off"]) == (1, 0, 0)
+
+
+def test_tail_from_before_the_machine_started_is_a_gap(make_run: RunMaker) -> None:
+    run = make_run(processes=0, requests=0)
+    _leave_tail(run, text=_sent("a").to_line(), start=b"an earlier start")
+    close_evidence(run, limit_s=1)
+    assert not list(run.read_table(ATTEMPTS))
+    assert run.read_run()["ledger"]["cut_off"] == 1
+
+
+def test_worker_s_own_directory_is_made_ready_to_be_copied(make_run: RunMaker) -> None:
+    run = make_run(processes=0, requests=0)
+    (run.path / "run.json").unlink()
+    _leave_tail(run, text=_sent("a").to_line(), start=start_of_machine())
+    with pytest.raises(EvidenceError, match="is a worker's part of a run"):
+        complete_part(run, limit_s=1)
+    assert run.ledger_file("p0").read_bytes().endswith(_sent("a").to_line())

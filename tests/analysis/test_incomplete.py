@@ -7,6 +7,7 @@ import pytest
 from analysis.evidence import Evidence
 from analysis.gathering import gather_ledgers
 from analysis.judgement import judge
+from analysis.ledger_tail import SIZE, head_of, start_of_machine, tail_of
 from analysis.records import Attempt, LedgerClosed, LedgerOpened, Outcome, RunVerdict, Verdict
 from analysis.run import HypothesisTable, LedgerFindings, Run
 from analysis.run_directory import RunDirectory
@@ -160,6 +161,17 @@ def test_a_ledger_that_has_its_last_line_is_whole(directory: RunDirectory) -> No
     gather_ledgers(directory, limit_s=0)
     left = directory.read_run()["incomplete_ledgers"]
     assert left == ["../whole", "cut", "empty", "missing", "open"]
+
+
+def test_a_killed_worker_s_ledger_is_whole_with_its_tail(directory: RunDirectory) -> None:
+    for name, is_here in {"here": True, "elsewhere": False}.items():
+        directory.write_ledger(name, [OPENED])
+        start = start_of_machine() if is_here else b"another start"
+        tail = head_of(offset=len(OPENED), start=start).ljust(SIZE, b"\0")
+        tail_of(directory.ledger_file(name)).write_bytes(tail)
+    directory.update_run(incomplete_ledgers=["here", "elsewhere", "without"])
+    gather_ledgers(directory, limit_s=0)
+    assert directory.read_run()["incomplete_ledgers"] == ["elsewhere", "without"]
 
 
 def test_a_run_on_one_disk_names_no_ledgers(directory: RunDirectory) -> None:
