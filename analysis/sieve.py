@@ -5,8 +5,9 @@ its reply named are a *plain* pair if both bear the same order key and the same 
 product, quantity and total, and nothing else in the run bears or names any of the three, the row's
 id included, nor tried the order again. Then they are a component of their own among attempts and
 rows: `reconcile` would confirm the attempt whatever the others are, and judge the others alike
-without the pair. An attempt without a definite answer is plain if no row and no other attempt
-bears its keys: it is absent where the table is known to be whole and at rest. Where there is a log
+without the pair. An attempt without a definite answer is plain with a row of which all that is
+true, but that no reply named it: it is committed. So it is if no row and no other attempt bears
+its keys: it is absent where the table is known to be whole and at rest. Where there is a log
 of the load balancer, no attempt is plain whose line in it may be wanted: one in doubt, or one that
 shares a trace with one.
 
@@ -54,8 +55,8 @@ from analysis.failures import RUN_STOPPING
 from analysis.halves import in_halves
 from analysis.ledger import IN_FLIGHT
 from analysis.matching import Prices, is_same_money, order_of
-from analysis.plain import Ending, Plain, Question, Stretch
-from analysis.plain_lines import Absent, Confirmed, PlainLines
+from analysis.plain import FIRST_TOLD, Ending, Plain, Question, Stretch
+from analysis.plain_lines import Absent, Made, PlainLines
 from analysis.records import Attempt, OrderRow
 from analysis.tables import ATTEMPTS, ORDERS
 
@@ -64,6 +65,7 @@ __all__ = ["Sieve", "sift"]
 _MOST_DEMOTED = 0.2  # of the pairs: with more of them the exact judging is no slower
 _FEW = 50_000  # attempts to look at one by one, before it matters how many of all they are
 _AT_ONCE = 1 << 16  # rows or pairs
+_FAR_APART = 1000  # rows to look up: much is read around each
 _MOST_GOODS: Final = 10**8  # above any product's number and quantity here
 _MOST_ID: Final = 10**17
 _CENTS = 100
@@ -140,6 +142,15 @@ class _Found(NamedTuple):
     keys: Words
 
 
+class _Orders(NamedTuple):
+    """What attempts ordered."""
+
+    attempts: Ids
+    keys: Ids
+    products: Numbers
+    quantities: Numbers
+
+
 class _Made(NamedTuple):
     """The rows of the table in the order of their ids, and where their other ids are.
 
@@ -160,6 +171,15 @@ class _Made(NamedTuple):
         """Return the keys of the orders that made some rows."""
         return self.texts.ids(self.rows.places[which] + self.rows.keys[which])
 
+    def are_of(self, which: Numbers, orders: _Orders) -> Booleans:
+        """Which of some rows, as the only ones, are those of the orders at their places."""
+        are_theirs: Booleans = self.are_single[which]
+        are_theirs &= same_ids(self.attempts(which), orders.attempts)
+        are_theirs &= same_ids(self.keys(which), orders.keys)
+        are_theirs &= self.rows.products[which] == orders.products
+        are_theirs &= self.rows.quantities[which] == orders.quantities
+        return are_theirs
+
 
 class _Pairs(NamedTuple):
     """Acknowledged attempts, and the number of the row that is theirs.
@@ -178,15 +198,9 @@ class _Pairs(NamedTuple):
 
 
 class _Open(NamedTuple):
-    """Attempts without a definite answer, and in the end only those that no row of ours knows.
+    """Attempts without a definite answer; `errors` are known by their number."""
 
-    `errors` are known by their number.
-    """
-
-    attempts: Ids
-    keys: Ids
-    products: Numbers
-    quantities: Numbers
+    orders: _Orders
     due: Numbers
     sent: Numbers
     ended: Numbers
@@ -229,10 +243,16 @@ class _Part(NamedTuple):
 
 
 class _Tried(NamedTuple):
-    """What was found among attempts; `last` are the rows that servers answered for last."""
+    """What was found among attempts; `last` are the rows that servers answered for last.
+
+    Of those that are open, `made_rows` are the rows of the `committed`, and of the `absent` no row
+    knows.
+    """
 
     pairs: _Pairs
-    open: _Open
+    committed: _Open
+    made_rows: Numbers
+    absent: _Open
     errors: list[bytes]
     last: list[int]
     others: list[Attempt]
@@ -288,25 +308,37 @@ class _Sifting:
         rows, pairs, others = made.rows, found.pairs, found.others
         are_plain = np.zeros(len(rows.ids), np.bool_)
         are_plain[pairs.rows] = True
-        if np.count_nonzero(are_plain) < len(pairs.rows):
+        are_plain[found.made_rows] = True
+        if np.count_nonzero(are_plain) < len(pairs.rows) + len(found.made_rows):
             return None  # a row that two attempts name
         named = _Named.of(others, other_rows)
         are_plain[named.rows_of(made)] = False
         are_plain[found.last] = False
+        are_plain[found.made_rows[_are_first(found.committed.sent)]] = False
         if self.question.has_log:
             are_plain[pairs.rows[_are_traced(pairs, are_plain[pairs.rows], others)]] = False
         of_plain = are_plain[pairs.rows]
         demoted = len(of_plain) - np.count_nonzero(of_plain)
         if demoted == len(of_plain) or demoted > len(of_plain) * _MOST_DEMOTED:
             return None
-        are_absent = named.are_new(found.open)
+        are_committed = are_plain[found.made_rows]
+        are_absent = named.are_new(found.absent)
         plain = _PlainOrders(
-            made, _chosen(pairs, of_plain), _chosen(found.open, are_absent), found.errors
+            made,
+            _chosen(pairs, of_plain),
+            _chosen(found.committed, are_committed),
+            found.made_rows[are_committed],
+            _chosen(found.absent, are_absent),
+            found.errors,
+            self._cents_of,
         )
+        places = [
+            *(pairs.places[~of_plain], found.committed.places[~are_committed]),
+            found.absent.places[~are_absent],
+        ]
         with ThreadPoolExecutor(1) as worker:
             numbers, lines = worker.submit(plain.numbers), worker.submit(plain.lines)
-            others += self._again(pairs.places[~of_plain], self.attempts, self.read_attempt)
-            others += self._again(found.open.places[~are_absent], self.attempts, self.read_attempt)
+            others += self._again(np.concatenate(places), self.attempts, self.read_attempt)
             other_rows += self._again(rows.places[~are_plain], self.orders, self.read_row)
         return Sieve(numbers.result(), lines.result(), others, other_rows)
 
@@ -345,8 +377,8 @@ class _Sifting:
         are_ours &= ids.are_ours & created.are_ours & total.are_ours
         are_ours &= committed.are_ours | block.are("committed_at", b"")
         are_ours &= _are_goods(products, quantities)
-        expected = self._cents_of(products.values, quantities.values, are_ours)
-        are_ours &= total.values == expected
+        goods = (np.where(are_ours, each.values, 0) for each in (products, quantities))
+        are_ours &= total.values == self._cents_of(*goods)
         lines = np.flatnonzero(are_ours)
         rows = _Rows(
             ids=ids.values[lines],
@@ -366,9 +398,9 @@ class _Sifting:
             raise ValueError(message)
         return _Found(rows, *marks), others
 
-    def _cents_of(self, products: Numbers, quantities: Numbers, where: Booleans) -> Numbers:
+    def _cents_of(self, products: Numbers, quantities: Numbers) -> Numbers:
         """Return what goods should cost, below 0 where that is not known."""
-        goods = np.where(where, products * _MOST_GOODS + quantities, 0)
+        goods = products * _MOST_GOODS + quantities
         kinds = np.unique(goods)
         cents = np.array([self._expected(each) for each in kinds.tolist()], np.int64)
         return cents[np.searchsorted(kinds, goods)]
@@ -403,12 +435,12 @@ class _Sifting:
                 message = "most attempts are to be looked at one by one"
                 raise ValueError(message)
         unsettled = still_open.arrays()
-        are_unknown = made.by_attempt.find(unsettled.attempts) < 0
-        are_unknown &= made.by_key.find(unsettled.keys) < 0
-        others += self._again(unsettled.places[~are_unknown], self.attempts, self.read_attempt)
-        unknown = _chosen(unsettled, are_unknown)
+        are_committed, made_rows, are_unknown = _made_by(unsettled, made)
+        places = unsettled.places[~(are_committed | are_unknown)]
+        others += self._again(places, self.attempts, self.read_attempt)
+        committed, unknown = (_chosen(unsettled, each) for each in (are_committed, are_unknown))
         rows = [each.row for each in last.values()]
-        return _Tried(pairs.arrays(), unknown, [*numbers], rows, others)
+        return _Tried(pairs.arrays(), committed, made_rows, unknown, [*numbers], rows, others)
 
     def _attempts_of(self, made: _Made, span: tuple[int, int]) -> _Part:
         block = self.attempts.block(*span)
@@ -428,10 +460,7 @@ class _Sifting:
         unknown, errors = self._open_of(block, lines, np.flatnonzero(~are_found))
         are_found[unknown] = True
         still_open = _Open(
-            attempts=block.ids("attempt_id", unknown),
-            keys=block.ids("order_key", unknown),
-            products=lines.products[unknown].astype(np.int32),
-            quantities=lines.quantities[unknown].astype(np.int32),
+            orders=_orders_of(block, lines, unknown),
             due=lines.due[unknown],
             sent=lines.sent[unknown],
             ended=lines.ended[unknown],
@@ -501,6 +530,11 @@ def _are_goods(products: Cells, quantities: Cells) -> Booleans:
     return products.are_ours & quantities.are_ours & are_small
 
 
+def _orders_of(block: Block, lines: _Lines, which: Numbers) -> _Orders:
+    attempts, keys = (block.ids(column, which) for column in ("attempt_id", "order_key"))
+    return _Orders(attempts, keys, lines.products[which], lines.quantities[which])
+
+
 def _pairs_of(block: Block, lines: _Lines, made: _Made) -> tuple[Numbers, Numbers]:
     """Return the lines of acknowledged attempts, and the numbers of the rows that are theirs."""
     rows = made.rows
@@ -518,12 +552,30 @@ def _pairs_of(block: Block, lines: _Lines, made: _Made) -> tuple[Numbers, Number
     found = np.searchsorted(rows.ids[near[0] : near[1] + 1], wanted) + near[0]
     is_there = found < len(rows.ids)
     told, wanted, found = told[is_there], wanted[is_there], found[is_there]
-    are_pairs = made.are_single[found] & (rows.ids[found] == wanted)
-    are_pairs &= same_ids(block.ids("attempt_id", told), made.attempts(found))
-    are_pairs &= same_ids(block.ids("order_key", told), made.keys(found))
-    are_pairs &= lines.products[told] == rows.products[found]
-    are_pairs &= lines.quantities[told] == rows.quantities[found]
+    are_pairs = made.are_of(found, _orders_of(block, lines, told)) & (rows.ids[found] == wanted)
     return told[are_pairs], found[are_pairs]
+
+
+def _made_by(attempts: _Open, made: _Made) -> tuple[Booleans, Numbers, Booleans]:
+    """Return which attempts made rows as they should, these rows, and whom no row knows."""
+    orders = attempts.orders
+    rows = made.by_attempt.find(orders.attempts)
+    are_unknown = (rows < 0) & (made.by_key.find(orders.keys) < 0)
+    are_committed = rows >= 0
+    known = np.flatnonzero(are_committed)
+    for low in range(0, len(known), _FAR_APART):
+        which = known[low : low + _FAR_APART]
+        are_committed[which] = made.are_of(rows[which], _chosen(orders, which))
+        made.texts.let_go()
+    return are_committed, rows[are_committed], are_unknown
+
+
+def _are_first(sent: Numbers) -> Booleans:
+    """Which attempts, of those of whom stories are told, are so if all are."""
+    if len(sent) <= FIRST_TOLD:
+        return np.ones(len(sent), np.bool_)
+    are_first: Booleans = sent <= np.partition(sent, FIRST_TOLD - 1)[FIRST_TOLD - 1]
+    return are_first
 
 
 def _are_traced(pairs: _Pairs, are_plain: Booleans, others: Sequence[Attempt]) -> Booleans:
@@ -581,7 +633,8 @@ class _Named:
 
     def are_new(self, attempts: _Open) -> Booleans:
         """Which attempts share their ids neither with these nor with each other."""
-        return _are_alone(attempts.attempts, self.attempts) & _are_alone(attempts.keys, self.keys)
+        orders = attempts.orders
+        return _are_alone(orders.attempts, self.attempts) & _are_alone(orders.keys, self.keys)
 
 
 def _are_alone(ids: Ids, others: Ids) -> Booleans:
@@ -597,39 +650,57 @@ class _PlainOrders:
 
     made: _Made
     pairs: _Pairs
+    committed: _Open
+    made_rows: Numbers  # those of the committed
     absent: _Open
     errors: list[bytes]
+    cents_of: Callable[[Numbers, Numbers], Numbers]
 
     def lines(self) -> PlainLines:
-        rows, pairs, absent = self.made.rows, self.pairs, self.absent
-        return PlainLines(
-            Confirmed(
-                attempts=self.made.attempts,
-                keys=self.made.keys,
-                order_ids=rows.ids,
-                products=rows.products,
-                quantities=rows.quantities,
-                committed=rows.committed,
+        rows, pairs, committed, absent = self.made.rows, self.pairs, self.committed, self.absent
+        of_row = partial(
+            Made,
+            attempts=self.made.attempts,
+            keys=self.made.keys,
+            order_ids=rows.ids,
+            products=rows.products,
+            quantities=rows.quantities,
+            committed=rows.committed,
+        )
+        kinds: list[Made | Absent] = [
+            of_row(
                 rows=pairs.rows,
                 http=pairs.http,
+                errors=np.broadcast_to(np.int32(0), len(pairs.rows)),
+                texts=[b""],
+                told=b"acknowledged",
+                found=b"confirmed,order_id",
+            ),
+            of_row(
+                rows=self.made_rows,
+                http=committed.http,
+                errors=committed.errors,
+                texts=self.errors,
+                told=b"indeterminate",
+                found=b"committed,key",
             ),
             Absent(
-                attempts=absent.attempts,
-                keys=absent.keys,
-                products=absent.products,
-                quantities=absent.quantities,
+                attempts=absent.orders.attempts,
+                keys=absent.orders.keys,
+                products=absent.orders.products,
+                quantities=absent.orders.quantities,
                 http=absent.http,
                 errors=absent.errors,
                 texts=self.errors,
             ),
-            np.concatenate([pairs.sent, absent.sent]),
-        )
+        ]
+        return PlainLines(kinds, np.concatenate([pairs.sent, committed.sent, absent.sent]))
 
     def numbers(self) -> Plain:
         from_due: Counter[int] = Counter()
         from_sent_of_due: Counter[int] = Counter()
         from_sent_of_others: Counter[int] = Counter()
-        for attempts in (self.pairs, self.absent):
+        for attempts in (self.pairs, self.committed, self.absent):
             due, sent, ended = attempts.due, attempts.sent, attempts.ended
             if (was_due := due != NO_TIME).any():
                 from_due.update(_counts(np.maximum(0, ended - due)[was_due]))
@@ -638,7 +709,9 @@ class _PlainOrders:
                 from_sent_of_others.update(_counts((ended - sent)[~was_due]))
         return Plain(
             confirmed=len(self.pairs.rows),
-            absent=self._endings(),
+            committed=self._endings(self.committed),
+            absent=self._endings(self.absent),
+            hidden=self._hidden(),
             sold=self._sold(),
             from_due=from_due,
             from_sent_of_due=from_sent_of_due,
@@ -646,15 +719,26 @@ class _PlainOrders:
             agreed=self._agreed,
         )
 
-    def _endings(self) -> dict[Ending, int]:
-        numbers = _counts(self.absent.errors * np.int64(_STATUSES[1] + 1) + self.absent.http)
+    def _endings(self, attempts: _Open) -> dict[Ending, int]:
+        numbers = _counts(attempts.errors * np.int64(_STATUSES[1] + 1) + attempts.http)
         found = ((*divmod(number, _STATUSES[1] + 1), count) for number, count in numbers.items())
         return {(http or None, self.errors[error].decode()): count for error, http, count in found}
+
+    def _hidden(self) -> tuple[int, Decimal]:
+        """Return the pieces of committed orders and what they cost, with the decimals of rows."""
+        if not len(self.made_rows):
+            return 0, Decimal(0)
+        rows = self.made.rows
+        products = rows.products[self.made_rows].astype(np.int64)
+        quantities = rows.quantities[self.made_rows].astype(np.int64)
+        cents = sum(self.cents_of(products, quantities).tolist())
+        return int(quantities.sum()), Decimal(cents).scaleb(-2)
 
     def _sold(self) -> dict[int, int]:
         rows = self.made.rows
         are_sold = np.zeros(len(rows.ids), np.bool_)
         are_sold[self.pairs.rows] = True
+        are_sold[self.made_rows] = True
         sold: Counter[int] = Counter()
         for low in range(0, len(are_sold), _AT_ONCE):
             part = are_sold[low : low + _AT_ONCE]
