@@ -27,7 +27,7 @@ from analysis.cells import (
 )
 from analysis.records import Attempt, format_time
 
-__all__ = ["Absent", "Made", "PlainLines"]
+__all__ = ["Absent", "PlainLines", "WithRows"]
 
 _LINES_AT_ONCE = 50_000
 _THREADS = 2
@@ -48,7 +48,7 @@ class Text(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class WithRows:
     """Attempts that made rows: of each the number of its row, its status and its error, if any.
 
     `attempts` and `keys` look up the ids of rows. `http` is 0 where there was none, and `errors`
@@ -137,7 +137,7 @@ class PlainLines:
     They are numbered, those of one kind behind those of another.
     """
 
-    kinds: Sequence[Made | Absent]
+    kinds: Sequence[WithRows | Absent]
     sent_by_number: InitVar[Numbers]
     order: Numbers = field(init=False)
     sent: Numbers = field(init=False)
@@ -192,7 +192,7 @@ class PlainLines:
             ids[at] = kind.ids(members)
         return ids
 
-    def _apart(self, which: Numbers) -> Iterator[tuple[Made | Absent, Numbers, Numbers]]:
+    def _apart(self, which: Numbers) -> Iterator[tuple[WithRows | Absent, Numbers, Numbers]]:
         """Yield each kind, with which of some attempts are of it and their numbers in it."""
         first = 0
         for kind in self.kinds:

@@ -249,7 +249,8 @@ def test_ids_that_look_alike_change_nothing(history: History, bits: int) -> None
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         directory = stored(history, folder)
         whole, _ = results(directory, sift_above=NEVER)
-        patch.setattr("analysis.sieve.hashed", alike)
+        for module in ("sieve", "table_rows"):
+            patch.setattr(f"analysis.{module}.hashed", alike)
         sifted, _ = results(directory, sift_above=0)
         assert sifted == whole
 
