@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from analysis.cells import Booleans, Numbers
 
-__all__ = ["Gathering", "chosen"]
+__all__ = ["Gathering", "chosen", "kept"]
 
 ArraysT = TypeVar("ArraysT", bound=tuple[Any, ...])
 
@@ -65,3 +65,13 @@ def chosen(arrays: ArraysT, which: Booleans | Numbers) -> ArraysT:
     if which.dtype == np.bool_ and which.all():
         return arrays
     return _each(lambda column: column[which], arrays)
+
+
+def kept(arrays: ArraysT, which: Booleans) -> ArraysT:
+    """Return those that are so, without a copy: the last of them take the others' places."""
+    count = np.count_nonzero(which)
+    left = np.flatnonzero(~which[:count])
+    last = np.flatnonzero(which[count:]) + count
+    for column in _columns(arrays):
+        column[left] = column[last]
+    return _each(lambda column: column[:count], arrays)

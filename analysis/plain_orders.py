@@ -108,12 +108,13 @@ class PlainOrders:
         from_sent_of_due: Counter[int] = Counter()
         from_sent_of_others: Counter[int] = Counter()
         for attempts in (self.pairs, self.committed, self.absent):
-            due, sent, ended = attempts.due, attempts.sent, attempts.ended
+            due, took = attempts.due, attempts.ended - attempts.sent
             if (was_due := due != NO_TIME).any():
-                from_due.update(_counts(np.maximum(0, ended - due)[was_due]))
-                from_sent_of_due.update(_counts((ended - sent)[was_due]))
-            if not was_due.all():
-                from_sent_of_others.update(_counts((ended - sent)[~was_due]))
+                since_due = attempts.ended[was_due] - due[was_due]
+                from_due.update(_counts(np.maximum(0, since_due)))
+                from_sent_of_due.update(_counts(took[was_due]))
+                took = took[~was_due]
+            from_sent_of_others.update(_counts(took))
         return Plain(
             confirmed=len(self.pairs.rows),
             committed=self._endings(self.committed),
@@ -150,9 +151,7 @@ class PlainOrders:
         for low in range(0, len(are_sold), _AT_ONCE):
             part = are_sold[low : low + _AT_ONCE]
             products = rows.products[low : low + _AT_ONCE][part]
-            kinds, which = np.unique(products, return_inverse=True)
-            pieces = np.bincount(which, rows.quantities[low : low + _AT_ONCE][part])
-            sold.update(dict(zip(kinds.tolist(), map(int, pieces.tolist()), strict=True)))
+            sold.update(_sums(products, rows.quantities[low : low + _AT_ONCE][part]))
         return sold
 
     def _agreed(self, further: Sequence[Stretch]) -> Stretch | None:
@@ -183,5 +182,20 @@ class PlainOrders:
 
 
 def _counts(values: Numbers) -> dict[int, int]:
-    found, counts = np.unique(values, return_counts=True)
+    if values.max(initial=0) < len(values):
+        counts = np.bincount(values)  # many times as fast as sorting them
+        found = np.flatnonzero(counts)
+        counts = counts[found]
+    else:
+        found, counts = np.unique(values, return_counts=True)
     return dict(zip(found.tolist(), counts.tolist(), strict=True))
+
+
+def _sums(kinds: Numbers, pieces: Numbers) -> dict[int, int]:
+    """Return how many pieces there are of each kind."""
+    which, names = kinds, np.arange(_AT_ONCE)
+    if kinds.max(initial=0) >= _AT_ONCE:
+        names, which = np.unique(kinds, return_inverse=True)
+    sums = np.bincount(which, pieces)
+    found = np.flatnonzero(sums)
+    return dict(zip(names[found].tolist(), map(int, sums[found].tolist()), strict=True))

@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.access_log import trace_root
-from analysis.arrays import Gathering, chosen
+from analysis.arrays import Gathering, chosen, kept
 from analysis.cells import (
     NO_TIME,
     Block,
@@ -188,21 +188,21 @@ class _Sifting:
             return None
         are_committed = are_plain[found.made_rows]
         are_absent = named.are_new(found.absent)
+        places = [
+            *(pairs.places[~of_plain], found.committed.places[~are_committed]),
+            found.absent.places[~are_absent],
+        ]
         plain = PlainOrders(
             made,
-            chosen(pairs, of_plain),
+            kept(pairs, of_plain),
             chosen(found.committed, are_committed),
             found.made_rows[are_committed],
             chosen(found.absent, are_absent),
             found.errors,
             self._cents_of,
         )
-        places = [
-            *(pairs.places[~of_plain], found.committed.places[~are_committed]),
-            found.absent.places[~are_absent],
-        ]
-        with ThreadPoolExecutor(1) as worker:
-            numbers, lines = worker.submit(plain.numbers), worker.submit(plain.lines)
+        with ThreadPoolExecutor(2) as workers:
+            numbers, lines = workers.submit(plain.numbers), workers.submit(plain.lines)
             others += self._again(np.concatenate(places), self.attempts, self.read_attempt)
             other_rows += self._again(rows.places[~are_plain], self.orders, self.read_row)
         return Sieve(numbers.result(), lines.result(), others, other_rows)

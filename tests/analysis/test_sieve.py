@@ -453,6 +453,27 @@ def test_many_lines_come_out_in_their_order(
     assert sifted_alike(stored(honest(40, absent=9, committed=9), str(tmp_path))).confirmed == 40
 
 
+def test_many_orders_are_counted_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.plain_orders._AT_ONCE", 2)
+    assert sifted_alike(stored(honest(40, absent=9, committed=9), str(tmp_path))).confirmed == 40
+
+
+@pytest.mark.parametrize("due_after", [None, 2], ids=["due at no time", "due later than sent"])
+def test_orders_that_take_few_microseconds_are_counted_as_others(
+    due_after: int | None, tmp_path: Path
+) -> None:
+    history = honest(0)
+    for number in range(30):
+        at = NOON + number * SECOND
+        due_at = None if due_after is None else at + due_after
+        times = {"due_at": due_at, "sent_at": at, "ended_at": at + number % 5}
+        history.order(Outcome.ACKNOWLEDGED, has_row=True, **times)
+    plain = sifted_alike(stored(history, str(tmp_path)))
+    assert plain.confirmed == 30
+    took = plain.from_sent_of_others if due_after is None else plain.from_sent_of_due
+    assert took == dict.fromkeys(range(5), 6)
+
+
 def test_an_order_that_shares_a_trace_with_one_in_doubt_is_told_of_by_the_log(
     tmp_path: Path,
 ) -> None:
