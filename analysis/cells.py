@@ -182,10 +182,13 @@ class Texts:
         found = self._windows[places]
         self._looked_up += len(places)
         if self._looked_up > _LOOKED_UP:
-            # Else all of the file that was ever looked at counts as our memory.
-            self._looked_up = 0
-            self._bytes.madvise(mmap.MADV_DONTNEED)
+            self.let_go()
         return found
+
+    def let_go(self) -> None:
+        """Give back what lies around ids: else all that was looked at counts as our memory."""
+        self._looked_up = 0
+        self._bytes.madvise(mmap.MADV_DONTNEED)
 
 
 def _minute(text: bytes) -> int:

@@ -89,7 +89,11 @@ class Reconciliation:
 
     def count(self, verdict: Verdict) -> int:
         """Return how many attempts, or rows, have this verdict."""
-        plain = {Verdict.CONFIRMED: self.plain.confirmed, Verdict.ABSENT: self.plain.all_absent}
+        plain = {
+            Verdict.CONFIRMED: self.plain.confirmed,
+            Verdict.COMMITTED: self.plain.all_committed,
+            Verdict.ABSENT: self.plain.all_absent,
+        }
         of_attempts = sum(each.verdict is verdict for each in self.attempts)
         of_rows = sum(each.verdict is verdict for each in self.rows)
         return of_attempts + of_rows + plain.get(verdict, 0)
@@ -98,6 +102,7 @@ class Reconciliation:
         """Return how many attempts ended so, and with this verdict if one is given."""
         plain = {
             (Outcome.ACKNOWLEDGED, Verdict.CONFIRMED): self.plain.confirmed,
+            (Outcome.INDETERMINATE, Verdict.COMMITTED): self.plain.all_committed,
             (Outcome.INDETERMINATE, Verdict.ABSENT): self.plain.all_absent,
         }
         return sum(

@@ -6,10 +6,13 @@ that what is found of the others does not depend on them.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from analysis.records import Product
 
-__all__ = ["NOTHING_PLAIN", "Ending", "Plain", "Question", "Stretch"]
+__all__ = ["FIRST_TOLD", "NOTHING_PLAIN", "Ending", "Plain", "Question", "Stretch"]
+
+FIRST_TOLD = 3  # committed attempts: their stories are told, so that they are looked at one by one
 
 Ending = tuple[int | None, str]  # the HTTP status and the error that a client saw
 Stretch = tuple[int, int]  # from, to: an offset of clocks in microseconds
@@ -20,17 +23,20 @@ class Plain:
     """What was set aside.
 
     `confirmed` attempts were acknowledged, and each has a row of its own as it was ordered;
-    `absent` ones ended without a definite answer, so many with each ending, and have none. `sold`
-    are the pieces of the rows by product. The rest is how long the attempts took, as a count for
-    each number of microseconds: from when they were due, from their sending where they were due,
-    and from their sending where they were not.
+    `committed` and `absent` ones ended without a definite answer, so many with each ending, and
+    have such a row or none. `sold` are the pieces of the rows by product, `hidden` those of the
+    committed ones together and what they cost. The rest is how long the attempts took, as a count
+    for each number of microseconds: from when they were due, from their sending where they were
+    due, and from their sending where they were not.
 
     `agreed` returns the stretch of clock offsets that most of the confirmed and of further ones
     allow, as `clock` defines it.
     """
 
     confirmed: int = 0
+    committed: Mapping[Ending, int] = field(default_factory=dict)
     absent: Mapping[Ending, int] = field(default_factory=dict)
+    hidden: tuple[int, Decimal] = (0, Decimal(0))
     sold: Mapping[int, int] = field(default_factory=dict)
     from_due: Mapping[int, int] = field(default_factory=dict)
     from_sent_of_due: Mapping[int, int] = field(default_factory=dict)
@@ -40,7 +46,17 @@ class Plain:
     @property
     def attempts(self) -> int:
         """How many attempts were set aside."""
-        return self.confirmed + self.all_absent
+        return self.rows + self.all_absent
+
+    @property
+    def rows(self) -> int:
+        """How many rows are theirs."""
+        return self.confirmed + self.all_committed
+
+    @property
+    def all_committed(self) -> int:
+        """How many of them are committed."""
+        return sum(self.committed.values())
 
     @property
     def all_absent(self) -> int:

@@ -27,7 +27,7 @@ from analysis.cells import (
 )
 from analysis.records import Attempt, format_time
 
-__all__ = ["Absent", "Confirmed", "PlainLines"]
+__all__ = ["Absent", "PlainLines", "WithRows"]
 
 _LINES_AT_ONCE = 50_000
 _THREADS = 2
@@ -48,10 +48,11 @@ class Text(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Confirmed:
-    """Attempts with the rows that are theirs: of each the number of its row, and its status.
+class WithRows:
+    """Attempts that made rows: of each the number of its row, its status and its error, if any.
 
-    `attempts` and `keys` look up the ids of rows.
+    `attempts` and `keys` look up the ids of rows. `http` is 0 where there was none, and `errors`
+    counts `texts`. `told` is what the client knew, and `found` what was found of it.
     """
 
     attempts: Callable[[Numbers], Ids]
@@ -62,6 +63,13 @@ class Confirmed:
     committed: Numbers
     rows: Numbers
     http: Numbers
+    errors: Numbers
+    texts: Sequence[bytes]
+    told: bytes
+    found: bytes
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
     def ids(self, which: Numbers) -> Ids:
         """Return the ids of some attempts."""
@@ -69,19 +77,21 @@ class Confirmed:
 
     def tables(self, which: Numbers) -> Iterator[_Table]:
         """Yield the lines about some attempts."""
-        rows, http = self.rows[which], self.http[which]
+        rows, http, errors = self.rows[which], self.http[which], self.errors[which]
         order_ids, products = self.order_ids[rows], self.products[rows]
         quantities, committed = self.quantities[rows], self.committed[rows]
         are_known = committed != NO_TIME
-        for alike in _alike([order_ids, products, quantities, http], are_known):
+        numbers = [order_ids, products, quantities, http]
+        for alike in _alike(numbers, errors * 2 + are_known):
             of_rows = rows[alike]
+            status = _numbers(http[alike]) if http[alike[0]] else b""
             time = _times(committed[alike]) if are_known[alike[0]] else b""
             parts = [
                 *(b"attempt,", self.attempts(of_rows), b","),
                 *(self.keys(of_rows), b",", _numbers(order_ids[alike]), b","),
                 *(_numbers(products[alike]), b",", _numbers(quantities[alike])),
-                *(b",acknowledged,", _numbers(http[alike])),
-                *(b",,confirmed,order_id,1,,,,", time, b"\r\n"),
+                *(b",", self.told, b",", status, b",", self.texts[int(errors[alike[0]])]),
+                *(b",", self.found, b",1,,,,", time, b"\r\n"),
             ]
             yield alike, _beside(parts)
 
@@ -97,6 +107,9 @@ class Absent:
     http: Numbers
     errors: Numbers
     texts: Sequence[bytes]
+
+    def __len__(self) -> int:
+        return len(self.attempts)
 
     def ids(self, which: Numbers) -> Ids:
         """Return the ids of some attempts."""
@@ -121,11 +134,10 @@ class Absent:
 class PlainLines:
     """The lines of plain orders, in `order`, and when each was `sent`.
 
-    They are numbered, the confirmed ones first.
+    They are numbered, those of one kind behind those of another.
     """
 
-    confirmed: Confirmed
-    absent: Absent
+    kinds: Sequence[WithRows | Absent]
     sent_by_number: InitVar[Numbers]
     order: Numbers = field(init=False)
     sent: Numbers = field(init=False)
@@ -175,25 +187,24 @@ class PlainLines:
         ]
 
     def _ids(self, which: Numbers) -> Ids:
-        confirmed, absent = self._apart(which)
         ids = np.empty(len(which), f"V{ID_LENGTH}")
-        ids[confirmed] = self.confirmed.ids(which[confirmed])
-        ids[absent] = self.absent.ids(which[absent] - len(self.confirmed.rows))
+        for kind, at, members in self._apart(which):
+            ids[at] = kind.ids(members)
         return ids
 
-    def _apart(self, which: Numbers) -> tuple[Numbers, Numbers]:
-        """Return which of some attempts are confirmed, and which are absent."""
-        are_confirmed = which < len(self.confirmed.rows)
-        return np.flatnonzero(are_confirmed), np.flatnonzero(~are_confirmed)
+    def _apart(self, which: Numbers) -> Iterator[tuple[WithRows | Absent, Numbers, Numbers]]:
+        """Yield each kind, with which of some attempts are of it and their numbers in it."""
+        first = 0
+        for kind in self.kinds:
+            at = np.flatnonzero((which >= first) & (which < first + len(kind)))
+            yield kind, at, which[at] - first
+            first += len(kind)
 
     def _spelled(self, which: Numbers) -> Text:
-        confirmed, absent = self._apart(which)
         tables = [
-            *((confirmed[at], table) for at, table in self.confirmed.tables(which[confirmed])),
-            *(
-                (absent[at], table)
-                for at, table in self.absent.tables(which[absent] - len(self.confirmed.rows))
-            ),
+            (at[alike], table)
+            for kind, at, members in self._apart(which)
+            for alike, table in kind.tables(members)
         ]
         edges = np.zeros(len(which) + 1, np.int64)
         for at, table in tables:

@@ -152,7 +152,7 @@ class _Judge:
             method=Method.KEY if self.use_keys else Method.INFERRED,
             attempts=findings,
             rows=row_findings,
-            row_count=len(self.rows.all) + self.plain.confirmed,
+            row_count=len(self.rows.all) + self.plain.rows,
             repeated_ids=len(self.attempts.repeated_ids),
             wrong_rows=len(self.wrong_rows),
             doubtful_refusals=self.doubtful_refusals,
@@ -396,7 +396,8 @@ class _Judge:
         return not row.attempt_id or (row.is_named and self.attempts.is_acknowledged(order))
 
     def _unacknowledged(self) -> Unacknowledged:
-        orders = 0
+        orders = self.plain.all_committed
+        pieces, value = self.plain.hidden
         rows: dict[int, OrderRow] = {}
         for order, made in self.rows.by_order.items():
             if order in self.attempts.by_order and not self.attempts.is_acknowledged(order):
@@ -406,8 +407,8 @@ class _Judge:
         rows.update((id(row), row.record) for row in self.ownerless.hidden)
         return Unacknowledged(
             count=orders,
-            pieces=sum(row.quantity or 0 for row in rows.values()),
-            value=sum((row.total or Decimal(0) for row in rows.values()), Decimal(0)),
+            pieces=pieces + sum(row.quantity or 0 for row in rows.values()),
+            value=sum((row.total or Decimal(0) for row in rows.values()), value),
         )
 
 

@@ -68,6 +68,7 @@ RecordT = TypeVar("RecordT")
 
 _SCRATCH_FOLDER = ".scratch"
 _BUFFER = 1 << 18
+_KEPT_IN_CACHE = 256 << 20  # of what is written of a large file; whoever reads it next finds that
 _LONGEST_LINE = 1 << 24  # of a ledger; no cell of a table is longer either
 csv.field_size_limit(_LONGEST_LINE)  # what we have written can be read again
 
@@ -450,6 +451,17 @@ def _write_pieces(descriptor: int, pieces: "Sequence[bytes | memoryview]") -> No
         rest = memoryview(b"".join(some))[written:] if written < sum(map(len, some)) else b""
         while rest:
             rest = rest[os.write(descriptor, rest) :]
+    _let_go_behind(descriptor)
+
+
+def _let_go_behind(descriptor: int) -> None:
+    """Let the disk begin with what lies far behind, and the system's cache let go of it then.
+
+    Else a large file takes memory that was not touched before, which virtual machines are slow in.
+    """
+    behind = os.lseek(descriptor, 0, os.SEEK_CUR) - _KEPT_IN_CACHE
+    if behind > 0 and hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, 0, behind, os.POSIX_FADV_DONTNEED)
 
 
 def _write_whole(path: Path, parts: Iterable[bytes]) -> None:

@@ -5,10 +5,10 @@ its reply named are a *plain* pair if both bear the same order key and the same 
 product, quantity and total, and nothing else in the run bears or names any of the three, the row's
 id included, nor tried the order again. Then they are a component of their own among attempts and
 rows: `reconcile` would confirm the attempt whatever the others are, and judge the others alike
-without the pair. An attempt without a definite answer is plain if no row and no other attempt
-bears its keys: it is absent where the table is known to be whole and at rest. Where there is a log
-of the load balancer, no attempt is plain whose line in it may be wanted: one in doubt, or one that
-shares a trace with one.
+without the pair. An attempt without a definite answer is plain if such a row is its, which no reply
+names: it is committed; and if no row and no other attempt bears its keys: it is absent where the
+table is known to be whole and at rest. Where there is a log of the load balancer, no attempt is
+plain whose line in it may be wanted: one in doubt, or one that shares a trace with one.
 
 Whatever is spelled in another way than we do (ids that are not as long as UUIDs, repeated attempts,
 refusals, times of another form, quotes in a cell) is left to the exact judging, and so is the whole
@@ -19,7 +19,6 @@ share one by chance, both are left to the exact judging as well.
 """
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -28,12 +27,13 @@ from decimal import Decimal
 from functools import partial
 from itertools import chain, compress
 from pathlib import Path
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.access_log import trace_root
+from analysis.arrays import Gathering, chosen, kept
 from analysis.cells import (
     NO_TIME,
     Block,
@@ -43,156 +43,35 @@ from analysis.cells import (
     Layout,
     Numbers,
     Texts,
-    Words,
     are_beside_equals,
     find_ids,
     hashed,
     in_order_of,
-    same_ids,
 )
 from analysis.failures import RUN_STOPPING
 from analysis.halves import in_halves
 from analysis.ledger import IN_FLIGHT
 from analysis.matching import Prices, is_same_money, order_of
-from analysis.plain import Ending, Plain, Question, Stretch
-from analysis.plain_lines import Absent, Confirmed, PlainLines
+from analysis.plain import FIRST_TOLD, Plain, Question
+from analysis.plain_lines import PlainLines
+from analysis.plain_orders import STATUSES, Open, Pairs, PlainOrders
 from analysis.records import Attempt, OrderRow
+from analysis.table_rows import FoundRows, Index, Ordered, RowCells, TableRows
 from analysis.tables import ATTEMPTS, ORDERS
 
 __all__ = ["Sieve", "sift"]
 
 _MOST_DEMOTED = 0.2  # of the pairs: with more of them the exact judging is no slower
 _FEW = 50_000  # attempts to look at one by one, before it matters how many of all they are
-_AT_ONCE = 1 << 16  # rows or pairs
+_FAR_APART = 1000  # rows to look up: much is read around each
 _MOST_GOODS: Final = 10**8  # above any product's number and quantity here
 _MOST_ID: Final = 10**17
 _CENTS = 100
 _SUCCESSES = (200, 202)  # from, to
-_STATUSES = (100, 999)
 _ERROR = re.compile(rb"[a-z0-9_ ]*")
 _CUT_OFF = frozenset(each.encode() for each in (IN_FLIGHT, RUN_STOPPING))
 
 RecordT = TypeVar("RecordT", Attempt, OrderRow)
-ArraysT = TypeVar("ArraysT", bound=tuple[Any, ...])
-
-
-class _Rows(NamedTuple):
-    """Rows that are spelled as ours and cost what they should, by their ids.
-
-    Each is at its place in the file, and its other ids are so far behind that.
-    """
-
-    ids: Numbers
-    products: Numbers
-    quantities: Numbers
-    created: Numbers
-    committed: Numbers
-    places: Numbers
-    attempts: Numbers
-    keys: Numbers
-
-
-class _Index(NamedTuple):
-    """Where ids are: the first bits of a hash of each, with its place in the bits behind."""
-
-    hashes: Words
-    bits: int
-
-    @classmethod
-    def of(cls, hashes: Words) -> "_Index":
-        """Index ids by their places, given their hashes."""
-        bits = max(1, len(hashes).bit_length())
-        marked = _without(hashes, bits)
-        marked |= np.arange(len(hashes), dtype=np.uint64)
-        marked.sort()
-        return cls(marked, bits)
-
-    def find(self, ids: Ids) -> Numbers:
-        """Return the place of each id, or of one that is much like it; below 0 for none."""
-        if not len(self.hashes):
-            return np.full(len(ids), -1)
-        wanted = _without(hashed(ids), self.bits)
-        order = np.argsort(wanted)  # else each search would begin far from the last
-        wanted = wanted[order]
-        at = np.minimum(np.searchsorted(self.hashes, wanted), len(self.hashes) - 1)
-        found = self.hashes[at]
-        places = np.empty(len(wanted), np.int64)
-        is_there = _without(found, self.bits) == wanted
-        places[order] = np.where(is_there, (found ^ wanted).astype(np.int64), -1)
-        return places
-
-    def repeated(self) -> Numbers:
-        """Return the places of ids that may be there twice."""
-        ids = _without(self.hashes, self.bits)
-        return (self.hashes ^ ids)[are_beside_equals(ids)].astype(np.int64)
-
-
-def _without(words: Words, bits: int) -> Words:
-    """Return words with their last bits cleared."""
-    return words & ~np.uint64((1 << bits) - 1)
-
-
-class _Found(NamedTuple):
-    """Rows, and hashes of the ids that they bear."""
-
-    rows: _Rows
-    attempts: Words
-    keys: Words
-
-
-class _Made(NamedTuple):
-    """The rows of the table in the order of their ids, and where their other ids are.
-
-    Only those that `are_single` share no id with another.
-    """
-
-    rows: _Rows
-    are_single: Booleans
-    by_attempt: _Index
-    by_key: _Index
-    texts: Texts
-
-    def attempts(self, which: Numbers) -> Ids:
-        """Return the ids of the attempts that made some rows."""
-        return self.texts.ids(self.rows.places[which] + self.rows.attempts[which])
-
-    def keys(self, which: Numbers) -> Ids:
-        """Return the keys of the orders that made some rows."""
-        return self.texts.ids(self.rows.places[which] + self.rows.keys[which])
-
-
-class _Pairs(NamedTuple):
-    """Acknowledged attempts, and the number of the row that is theirs.
-
-    `traces` are hashes of their trace ids, where there is a log that knows requests by these, and
-    else nothing.
-    """
-
-    rows: Numbers
-    due: Numbers
-    sent: Numbers
-    ended: Numbers
-    http: Numbers
-    places: Numbers
-    traces: NDArray[np.unsignedinteger]
-
-
-class _Open(NamedTuple):
-    """Attempts without a definite answer, and in the end only those that no row of ours knows.
-
-    `errors` are known by their number.
-    """
-
-    attempts: Ids
-    keys: Ids
-    products: Numbers
-    quantities: Numbers
-    due: Numbers
-    sent: Numbers
-    ended: Numbers
-    http: Numbers
-    errors: Numbers
-    places: Numbers
 
 
 class _Lines(NamedTuple):
@@ -221,18 +100,24 @@ class _Part(NamedTuple):
     Of each server `last` is what it answered last, and of all `others` there are the cells.
     """
 
-    pairs: _Pairs
-    open: _Open
+    pairs: Pairs
+    open: Open
     errors: list[bytes]
     last: dict[bytes, _Last]
     others: list[list[str]]
 
 
 class _Tried(NamedTuple):
-    """What was found among attempts; `last` are the rows that servers answered for last."""
+    """What was found among attempts; `last` are the rows that servers answered for last.
 
-    pairs: _Pairs
-    open: _Open
+    Of those that are open, `made_rows` are the rows of the `committed`, and of the `absent` no row
+    knows.
+    """
+
+    pairs: Pairs
+    committed: Open
+    made_rows: Numbers
+    absent: Open
     errors: list[bytes]
     last: list[int]
     others: list[Attempt]
@@ -288,25 +173,37 @@ class _Sifting:
         rows, pairs, others = made.rows, found.pairs, found.others
         are_plain = np.zeros(len(rows.ids), np.bool_)
         are_plain[pairs.rows] = True
-        if np.count_nonzero(are_plain) < len(pairs.rows):
+        are_plain[found.made_rows] = True
+        if np.count_nonzero(are_plain) < len(pairs.rows) + len(found.made_rows):
             return None  # a row that two attempts name
         named = _Named.of(others, other_rows)
         are_plain[named.rows_of(made)] = False
         are_plain[found.last] = False
+        are_plain[found.made_rows[_are_first(found.committed.sent)]] = False
         if self.question.has_log:
             are_plain[pairs.rows[_are_traced(pairs, are_plain[pairs.rows], others)]] = False
         of_plain = are_plain[pairs.rows]
         demoted = len(of_plain) - np.count_nonzero(of_plain)
         if demoted == len(of_plain) or demoted > len(of_plain) * _MOST_DEMOTED:
             return None
-        are_absent = named.are_new(found.open)
-        plain = _PlainOrders(
-            made, _chosen(pairs, of_plain), _chosen(found.open, are_absent), found.errors
+        are_committed = are_plain[found.made_rows]
+        are_absent = named.are_new(found.absent)
+        places = [
+            *(pairs.places[~of_plain], found.committed.places[~are_committed]),
+            found.absent.places[~are_absent],
+        ]
+        plain = PlainOrders(
+            made,
+            kept(pairs, of_plain),
+            chosen(found.committed, are_committed),
+            found.made_rows[are_committed],
+            chosen(found.absent, are_absent),
+            found.errors,
+            self._cents_of,
         )
-        with ThreadPoolExecutor(1) as worker:
-            numbers, lines = worker.submit(plain.numbers), worker.submit(plain.lines)
-            others += self._again(pairs.places[~of_plain], self.attempts, self.read_attempt)
-            others += self._again(found.open.places[~are_absent], self.attempts, self.read_attempt)
+        with ThreadPoolExecutor(2) as workers:
+            numbers, lines = workers.submit(plain.numbers), workers.submit(plain.lines)
+            others += self._again(np.concatenate(places), self.attempts, self.read_attempt)
             other_rows += self._again(rows.places[~are_plain], self.orders, self.read_row)
         return Sieve(numbers.result(), lines.result(), others, other_rows)
 
@@ -318,25 +215,25 @@ class _Sifting:
 
     # --- rows ---
 
-    def _read_rows(self) -> tuple[_Made, list[OrderRow]]:
+    def _read_rows(self) -> tuple[TableRows, list[OrderRow]]:
         spans = self.orders.spans()
-        gathering = _Gathering[_Found](len(spans))
+        gathering = Gathering[FoundRows](len(spans))
         others: list[OrderRow] = []
         for part, further in in_halves(self._rows_of, spans):
             gathering.add(part)
             others += map(self.read_row, further)
         found = gathering.arrays()
         if (found.rows.ids[1:] < found.rows.ids[:-1]).any():
-            found = _chosen(found, np.argsort(found.rows.ids))
+            found = chosen(found, np.argsort(found.rows.ids))
         rows = found.rows
         with ThreadPoolExecutor(2) as workers:
-            by_attempt, by_key = workers.map(_Index.of, (found.attempts, found.keys))
+            by_attempt, by_key = workers.map(Index.of, (found.attempts, found.keys))
         are_single = ~are_beside_equals(rows.ids)
         for index in (by_attempt, by_key):
             are_single[index.repeated()] = False
-        return _Made(rows, are_single, by_attempt, by_key, Texts(self.orders.path)), others
+        return TableRows(rows, are_single, by_attempt, by_key, Texts(self.orders.path)), others
 
-    def _rows_of(self, span: tuple[int, int]) -> tuple[_Found, list[list[str]]]:
+    def _rows_of(self, span: tuple[int, int]) -> tuple[FoundRows, list[list[str]]]:
         block = self.orders.block(*span)
         ids, products, quantities = map(block.wholes, ("id", "product_id", "quantity"))
         created, committed = map(block.times, ("created_at", "committed_at"))
@@ -345,10 +242,10 @@ class _Sifting:
         are_ours &= ids.are_ours & created.are_ours & total.are_ours
         are_ours &= committed.are_ours | block.are("committed_at", b"")
         are_ours &= _are_goods(products, quantities)
-        expected = self._cents_of(products.values, quantities.values, are_ours)
-        are_ours &= total.values == expected
+        goods = (np.where(are_ours, each.values, 0) for each in (products, quantities))
+        are_ours &= total.values == self._cents_of(*goods)
         lines = np.flatnonzero(are_ours)
-        rows = _Rows(
+        rows = RowCells(
             ids=ids.values[lines],
             products=products.values[lines].astype(np.int32),
             quantities=quantities.values[lines].astype(np.int32),
@@ -364,11 +261,11 @@ class _Sifting:
         if any(len(cells) > key and not cells[key] for cells in others):
             message = "a row without a key may be any order's"
             raise ValueError(message)
-        return _Found(rows, *marks), others
+        return FoundRows(rows, *marks), others
 
-    def _cents_of(self, products: Numbers, quantities: Numbers, where: Booleans) -> Numbers:
+    def _cents_of(self, products: Numbers, quantities: Numbers) -> Numbers:
         """Return what goods should cost, below 0 where that is not known."""
-        goods = np.where(where, products * _MOST_GOODS + quantities, 0)
+        goods = products * _MOST_GOODS + quantities
         kinds = np.unique(goods)
         cents = np.array([self._expected(each) for each in kinds.tolist()], np.int64)
         return cents[np.searchsorted(kinds, goods)]
@@ -383,10 +280,10 @@ class _Sifting:
 
     # --- attempts ---
 
-    def _read_attempts(self, made: _Made) -> _Tried:
+    def _read_attempts(self, made: TableRows) -> _Tried:
         numbers: dict[bytes, int] = {}
         spans = self.attempts.spans()
-        pairs, still_open = _Gathering[_Pairs](len(spans)), _Gathering[_Open](len(spans))
+        pairs, still_open = Gathering[Pairs](len(spans)), Gathering[Open](len(spans))
         others: list[Attempt] = []
         last: dict[bytes, _Last] = {}
         found = 0
@@ -403,18 +300,18 @@ class _Sifting:
                 message = "most attempts are to be looked at one by one"
                 raise ValueError(message)
         unsettled = still_open.arrays()
-        are_unknown = made.by_attempt.find(unsettled.attempts) < 0
-        are_unknown &= made.by_key.find(unsettled.keys) < 0
-        others += self._again(unsettled.places[~are_unknown], self.attempts, self.read_attempt)
-        unknown = _chosen(unsettled, are_unknown)
+        are_committed, made_rows, are_unknown = _made_by(unsettled, made)
+        places = unsettled.places[~(are_committed | are_unknown)]
+        others += self._again(places, self.attempts, self.read_attempt)
+        committed, unknown = (chosen(unsettled, each) for each in (are_committed, are_unknown))
         rows = [each.row for each in last.values()]
-        return _Tried(pairs.arrays(), unknown, [*numbers], rows, others)
+        return _Tried(pairs.arrays(), committed, made_rows, unknown, [*numbers], rows, others)
 
-    def _attempts_of(self, made: _Made, span: tuple[int, int]) -> _Part:
+    def _attempts_of(self, made: TableRows, span: tuple[int, int]) -> _Part:
         block = self.attempts.block(*span)
         lines = self._lines_of(block)
         told, rows = _pairs_of(block, lines, made)
-        pairs = _Pairs(
+        pairs = Pairs(
             rows=rows.astype(np.int32),
             due=lines.due[told],
             sent=lines.sent[told],
@@ -427,11 +324,8 @@ class _Sifting:
         are_found[told] = True
         unknown, errors = self._open_of(block, lines, np.flatnonzero(~are_found))
         are_found[unknown] = True
-        still_open = _Open(
-            attempts=block.ids("attempt_id", unknown),
-            keys=block.ids("order_key", unknown),
-            products=lines.products[unknown].astype(np.int32),
-            quantities=lines.quantities[unknown].astype(np.int32),
+        still_open = Open(
+            orders=_orders_of(block, lines, unknown),
             due=lines.due[unknown],
             sent=lines.sent[unknown],
             ended=lines.ended[unknown],
@@ -484,7 +378,7 @@ class _Sifting:
             lines.are_ours[others]
             & part.are("outcome", b"indeterminate")
             & part.are("order_id", b"")
-            & (http.are_within(*_STATUSES) | part.are("http_status", b""))
+            & (http.are_within(*STATUSES) | part.are("http_status", b""))
         ]
         texts = block.texts("error", found)
         are_plain = [each not in _CUT_OFF and _ERROR.fullmatch(each) is not None for each in texts]
@@ -501,7 +395,12 @@ def _are_goods(products: Cells, quantities: Cells) -> Booleans:
     return products.are_ours & quantities.are_ours & are_small
 
 
-def _pairs_of(block: Block, lines: _Lines, made: _Made) -> tuple[Numbers, Numbers]:
+def _orders_of(block: Block, lines: _Lines, which: Numbers) -> Ordered:
+    attempts, keys = (block.ids(column, which) for column in ("attempt_id", "order_key"))
+    return Ordered(attempts, keys, lines.products[which], lines.quantities[which])
+
+
+def _pairs_of(block: Block, lines: _Lines, made: TableRows) -> tuple[Numbers, Numbers]:
     """Return the lines of acknowledged attempts, and the numbers of the rows that are theirs."""
     rows = made.rows
     order_ids = block.wholes("order_id")
@@ -518,15 +417,33 @@ def _pairs_of(block: Block, lines: _Lines, made: _Made) -> tuple[Numbers, Number
     found = np.searchsorted(rows.ids[near[0] : near[1] + 1], wanted) + near[0]
     is_there = found < len(rows.ids)
     told, wanted, found = told[is_there], wanted[is_there], found[is_there]
-    are_pairs = made.are_single[found] & (rows.ids[found] == wanted)
-    are_pairs &= same_ids(block.ids("attempt_id", told), made.attempts(found))
-    are_pairs &= same_ids(block.ids("order_key", told), made.keys(found))
-    are_pairs &= lines.products[told] == rows.products[found]
-    are_pairs &= lines.quantities[told] == rows.quantities[found]
+    are_pairs = made.are_of(found, _orders_of(block, lines, told)) & (rows.ids[found] == wanted)
     return told[are_pairs], found[are_pairs]
 
 
-def _are_traced(pairs: _Pairs, are_plain: Booleans, others: Sequence[Attempt]) -> Booleans:
+def _made_by(attempts: Open, made: TableRows) -> tuple[Booleans, Numbers, Booleans]:
+    """Return which attempts made rows as they should, these rows, and whom no row knows."""
+    orders = attempts.orders
+    rows = made.by_attempt.find(orders.attempts)
+    are_unknown = (rows < 0) & (made.by_key.find(orders.keys) < 0)
+    are_committed = rows >= 0
+    known = np.flatnonzero(are_committed)
+    for low in range(0, len(known), _FAR_APART):
+        which = known[low : low + _FAR_APART]
+        are_committed[which] = made.are_of(rows[which], chosen(orders, which))
+        made.texts.let_go()
+    return are_committed, rows[are_committed], are_unknown
+
+
+def _are_first(sent: Numbers) -> Booleans:
+    """Which attempts, of those of whom stories are told, are so if all are."""
+    if len(sent) <= FIRST_TOLD:
+        return np.ones(len(sent), np.bool_)
+    are_first: Booleans = sent <= np.partition(sent, FIRST_TOLD - 1)[FIRST_TOLD - 1]
+    return are_first
+
+
+def _are_traced(pairs: Pairs, are_plain: Booleans, others: Sequence[Attempt]) -> Booleans:
     """Which pairs share a trace with an attempt of which the log may tell, as far as hashes tell.
 
     The log's line of that one would be theirs as well.
@@ -570,7 +487,7 @@ class _Named:
             np.array([each for each in order_ids if 0 <= each < _MOST_ID], np.int64),
         )
 
-    def rows_of(self, made: _Made) -> Numbers:
+    def rows_of(self, made: TableRows) -> Numbers:
         """Return the numbers of the rows that bear any of them, or may."""
         ids = made.rows.ids
         at = np.searchsorted(ids, self.order_ids)
@@ -579,9 +496,10 @@ class _Named:
         borne = (made.by_attempt.find(self.attempts), made.by_key.find(self.keys))
         return np.concatenate([at[ids[at] == wanted], *(each[each >= 0] for each in borne)])
 
-    def are_new(self, attempts: _Open) -> Booleans:
+    def are_new(self, attempts: Open) -> Booleans:
         """Which attempts share their ids neither with these nor with each other."""
-        return _are_alone(attempts.attempts, self.attempts) & _are_alone(attempts.keys, self.keys)
+        orders = attempts.orders
+        return _are_alone(orders.attempts, self.attempts) & _are_alone(orders.keys, self.keys)
 
 
 def _are_alone(ids: Ids, others: Ids) -> Booleans:
@@ -589,165 +507,3 @@ def _are_alone(ids: Ids, others: Ids) -> Booleans:
     ordered = np.sort(np.concatenate([hashes, hashed(others)]))
     repeated = ordered[1:][ordered[1:] == ordered[:-1]]
     return ~np.isin(hashes, repeated)
-
-
-@dataclass(frozen=True, slots=True)
-class _PlainOrders:
-    """The plain orders: the rows of the run, the attempts that are theirs, and those without."""
-
-    made: _Made
-    pairs: _Pairs
-    absent: _Open
-    errors: list[bytes]
-
-    def lines(self) -> PlainLines:
-        rows, pairs, absent = self.made.rows, self.pairs, self.absent
-        return PlainLines(
-            Confirmed(
-                attempts=self.made.attempts,
-                keys=self.made.keys,
-                order_ids=rows.ids,
-                products=rows.products,
-                quantities=rows.quantities,
-                committed=rows.committed,
-                rows=pairs.rows,
-                http=pairs.http,
-            ),
-            Absent(
-                attempts=absent.attempts,
-                keys=absent.keys,
-                products=absent.products,
-                quantities=absent.quantities,
-                http=absent.http,
-                errors=absent.errors,
-                texts=self.errors,
-            ),
-            np.concatenate([pairs.sent, absent.sent]),
-        )
-
-    def numbers(self) -> Plain:
-        from_due: Counter[int] = Counter()
-        from_sent_of_due: Counter[int] = Counter()
-        from_sent_of_others: Counter[int] = Counter()
-        for attempts in (self.pairs, self.absent):
-            due, sent, ended = attempts.due, attempts.sent, attempts.ended
-            if (was_due := due != NO_TIME).any():
-                from_due.update(_counts(np.maximum(0, ended - due)[was_due]))
-                from_sent_of_due.update(_counts((ended - sent)[was_due]))
-            if not was_due.all():
-                from_sent_of_others.update(_counts((ended - sent)[~was_due]))
-        return Plain(
-            confirmed=len(self.pairs.rows),
-            absent=self._endings(),
-            sold=self._sold(),
-            from_due=from_due,
-            from_sent_of_due=from_sent_of_due,
-            from_sent_of_others=from_sent_of_others,
-            agreed=self._agreed,
-        )
-
-    def _endings(self) -> dict[Ending, int]:
-        numbers = _counts(self.absent.errors * np.int64(_STATUSES[1] + 1) + self.absent.http)
-        found = ((*divmod(number, _STATUSES[1] + 1), count) for number, count in numbers.items())
-        return {(http or None, self.errors[error].decode()): count for error, http, count in found}
-
-    def _sold(self) -> dict[int, int]:
-        rows = self.made.rows
-        are_sold = np.zeros(len(rows.ids), np.bool_)
-        are_sold[self.pairs.rows] = True
-        sold: Counter[int] = Counter()
-        for low in range(0, len(are_sold), _AT_ONCE):
-            part = are_sold[low : low + _AT_ONCE]
-            products = rows.products[low : low + _AT_ONCE][part]
-            kinds, which = np.unique(products, return_inverse=True)
-            pieces = np.bincount(which, rows.quantities[low : low + _AT_ONCE][part])
-            sold.update(dict(zip(kinds.tolist(), map(int, pieces.tolist()), strict=True)))
-        return sold
-
-    def _agreed(self, further: Sequence[Stretch]) -> Stretch | None:
-        """Return the first stretch of offsets that lies in the most of the bounds.
-
-        `clock` has the same for few in Python.
-        """
-        more = np.array(further, np.int64).reshape(-1, 2)
-        lowest, highest = [*more[:, 0].tolist()], [*more[:, 1].tolist()]
-        for part in self._bounds():
-            lowest.append(int(part[0].max()))
-            highest.append(int(part[1].min()))
-        if max(lowest) <= min(highest):
-            return max(lowest), min(highest)  # all of them agree, as they mostly do
-        lows, highs = map(np.concatenate, zip(*self._bounds(), more.T, strict=True))
-        edges = np.sort(np.concatenate([lows * 2, highs * 2 + 1]))  # a start before an end
-        is_end = edges & 1
-        depths = np.cumsum(1 - 2 * is_end)
-        deepest = int(np.argmax(np.where(is_end, 0, depths)))
-        return int(edges[deepest] >> 1), int(edges[deepest + 1] >> 1)
-
-    def _bounds(self) -> Iterator[tuple[Numbers, Numbers]]:
-        """Yield what each pair says of the clocks, few enough at once for a cache to hold."""
-        for low in range(0, len(self.pairs.rows), _AT_ONCE):
-            part = slice(low, low + _AT_ONCE)
-            created = self.made.rows.created[self.pairs.rows[part]]
-            yield created - self.pairs.ended[part], created - self.pairs.sent[part]
-
-
-def _counts(values: Numbers) -> dict[int, int]:
-    found, counts = np.unique(values, return_counts=True)
-    return dict(zip(found.tolist(), counts.tolist(), strict=True))
-
-
-# --- arrays that belong together ---
-
-
-class _Gathering(Generic[ArraysT]):
-    """Arrays of parts, put behind each other as they come."""
-
-    def __init__(self, parts: int) -> None:
-        self._parts = parts
-        self._whole: ArraysT | None = None
-        self._length = 0
-
-    def add(self, part: ArraysT) -> None:
-        """Add a part, all of whose arrays are of one length."""
-        length = self._length + len(_columns(part)[0])
-        if self._whole is None or length > len(_columns(self._whole)[0]):
-            self._whole = self._grown(part, length)
-        for column, added in zip(_columns(self._whole), _columns(part), strict=True):
-            column[self._length : length] = added
-        self._length = length
-
-    def _grown(self, part: ArraysT, length: int) -> ArraysT:
-        # If parts are alike; else it is half as much again, of which nothing is touched before.
-        room = max(length * 3 // 2, len(_columns(part)[0]) * self._parts * 11 // 10)
-        whole = _each(lambda column: np.empty(room, column.dtype), part)
-        if self._whole is not None:
-            for column, had in zip(_columns(whole), _columns(self._whole), strict=True):
-                column[: self._length] = had[: self._length]
-        return whole
-
-    def arrays(self) -> ArraysT:
-        """Return all that was added; ValueError if nothing was."""
-        if self._whole is None:
-            message = "there are no parts"
-            raise ValueError(message)
-        return _each(lambda column: column[: self._length], self._whole)
-
-
-def _columns(arrays: tuple[Any, ...]) -> list[NDArray[Any]]:
-    found: list[NDArray[Any]] = []
-    for each in arrays:
-        found += _columns(each) if isinstance(each, tuple) else [each]
-    return found
-
-
-def _each(change: Callable[[NDArray[Any]], NDArray[Any]], arrays: ArraysT) -> ArraysT:
-    """Return what becomes of each array."""
-    changed = (_each(change, each) if isinstance(each, tuple) else change(each) for each in arrays)
-    return type(arrays)(*changed)
-
-
-def _chosen(arrays: ArraysT, which: Booleans | Numbers) -> ArraysT:
-    """Return some of each; `which` may be all."""
-    if which.dtype == np.bool_ and which.all():
-        return arrays
-    return _each(lambda column: column[which], arrays)

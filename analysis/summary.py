@@ -97,13 +97,21 @@ class Judgement:
             for each in self.findings.attempts
             if each.attempt.outcome is Outcome.INDETERMINATE
         )
-        for (status, error), count in self.findings.plain.absent.items():
-            found[_cause(status, error), Verdict.ABSENT] += count
+        plain = self.findings.plain
+        for verdict, ended in (
+            (Verdict.COMMITTED, plain.committed),
+            (Verdict.ABSENT, plain.absent),
+        ):
+            for (status, error), count in ended.items():
+                found[_cause(status, error), verdict] += count
         return found
 
     @cached_property
     def hidden(self) -> list[AttemptFinding]:
-        """The attempts that made an order of which their customer was told nothing good."""
+        """The attempts that made an order of which their customer was told nothing good.
+
+        They are in order, and where some are plain, the first few of all are among these.
+        """
         return [each for each in self.findings.attempts if each.verdict is Verdict.COMMITTED]
 
     def story_of(self, finding: AttemptFinding) -> list[Step]:

@@ -62,7 +62,8 @@ def _parts(judgement: Judgement) -> Iterable[tuple[str, RenderableType]]:
         yield "What trying again did", _retries(judgement.retries)
     if hidden := judgement.hidden:
         title = "Orders in the table that their customers do not know of"
-        yield title, stories_of(hidden, judgement)
+        count = judgement.findings.count(Verdict.COMMITTED)
+        yield title, stories_of(hidden, judgement, count=count)
     latency = judgement.latency
     if latency.from_due is not None:
         yield "How long orders took, in seconds", _latency(latency, latency.from_due)

@@ -7,19 +7,20 @@ from rich.text import Text
 
 from analysis.findings import AttemptFinding
 from analysis.gaps import find_gaps, tell_gaps
+from analysis.plain import FIRST_TOLD
 from analysis.records import Verdict, format_time
 from analysis.summary import Judgement
 from analysis.terminal_parts import grid, safe
 
 __all__ = ["render_story", "stories_of"]
 
-_TOLD_AT_MOST = 3
 
-
-def stories_of(hidden: Sequence[AttemptFinding], judgement: Judgement) -> RenderableType:
-    """Tell the first few of these attempts, by seconds since each began."""
+def stories_of(
+    hidden: Sequence[AttemptFinding], judgement: Judgement, *, count: int
+) -> RenderableType:
+    """Tell the first few of these attempts, of so many, by seconds since each began."""
     parts: list[RenderableType] = []
-    for finding in hidden[:_TOLD_AT_MOST]:
+    for finding in hidden[:FIRST_TOLD]:
         table = grid("at", "by", "said", right=["at"], has_header=False)
         steps = judgement.story_of(finding)
         begins_at = next((step.at for step in steps if step.at is not None), 0)
@@ -27,9 +28,9 @@ def stories_of(hidden: Sequence[AttemptFinding], judgement: Judgement) -> Render
             at = "" if step.at is None else f"{(step.at - begins_at) / 1e6:+.3f} s"
             table.add_row(at, step.witness, Text(safe(step.said)))
         parts += [Text(safe(f"attempt {finding.attempt.attempt_id}"), style="dim"), table]
-    if len(hidden) > _TOLD_AT_MOST:
+    if count > FIRST_TOLD:
         how = "`python -m analysis story RUN_DIR ATTEMPT_ID` tells any of them"
-        parts.append(Text(f"and {len(hidden) - _TOLD_AT_MOST} more; {how}", style="dim"))
+        parts.append(Text(f"and {count - FIRST_TOLD} more; {how}", style="dim"))
     return Group(*parts)
 
 

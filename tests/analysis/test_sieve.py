@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import random
 import tempfile
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from analysis.cells import Ids, Words, hashed
 from analysis.errors import EvidenceError
@@ -22,6 +25,7 @@ from analysis.plain import NOTHING_PLAIN, Plain
 from analysis.records import Attempt, OrderRow, Outcome
 from analysis.run_directory import RECONCILIATION_FILE, SUMMARY_FILE, RunDirectory
 from analysis.tables import ATTEMPTS, ORDERS
+from analysis.terminal import render
 from infra.lab.access_log import alb_line
 from tests.analysis.histories import NOON, PRICES, SECOND, SETTLED, attempt, evidence, row, store
 from tests.infra.test_access_log import ANSWERED
@@ -176,11 +180,11 @@ CHANGES: dict[str, Change] = {
 
 @st.composite
 def histories(draw: st.DrawFn) -> History:
-    """Up to 14 orders, and up to three things that went wrong."""
+    """Up to 18 orders, and up to three things that went wrong."""
     history = History(random.Random(draw(st.integers(0, 1 << 32))))
     for _ in range(draw(st.integers(0, 9))):
         history.order(Outcome.ACKNOWLEDGED, has_row=True)
-    for has_row in draw(st.lists(st.booleans(), max_size=5)):
+    for has_row in draw(st.lists(st.booleans(), max_size=9)):
         history.order(Outcome.INDETERMINATE, has_row=has_row)
     for name in draw(st.lists(st.sampled_from(sorted(CHANGES)), max_size=3)):
         CHANGES[name](history.chance, history)
@@ -203,13 +207,16 @@ def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> in
 
 
 def results(directory: RunDirectory, *, sift_above: int) -> tuple[object, Plain]:
-    """What judging wrote, or what it said was wrong; and what was set aside."""
+    """What judging wrote and showed, or what it said was wrong; and what was set aside."""
     try:
         judgement = judge_run(directory, sift_above=sift_above)
     except EvidenceError as error:
         return str(error), NOTHING_PLAIN
     files = [directory.path / name for name in (SUMMARY_FILE, RECONCILIATION_FILE)]
-    return [each.read_bytes() for each in files], judgement.findings.plain
+    screen = io.StringIO()
+    render(judgement, Console(file=screen, width=200), directory=directory.path)
+    found = [screen.getvalue(), *(each.read_bytes() for each in files)]
+    return found, judgement.findings.plain
 
 
 @given(
@@ -242,7 +249,8 @@ def test_ids_that_look_alike_change_nothing(history: History, bits: int) -> None
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         directory = stored(history, folder)
         whole, _ = results(directory, sift_above=NEVER)
-        patch.setattr("analysis.sieve.hashed", alike)
+        for module in ("sieve", "table_rows"):
+            patch.setattr(f"analysis.{module}.hashed", alike)
         sifted, _ = results(directory, sift_above=0)
         assert sifted == whole
 
@@ -294,10 +302,74 @@ def sifted_alike(directory: RunDirectory) -> Plain:
 
 
 def test_orders_as_they_should_be_are_set_aside(tmp_path: Path) -> None:
-    plain = sifted_alike(stored(honest(20, absent=3, committed=2), str(tmp_path)))
-    assert plain.confirmed == 20
-    assert plain.all_absent == 3
-    assert sum(plain.absent.values()) == 3
+    history = honest(20, absent=3)
+    rows = [in_doubt(history, seconds) for seconds in range(10)]
+    plain = sifted_alike(stored(history, str(tmp_path)))
+    assert (plain.confirmed, plain.all_absent) == (20, 3)
+    # The stories of the first three are told.
+    assert plain.all_committed == 7
+    assert plain.hidden == (
+        sum(each.quantity or 0 for each in rows[3:]),
+        sum((each.total or 0 for each in rows[3:]), Decimal(0)),
+    )
+
+
+def in_doubt(history: History, seconds: int) -> OrderRow:
+    """Add an attempt without an answer that made a row, sent so many seconds after the others."""
+    at = NOON + (100 + seconds) * SECOND
+    goods = {"product_id": 1, "quantity": 2}
+    times = {"sent_at": at, "ended_at": at}
+    history.order(Outcome.INDETERMINATE, has_row=True, error="timeout", **goods, **times)
+    return history.rows[-1]
+
+
+def _named_by_another(history: History) -> None:
+    history.attempts[0] = replace(history.attempts[0], order_id=history.rows[-1].id)
+
+
+def _tried_again(history: History) -> None:
+    last = history.attempts[-1]
+    again = replace(last, attempt_id=history.id(), attempt_no=2, retry_of=last.attempt_id)
+    history.attempts.append(again)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        _named_by_another,
+        _tried_again,
+        lambda history: history.rows.append(replace(history.rows[-1], id=9000)),
+        lambda history: history.rows.append(
+            replace(history.rows[-1], id=9000, attempt_id=history.id())
+        ),
+        lambda history: history.rows.append(
+            replace(history.rows[-1], id=9000, order_key=history.id())
+        ),
+        lambda history: _change_row(history, order_key=history.id()),
+        lambda history: _change_row(history, attempt_id=history.id()),
+        lambda history: _change_row(history, product_id=2, total=2 * PRICES[2]),
+        lambda history: _change_row(history, quantity=9, total=9 * PRICES[1]),
+        lambda history: _change_row(history, total=PRICES[1] * 7),
+    ],
+    ids=[
+        *("its row is named to another", "it is tried again", "its row is there twice"),
+        *("another attempt's row has its key", "another order's row has its id"),
+        *("its row has another's key", "its row has another's id"),
+        *("its row is of another product", "its row is of more pieces", "it costs more"),
+    ],
+)
+def test_an_order_in_doubt_that_is_not_as_it_should_be_is_looked_at_by_itself(
+    spoil: Callable[[History], object], tmp_path: Path
+) -> None:
+    history = honest(20)
+    for seconds in range(10):
+        in_doubt(history, seconds)
+    spoil(history)
+    assert sifted_alike(stored(history, str(tmp_path))).all_committed == 6
+
+
+def _change_row(history: History, **changes: Any) -> None:
+    history.rows[-1] = replace(history.rows[-1], **changes)
 
 
 OF_THE_WHOLE = [
@@ -329,6 +401,20 @@ def test_a_run_that_only_the_whole_can_tell_of_is_judged_as_a_whole(
 ) -> None:
     history = honest(5)
     CHANGES[name](random.Random(7), history)
+    assert sifted_alike(stored(history, str(tmp_path))) == NOTHING_PLAIN
+
+
+@pytest.mark.parametrize("outcome", [Outcome.ACKNOWLEDGED, Outcome.INDETERMINATE])
+def test_a_row_that_two_attempts_made_leaves_the_run_to_the_whole(
+    outcome: Outcome, tmp_path: Path
+) -> None:
+    history = honest(20)
+    for seconds in range(10):
+        in_doubt(history, seconds)
+    again = replace(history.attempts[-1], outcome=outcome)
+    if outcome is Outcome.ACKNOWLEDGED:
+        again = replace(again, order_id=history.rows[-1].id, http_status=201, error="")
+    history.attempts.append(again)
     assert sifted_alike(stored(history, str(tmp_path))) == NOTHING_PLAIN
 
 
@@ -365,6 +451,27 @@ def test_many_lines_come_out_in_their_order(
 ) -> None:
     monkeypatch.setattr("analysis.plain_lines._LINES_AT_ONCE", 7)
     assert sifted_alike(stored(honest(40, absent=9, committed=9), str(tmp_path))).confirmed == 40
+
+
+def test_many_orders_are_counted_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.plain_orders._AT_ONCE", 2)
+    assert sifted_alike(stored(honest(40, absent=9, committed=9), str(tmp_path))).confirmed == 40
+
+
+@pytest.mark.parametrize("due_after", [None, 2], ids=["due at no time", "due later than sent"])
+def test_orders_that_take_few_microseconds_are_counted_as_others(
+    due_after: int | None, tmp_path: Path
+) -> None:
+    history = honest(0)
+    for number in range(30):
+        at = NOON + number * SECOND
+        due_at = None if due_after is None else at + due_after
+        times = {"due_at": due_at, "sent_at": at, "ended_at": at + number % 5}
+        history.order(Outcome.ACKNOWLEDGED, has_row=True, **times)
+    plain = sifted_alike(stored(history, str(tmp_path)))
+    assert plain.confirmed == 30
+    took = plain.from_sent_of_others if due_after is None else plain.from_sent_of_due
+    assert took == dict.fromkeys(range(5), 6)
 
 
 def test_an_order_that_shares_a_trace_with_one_in_doubt_is_told_of_by_the_log(
