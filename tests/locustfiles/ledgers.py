@@ -22,5 +22,10 @@ def put_off(ledger: Ledger, request: RequestFields, *, times: int = 1) -> None:
 
 
 def recorded(path: Path) -> bytes:
-    """What would be found if the process were killed now."""
-    return path.read_bytes() + (lines_beyond(path) or b"")
+    """What would be found in a ledger if the process were killed now; it may be writing."""
+    while True:
+        size = path.stat().st_size
+        beyond = lines_beyond(path) or b""
+        content = path.read_bytes()
+        if len(content) == size:
+            return content + beyond

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.records import AttemptEnded, AttemptSent, LedgerLine, TornLine, parse_line
+from tests.locustfiles.ledgers import recorded
 
 __all__ = ["ROOT", "Load", "Locust", "wait_until"]
 
@@ -80,7 +81,7 @@ class Locust:
         """Every whole line of every ledger; a torn one may only be the last of its file."""
         lines: list[LedgerLine] = []
         for path in sorted((self.run / "ledger").glob("*.jsonl")):
-            raw = path.read_bytes().splitlines(keepends=True)
+            raw = recorded(path).splitlines(keepends=True)
             for number, line in enumerate(raw, 1):
                 try:
                     lines.append(parse_line(line))

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from infra.lab.processes import free_port
+from tests.locustfiles.ledgers import recorded
 from tests.locustfiles.load import ROOT, Load, wait_until
 from tests.locustfiles.shop_server import Shop, serve
 
@@ -167,7 +168,7 @@ def _facts(run: Path) -> dict[str, object]:
 
 def _lines(ledger: Path) -> list[list[Any]]:
     """Of a ledger that may be being written."""
-    whole = ledger.read_text().rpartition("\n")[0]
+    whole = recorded(ledger).decode().rpartition("\n")[0]
     return [json.loads(line) for line in whole.splitlines()]
 
 

@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from analysis.records import LedgerClosed
+from tests.locustfiles.ledgers import recorded
 from tests.locustfiles.load import Load, Locust, wait_until
 from tests.locustfiles.shop_server import Shop
 from tests.locustfiles.wire import free_port, wire_to
@@ -31,7 +32,7 @@ def copies(master: Locust) -> dict[str, bytes]:
 def originals(*workers: Locust) -> dict[str, bytes]:
     """What workers have kept in folders of their own."""
     files = [file for each in workers for file in each.run.glob("runs/*/ledger/*.jsonl")]
-    return {each.stem: each.read_bytes() for each in files}
+    return {each.stem: recorded(each) for each in files}
 
 
 def _elsewhere(master: Locust) -> list[str]:
