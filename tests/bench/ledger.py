@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import json
 import statistics
+import subprocess
+import sys
 import tempfile
-import time
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.records import AttemptSent, Outcome
-from locustfiles._journal import now
-from locustfiles._ledger import Ledger
-from locustfiles._outcome import Conclusion
-from locustfiles._process import process
-from locustfiles._recording import record_end, record_sent
 from tests.bench.measurement import Measurement, median
-from tests.bench.restless import LEDGER_LOAD, PLAIN_LOAD, quick_server, restless_load, wait_until
+from tests.bench.restless import (
+    LEDGER_LOAD,
+    PLAIN_LOAD,
+    ROOT,
+    quick_server,
+    restless_load,
+    wait_until,
+)
 from tests.bench.stage import Stage
 
 Slices = list[dict[str, float]]
@@ -30,7 +31,6 @@ Slices = list[dict[str, float]]
 PAIRS = 480
 BLOCKS = 12
 GOAL = 0.97
-ATTEMPTS = 20_000
 REPETITIONS = 5
 
 
@@ -40,7 +40,7 @@ def measure(stage: Stage) -> list[Measurement]:
         folder = Path(name)
         bare, kept = _run_pairs(folder / "ledger", LEDGER_LOAD)
         plain, ours = _run_pairs(folder / "plain", PLAIN_LOAD)
-        rows, sizes = zip(*(_write(folder / f"{n}") for n in range(REPETITIONS)), strict=True)
+        rows, sizes = zip(*(_write(folder / f"rows-{n}") for n in range(REPETITIONS)), strict=True)
     speed = _ratios(kept, bare, "per_second")
     return [
         _median("ledger: requests/s with it to without", speed, "times", at_least=GOAL),
@@ -90,35 +90,13 @@ def _run_pairs(folder: Path, load: Path) -> tuple[Slices, Slices]:
     return [off for off, _ in pairs], [on for _, on in pairs]
 
 
-def _write(path: Path) -> tuple[float, float]:
-    """Rows per second, and bytes per attempt: each has two."""
-    ledger = process.ledger = Ledger(path, process_id="bench-1", at=now())
-    ledger.flush()
-    empty = path.stat().st_size
-    names = [str(uuid.uuid4()) for _ in range(ATTEMPTS)]
-    acknowledged = Conclusion(
-        outcome=Outcome.ACKNOWLEDGED,
-        http_status=201,
-        order_id=123456,
-        served_by="i-0123456789abcdef0",
+def _write(folder: Path) -> tuple[float, float]:
+    """Rows per second, and bytes per attempt."""
+    written = subprocess.run(
+        [sys.executable, "-m", "tests.bench.ledger_rows", str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
     )
-    began = time.perf_counter()
-    for name in names:
-        attempt = AttemptSent(
-            attempt_id=name,
-            order_key=name,
-            attempt_no=1,
-            user_id="12345-12",
-            product_id=5,
-            quantity=2,
-            due_at=None,
-            sent_at=now(),
-            trace_id=f"Root=1-{name}",
-        )
-        record_sent(attempt)
-        record_end(attempt, acknowledged, 250)
-    ledger.flush()
-    took_s = time.perf_counter() - began
-    size = path.stat().st_size - empty
-    ledger.close(at=now())
-    return 2 * ATTEMPTS / took_s, size / ATTEMPTS
+    found = json.loads(written.stdout)
+    return found["rows_per_second"], found["bytes_per_attempt"]
