@@ -213,7 +213,9 @@ def _read(run: Path, finding: Finding) -> None:
         f"{summary['orders'][name]} {name}" for name in _WRONG if summary["orders"][name]
     ]
     finding.problems += [
-        f"{ledger[name]} {name}" for name in ("torn_lines", "unmatched_ends") if ledger[name]
+        f"{ledger[name]} {name}"
+        for name in ("torn_lines", "cut_off", "unmatched_ends")
+        if ledger[name]
     ]
     if not finding.attempts:
         finding.problems.append("there was no load to kill")
