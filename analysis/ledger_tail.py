@@ -84,7 +84,9 @@ def lines_beyond(ledger: Path) -> bytes | None:
         there = file.read(len(text))
         size = file.seek(0, os.SEEK_END)
     is_whole = written_at == _COMPLETE and there == text
-    is_known = is_whole or written_at.rstrip(b"\0") == start_of_machine()
+    # A power cut may leave a head of zeros, and some systems do not say which start this is.
+    is_of_now = any(written_at) and written_at.rstrip(b"\0") == start_of_machine()
+    is_known = is_whole or is_of_now
     fits = offset <= size and text.startswith(there)
     return text[len(there) :] if is_known and fits else None
 

@@ -271,6 +271,14 @@ def test_what_was_left_before_the_machine_started_anew_is_not_taken(
     assert place.ledger.read_bytes() == before
 
 
+def test_head_of_zeros_is_not_taken_where_no_start_of_the_machine_is_known(
+    place: _Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tail_of(place.ledger).write_bytes(bytes(SIZE))
+    monkeypatch.setattr(ledger_tail, "start_of_machine", lambda: b"")
+    assert not complete(place.ledger)
+
+
 def test_what_was_completed_can_be_moved_to_another_machine(
     place: _Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
