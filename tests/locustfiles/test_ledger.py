@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import resource
 import threading
 import time
 import uuid
@@ -142,13 +143,47 @@ def test_ledger_that_cannot_be_written_fails_for_good_and_says_so_once(tmp_path:
     assert _kinds(ledger) == [LedgerOpened, AttemptSent]  # what was recorded is not lost
 
 
+def test_disk_that_takes_a_part_first_says_why_it_takes_no_more(
+    ledger: Ledger,
+) -> None:
+    before = ledger.path.stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ledger.put(_sent().to_line())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (before + 10, hard))
+    try:
+        with pytest.raises(LedgerFailed, match="File too large"):
+            ledger.flush()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert ledger.path.stat().st_size == before + 10
+    assert _kinds(ledger) == [LedgerOpened, AttemptSent]
+
+
 def test_disk_that_is_full_from_the_first_has_no_ledger(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("locustfiles._tail.os.write", lambda _file, content: len(content) // 2)
     with pytest.raises(LedgerFailed, match=r"cannot open .* No space left"):
         Ledger(tmp_path / "l.jsonl", process_id="p", at=1)
-    assert not tail_of(tmp_path / "l.jsonl").exists()
+    assert not list(tmp_path.iterdir())  # nobody waits for one that nothing is written to
+
+
+def test_ledger_whose_first_line_finds_no_room_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[LedgerFailed] = []
+    write, written = os.write, iter([True])
+
+    def write_once(file: int, content: bytes) -> int:
+        if next(written, False):
+            return write(file, content)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("locustfiles._tail.os.write", write_once)
+    with pytest.raises(LedgerFailed, match=r"cannot write .* No space left"):
+        Ledger(tmp_path / "l.jsonl", process_id="p", at=1, on_failure=heard.append)
+    assert not list(tmp_path.iterdir())
+    assert len(heard) == 1
 
 
 @pytest.mark.parametrize("what", ["files are no memory here", "nothing names the machine's start"])
