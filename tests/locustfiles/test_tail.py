@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import shutil
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis import ledger_tail
+from analysis.errors import EvidenceError
 from analysis.ledger_tail import HEAD, SIZE, complete, lines_beyond, tail_of
 from locustfiles import _tail
 from locustfiles._tail import LedgerTail
@@ -240,6 +242,19 @@ def _interrupted(at_line: int) -> Iterator[None]:
         pass
     finally:
         sys.settrace(tracer)
+
+
+def test_ledger_that_cannot_be_completed_says_what_to_do_and_can_be_later(place: _Place) -> None:
+    line = _left_by_a_kill(place)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (place.ledger.stat().st_size + 10, hard))
+    try:
+        with pytest.raises(EvidenceError, match="File too large; put that right and run `finish`"):
+            complete(place.ledger)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert complete(place.ledger)
+    assert place.ledger.read_bytes().count(line) == 1
 
 
 # --- what is not to be trusted ---
