@@ -76,6 +76,9 @@ class Ledger:
         self._is_closed = False
         with ExitStack() as undo:
             try:
+                # First: a ledger of no line, and without a tail, is what a power cut leaves.
+                self._tail = LedgerTail(tail_of(path), fail=self._fail)
+                undo.callback(self._tail.remove)
                 self._file = os.open(
                     path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644
                 )
@@ -83,8 +86,7 @@ class Ledger:
                 undo.callback(path.unlink)
                 # Whoever closes the evidence sees by the lock that this process may still write.
                 fcntl.flock(self._file, fcntl.LOCK_EX)
-                self._tail = LedgerTail(tail_of(path), ledger=self._file, fail=self._fail)
-                undo.callback(self._tail.remove)
+                self._tail.begin(self._file)
                 # A file that no folder names is lost with all that was synced into it.
                 sync_folder(path.parent)
             except OSError as error:

@@ -14,7 +14,7 @@ from typing import NoReturn
 import gevent
 import pytest
 
-from analysis.ledger_tail import tail_of
+from analysis.ledger_tail import lines_beyond, tail_of
 from analysis.records import (
     LEDGER_VERSION,
     AttemptEnded,
@@ -210,10 +210,26 @@ def test_without_a_tail_each_line_is_written_at_once(
     ledger.close(at=9)
 
 
-def test_file_of_another_is_never_written_to(tmp_path: Path) -> None:
-    (tmp_path / "l").write_text("mine")
+@pytest.mark.parametrize("name", ["l.jsonl", "l.tail"])
+def test_file_of_another_is_never_written_to(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
     with pytest.raises(LedgerFailed, match="cannot open"):
-        Ledger(tmp_path / "l", process_id="p", at=1)
+        Ledger(tmp_path / "l.jsonl", process_id="p", at=1)
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_process_killed_while_it_opens_its_ledger_leaves_no_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was sent yet."""
+    path = tmp_path / "l.jsonl"
+    left: list[bytes | None] = []
+    monkeypatch.setattr(
+        "locustfiles._ledger.fcntl.flock", lambda *_: left.append(lines_beyond(path))
+    )
+    Ledger(path, process_id="p", at=1).close(at=2)
+    assert left[0] == b""  # what `finish` finds of a file that was just made, and believes
 
 
 def test_process_id_is_safe_in_a_file_name() -> None:

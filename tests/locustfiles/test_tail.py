@@ -98,7 +98,9 @@ class _Place:
         self.under_way = b""
 
     def open(self) -> LedgerTail:
-        return LedgerTail(tail_of(self.ledger), ledger=self.file, fail=_raise)
+        tail = LedgerTail(tail_of(self.ledger), fail=_raise)
+        tail.begin(self.file)
+        return tail
 
     def work(self, tail: LedgerTail, works: list[int | None]) -> None:
         """Put texts and flush; `taken` is what was promised to be kept."""
