@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
+from weakref import WeakSet
 
 import gevent
 from gevent.event import Event
@@ -100,6 +101,7 @@ class Ledger:
             self.write(opened.to_line())
             self._tail.spill()  # whose it is can be seen from the first moment
             undo.pop_all()
+        _of_this_process.add(self)
 
     def write(self, lines: bytes) -> None:
         """Record whole lines."""
@@ -148,6 +150,14 @@ class Ledger:
             self._tail.close()
             self._release()
 
+    def disown(self) -> None:
+        """Leave it to the process that opened it, of which this one is a fork.
+
+        Both would use the same memory, and neither would know where the other is in it.
+        """
+        self._is_closed = True
+        self._refuse(LedgerFailed(f"the ledger {self.path} is that of another process"))
+
     def _release(self) -> None:
         # Closing would unlock it too, but gevent puts closing off.
         fcntl.flock(self._file, fcntl.LOCK_UN)
@@ -172,6 +182,17 @@ class Ledger:
 
         self.put = put
         return True
+
+
+_of_this_process: WeakSet[Ledger] = WeakSet()
+
+
+def _disown_all() -> None:
+    for each in tuple(_of_this_process):
+        each.disown()
+
+
+os.register_at_fork(after_in_child=_disown_all)
 
 
 class NoLedger:

@@ -4,6 +4,8 @@ import errno
 import os
 import re
 import resource
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -109,6 +111,36 @@ def test_closing_writes_what_waits_and_the_last_line_once(ledger: Ledger) -> Non
     ledger.close(at=9)
     ledger.close(at=10)
     assert _kinds(ledger) == [LedgerOpened, AttemptEnded, RequestDone, RequestDone, LedgerClosed]
+
+
+_FORKS = """
+import os, sys
+from pathlib import Path
+from locustfiles._errors import LedgerFailed
+from locustfiles._ledger import Ledger
+
+ledger = Ledger(Path(sys.argv[1]), process_id="p", at=1)
+ledger.put(b"before\\n")
+child = os.fork()
+if not child:
+    for record in (ledger.put, ledger.write):
+        try:
+            record(b"of the child\\n")
+        except LedgerFailed:
+            continue
+        os._exit(1)
+    ledger.close(at=2)
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+ledger.put(b"after\\n")
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_fork_of_the_process_takes_nothing_from_its_ledger(tmp_path: Path) -> None:
+    path = tmp_path / "l.jsonl"
+    subprocess.run([sys.executable, "-c", _FORKS, path], check=False, timeout=60)
+    assert recorded(path).split(b"\n", 1)[1] == b"before\nafter\n"
 
 
 def test_others_see_by_its_lock_that_it_is_being_written(tmp_path: Path) -> None:
