@@ -155,8 +155,8 @@ def _finish(
     from analysis.closing import complete_part  # noqa: PLC0415 -- see above
     from analysis.gathering import gather_access_log  # noqa: PLC0415 -- see above
 
-    complete_part(directory, limit_s=options.settle_limit)
     with directory.closing():
+        complete_part(directory, limit_s=options.settle_limit)
         try:
             _close(directory, options, surroundings)
         finally:

@@ -103,7 +103,9 @@ def _collect(directory: RunDirectory, run: Run) -> LedgerFindings:
         files.callback(progress.end)
         for ledger in ledgers:
             lines = progress.watch(directory.read_lines(ledger))
-            reader.read(lines, name=ledger.name, has_tail=ledger in completed)
+            # Of a worker elsewhere that was killed there never was a tail here.
+            is_told_of = ledger.stem in run.incomplete_ledgers
+            reader.read(lines, name=ledger.name, has_tail=ledger in completed or is_told_of)
         # attempts.csv comes last: once it is there, nobody looks into the ledgers again.
         directory.update_run(**_changes(run, reader))
     return reader.findings

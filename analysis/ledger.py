@@ -57,7 +57,8 @@ class LedgerReader:
     def read(self, lines: Iterable[bytes], *, name: str, has_tail: bool = False) -> None:
         """Read one ledger; EvidenceError if another version wrote it.
 
-        `has_tail` says that what its tail held is in it (`ledger_tail.complete`).
+        `has_tail` says that what its tail held is in it (`ledger_tail.complete`), or that nobody
+        takes it for whole anyway.
         """
         one = _OneLedger(reader=self, name=name)
         put: dict[Kind, Callable[..., None]] = {
@@ -102,7 +103,7 @@ class _OneLedger:
     reader: LedgerReader
     name: str
     process_id: str = ""
-    needs_tail: bool = False
+    needs_tail: bool = True  # until a line says otherwise, which a power cut may have taken
 
     def put_opened(self, version: str, process_id: str, at: str, _about: str) -> None:
         if version not in VERSIONS:

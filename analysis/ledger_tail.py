@@ -15,6 +15,8 @@ import os
 import struct
 from pathlib import Path
 
+from analysis.errors import EvidenceError
+
 __all__ = [
     "HEAD",
     "OFFSET",
@@ -58,14 +60,22 @@ def complete(ledger: Path) -> bool:
     False where there is no tail, or it cannot be trusted, or bytes are missing between the two:
     the machine has been started again since, the files are on another one, or one of them was not
     copied whole. Both stay as they are then, and if the ledger was not closed it has a gap.
+    EvidenceError where the files cannot be written.
     """
     missing = lines_beyond(ledger)
     if missing is None:
         return False
-    if missing:
-        _add(ledger, missing, at=None)
-    # So that both can be copied to another machine.
-    _add(tail_of(ledger), _COMPLETE, at=OFFSET)
+    try:
+        if missing:
+            _add(ledger, missing, at=None)
+        # So that both can be copied to another machine.
+        _add(tail_of(ledger), _COMPLETE, at=OFFSET)
+    except OSError as error:
+        message = (
+            f"{ledger} cannot be completed from its tail: {error.strerror}; put that right and run "
+            "`finish` again"
+        )
+        raise EvidenceError(message) from error
     return True
 
 
@@ -84,7 +94,9 @@ def lines_beyond(ledger: Path) -> bytes | None:
         there = file.read(len(text))
         size = file.seek(0, os.SEEK_END)
     is_whole = written_at == _COMPLETE and there == text
-    is_known = is_whole or written_at.rstrip(b"\0") == start_of_machine()
+    # A power cut may leave a head of zeros, and some systems do not say which start this is.
+    is_of_now = any(written_at) and written_at.rstrip(b"\0") == start_of_machine()
+    is_known = is_whole or is_of_now
     fits = offset <= size and text.startswith(there)
     return text[len(there) :] if is_known and fits else None
 

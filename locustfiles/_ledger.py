@@ -13,8 +13,10 @@ import re
 import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
+from weakref import WeakSet
 
 import gevent
 from gevent.event import Event
@@ -73,23 +75,33 @@ class Ledger:
         self.refusal: LedgerFailed | None = None
         self._on_failure = on_failure
         self._is_closed = False
-        try:
-            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
-            # Whoever closes the evidence sees by the lock that this process may still write.
-            fcntl.flock(self._file, fcntl.LOCK_EX)
-            self._tail = LedgerTail(tail_of(path), ledger=self._file, fail=self._fail)
-            # A file that no folder names is lost with all that was synced into it.
-            sync_folder(path.parent)
-        except OSError as error:
-            message = f"cannot open the ledger {path}: {error.strerror}"
-            raise LedgerFailed(message) from error
-        self._disk = DiskSync(self._file, on_slow=on_slow)
-        self.put = self._tail.put
-        about: dict[str, str | int] = {"pid": os.getpid(), "host": socket.gethostname()}
-        version = LEDGER_WITH_TAIL if self._tail.is_there else LEDGER_VERSION
-        opened = LedgerOpened(version=version, process_id=process_id, at=at, about=about)
-        self.write(opened.to_line())
-        self._tail.spill()  # whose it is can be seen from the first moment
+        with ExitStack() as undo:
+            try:
+                # First: a ledger of no line, and without a tail, is what a power cut leaves.
+                self._tail = LedgerTail(tail_of(path), fail=self._fail)
+                undo.callback(self._tail.remove)
+                self._file = os.open(
+                    path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644
+                )
+                undo.callback(self._release)
+                undo.callback(path.unlink)
+                # Whoever closes the evidence sees by the lock that this process may still write.
+                fcntl.flock(self._file, fcntl.LOCK_EX)
+                self._tail.begin(self._file)
+                # A file that no folder names is lost with all that was synced into it.
+                sync_folder(path.parent)
+            except OSError as error:
+                message = f"cannot open the ledger {path}: {error.strerror}"
+                raise LedgerFailed(message) from error
+            self._disk = DiskSync(self._file, on_slow=on_slow)
+            self.put = self._tail.put
+            about: dict[str, str | int] = {"pid": os.getpid(), "host": socket.gethostname()}
+            version = LEDGER_WITH_TAIL if self._tail.is_there else LEDGER_VERSION
+            opened = LedgerOpened(version=version, process_id=process_id, at=at, about=about)
+            self.write(opened.to_line())
+            self._tail.spill()  # whose it is can be seen from the first moment
+            undo.pop_all()
+        _of_this_process.add(self)
 
     def write(self, lines: bytes) -> None:
         """Record whole lines."""
@@ -136,9 +148,20 @@ class Ledger:
         finally:
             self._refuse(LedgerFailed(f"the ledger {self.path} is closed"))
             self._tail.close()
-            # Closing would do it too, but gevent puts closing off.
-            fcntl.flock(self._file, fcntl.LOCK_UN)
-            os.close(self._file)
+            self._release()
+
+    def disown(self) -> None:
+        """Leave it to the process that opened it, of which this one is a fork.
+
+        Both would use the same memory, and neither would know where the other is in it.
+        """
+        self._is_closed = True
+        self._refuse(LedgerFailed(f"the ledger {self.path} is that of another process"))
+
+    def _release(self) -> None:
+        # Closing would unlock it too, but gevent puts closing off.
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+        os.close(self._file)
 
     def _fail(self, error: OSError, what: str = "") -> NoReturn:
         why = what + (error.strerror or type(error).__name__)
@@ -159,6 +182,17 @@ class Ledger:
 
         self.put = put
         return True
+
+
+_of_this_process: WeakSet[Ledger] = WeakSet()
+
+
+def _disown_all() -> None:
+    for each in tuple(_of_this_process):
+        each.disown()
+
+
+os.register_at_fork(after_in_child=_disown_all)
 
 
 class NoLedger:

@@ -29,10 +29,10 @@ class LedgerTail:
     for it, so it is the memory's own method and no function of ours.
     """
 
-    def __init__(self, path: Path, *, ledger: int, fail: Callable[[OSError], NoReturn]) -> None:
-        """Make the file `path`, or raise OSError; nobody else writes to `ledger`, an open file."""
+    def __init__(self, path: Path, *, fail: Callable[[OSError], NoReturn]) -> None:
+        """Make the file `path`, or raise OSError; `begin` comes before all else."""
         self._path = path
-        self._ledger = ledger
+        self._ledger = -1
         self._fail = fail
         self._offset = 0
         self._start = start_of_machine()
@@ -42,6 +42,11 @@ class LedgerTail:
         self.put: Callable[[bytes], object] = self.append
         if self._memory is not None:
             self._memory[:HEAD] = self._head()
+
+    def begin(self, ledger: int) -> None:
+        """Be the tail of this open file, which nobody else writes to."""
+        self._ledger = ledger
+        if self._memory is not None:
             self._begin(self._memory)
             self.put = self._memory.write
 
@@ -73,10 +78,10 @@ class LedgerTail:
         """Append to the ledger's file itself, where nothing else is in the tail."""
         try:
             written = os.write(self._ledger, text)
+            while written < len(text):  # on a full disk the next one says so
+                written += os.write(self._ledger, text[written:])
         except OSError as error:
             self._fail(error)
-        if written != len(text):
-            self._fail(OSError(errno.EIO, f"only {written} of {len(text)} bytes were written"))
 
     def close(self) -> None:
         """Leave the tail as it is: nothing can be put any more."""

@@ -196,6 +196,24 @@ def test_tail_from_before_the_machine_started_is_a_gap(make_run: RunMaker) -> No
     assert run.read_run()["ledger"]["cut_off"] == 1
 
 
+def test_ledger_of_which_a_power_cut_left_no_line_is_a_gap(make_run: RunMaker) -> None:
+    """Nothing of it is made last in its first second, but attempts are sent."""
+    run = make_run(processes=0, requests=0)
+    _leave_tail(run, text=_sent("a").to_line(), start=b"an earlier start")
+    run.ledger_file("p0").write_bytes(b"")
+    close_evidence(run, limit_s=1)
+    assert run.read_run()["ledger"]["cut_off"] == 1
+
+
+def test_copy_of_an_incomplete_ledger_is_no_gap_in_those_of_others(make_run: RunMaker) -> None:
+    run = make_run(processes=0, requests=0)
+    _leave_tail(run, text=b"", start=start_of_machine())
+    tail_of(run.ledger_file("p0")).unlink()  # it is on the worker's own disk
+    run.update_run(incomplete_ledgers=["p0"])
+    close_evidence(run, limit_s=1)
+    assert run.read_run()["ledger"]["cut_off"] == 0
+
+
 def test_worker_s_own_directory_is_made_ready_to_be_copied(make_run: RunMaker) -> None:
     run = make_run(processes=0, requests=0)
     (run.path / "run.json").unlink()

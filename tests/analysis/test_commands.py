@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from analysis import __main__ as command
+from analysis.ledger_tail import SIZE, head_of, start_of_machine, tail_of
 from analysis.records import AttemptEnded, AttemptSent, LedgerOpened, Outcome, parse_time
 from analysis.run import Settle
 from analysis.run_directory import RunDirectory
@@ -444,6 +445,24 @@ def test_finish_waits_for_another_that_is_at_it(directory: RunDirectory) -> None
         assert not directory.has("attempts.csv")
     second.join(10)
     assert codes == [2]
+
+
+def test_finish_of_a_worker_s_part_waits_for_another_too(directory: RunDirectory) -> None:
+    killed(directory)
+    (directory.path / "run.json").unlink()
+    ledger = directory.ledger_file("p1")
+    before = ledger.read_bytes()
+    tail = head_of(offset=len(before), start=start_of_machine()) + b'["closed",1]\n'
+    tail_of(ledger).write_bytes(tail.ljust(SIZE, b"\0"))
+    codes: list[int] = []
+    second = threading.Thread(target=lambda: codes.append(call("finish", directory.path)))
+    with directory.closing():
+        second.start()
+        second.join(0.5)
+        assert ledger.read_bytes() == before  # what both append would be there twice
+    second.join(10)
+    assert codes == [64]
+    assert ledger.read_bytes() == before + b'["closed",1]\n'
 
 
 def test_finish_without_any_record_of_load_is_64(

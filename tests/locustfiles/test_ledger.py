@@ -3,6 +3,9 @@
 import errno
 import os
 import re
+import resource
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -13,7 +16,7 @@ from typing import NoReturn
 import gevent
 import pytest
 
-from analysis.ledger_tail import tail_of
+from analysis.ledger_tail import lines_beyond, tail_of
 from analysis.records import (
     LEDGER_VERSION,
     AttemptEnded,
@@ -110,6 +113,36 @@ def test_closing_writes_what_waits_and_the_last_line_once(ledger: Ledger) -> Non
     assert _kinds(ledger) == [LedgerOpened, AttemptEnded, RequestDone, RequestDone, LedgerClosed]
 
 
+_FORKS = """
+import os, sys
+from pathlib import Path
+from locustfiles._errors import LedgerFailed
+from locustfiles._ledger import Ledger
+
+ledger = Ledger(Path(sys.argv[1]), process_id="p", at=1)
+ledger.put(b"before\\n")
+child = os.fork()
+if not child:
+    for record in (ledger.put, ledger.write):
+        try:
+            record(b"of the child\\n")
+        except LedgerFailed:
+            continue
+        os._exit(1)
+    ledger.close(at=2)
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+ledger.put(b"after\\n")
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_fork_of_the_process_takes_nothing_from_its_ledger(tmp_path: Path) -> None:
+    path = tmp_path / "l.jsonl"
+    subprocess.run([sys.executable, "-c", _FORKS, path], check=False, timeout=60)
+    assert recorded(path).split(b"\n", 1)[1] == b"before\nafter\n"
+
+
 def test_others_see_by_its_lock_that_it_is_being_written(tmp_path: Path) -> None:
     run = RunDirectory.create(root=tmp_path, experiment="test", at=1)
     ledger = Ledger(run.ledger_file("p"), process_id="p", at=1)
@@ -142,13 +175,47 @@ def test_ledger_that_cannot_be_written_fails_for_good_and_says_so_once(tmp_path:
     assert _kinds(ledger) == [LedgerOpened, AttemptSent]  # what was recorded is not lost
 
 
+def test_disk_that_takes_a_part_first_says_why_it_takes_no_more(
+    ledger: Ledger,
+) -> None:
+    before = ledger.path.stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ledger.put(_sent().to_line())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (before + 10, hard))
+    try:
+        with pytest.raises(LedgerFailed, match="File too large"):
+            ledger.flush()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert ledger.path.stat().st_size == before + 10
+    assert _kinds(ledger) == [LedgerOpened, AttemptSent]
+
+
 def test_disk_that_is_full_from_the_first_has_no_ledger(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("locustfiles._tail.os.write", lambda _file, content: len(content) // 2)
     with pytest.raises(LedgerFailed, match=r"cannot open .* No space left"):
         Ledger(tmp_path / "l.jsonl", process_id="p", at=1)
-    assert not tail_of(tmp_path / "l.jsonl").exists()
+    assert not list(tmp_path.iterdir())  # nobody waits for one that nothing is written to
+
+
+def test_ledger_whose_first_line_finds_no_room_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[LedgerFailed] = []
+    write, written = os.write, iter([True])
+
+    def write_once(file: int, content: bytes) -> int:
+        if next(written, False):
+            return write(file, content)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("locustfiles._tail.os.write", write_once)
+    with pytest.raises(LedgerFailed, match=r"cannot write .* No space left"):
+        Ledger(tmp_path / "l.jsonl", process_id="p", at=1, on_failure=heard.append)
+    assert not list(tmp_path.iterdir())
+    assert len(heard) == 1
 
 
 @pytest.mark.parametrize("what", ["files are no memory here", "nothing names the machine's start"])
@@ -175,10 +242,26 @@ def test_without_a_tail_each_line_is_written_at_once(
     ledger.close(at=9)
 
 
-def test_file_of_another_is_never_written_to(tmp_path: Path) -> None:
-    (tmp_path / "l").write_text("mine")
+@pytest.mark.parametrize("name", ["l.jsonl", "l.tail"])
+def test_file_of_another_is_never_written_to(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
     with pytest.raises(LedgerFailed, match="cannot open"):
-        Ledger(tmp_path / "l", process_id="p", at=1)
+        Ledger(tmp_path / "l.jsonl", process_id="p", at=1)
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_process_killed_while_it_opens_its_ledger_leaves_no_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was sent yet."""
+    path = tmp_path / "l.jsonl"
+    left: list[bytes | None] = []
+    monkeypatch.setattr(
+        "locustfiles._ledger.fcntl.flock", lambda *_: left.append(lines_beyond(path))
+    )
+    Ledger(path, process_id="p", at=1).close(at=2)
+    assert left[0] == b""  # what `finish` finds of a file that was just made, and believes
 
 
 def test_process_id_is_safe_in_a_file_name() -> None:

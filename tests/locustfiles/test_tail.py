@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import shutil
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis import ledger_tail
+from analysis.errors import EvidenceError
 from analysis.ledger_tail import HEAD, SIZE, complete, lines_beyond, tail_of
 from locustfiles import _tail
 from locustfiles._tail import LedgerTail
@@ -96,7 +98,9 @@ class _Place:
         self.under_way = b""
 
     def open(self) -> LedgerTail:
-        return LedgerTail(tail_of(self.ledger), ledger=self.file, fail=_raise)
+        tail = LedgerTail(tail_of(self.ledger), fail=_raise)
+        tail.begin(self.file)
+        return tail
 
     def work(self, tail: LedgerTail, works: list[int | None]) -> None:
         """Put texts and flush; `taken` is what was promised to be kept."""
@@ -242,6 +246,19 @@ def _interrupted(at_line: int) -> Iterator[None]:
         sys.settrace(tracer)
 
 
+def test_ledger_that_cannot_be_completed_says_what_to_do_and_can_be_later(place: _Place) -> None:
+    line = _left_by_a_kill(place)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (place.ledger.stat().st_size + 10, hard))
+    try:
+        with pytest.raises(EvidenceError, match="File too large; put that right and run `finish`"):
+            complete(place.ledger)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert complete(place.ledger)
+    assert place.ledger.read_bytes().count(line) == 1
+
+
 # --- what is not to be trusted ---
 
 
@@ -269,6 +286,14 @@ def test_what_was_left_before_the_machine_started_anew_is_not_taken(
     _start_again(monkeypatch)
     assert not complete(place.ledger)
     assert place.ledger.read_bytes() == before
+
+
+def test_head_of_zeros_is_not_taken_where_no_start_of_the_machine_is_known(
+    place: _Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tail_of(place.ledger).write_bytes(bytes(SIZE))
+    monkeypatch.setattr(ledger_tail, "start_of_machine", lambda: b"")
+    assert not complete(place.ledger)
 
 
 def test_what_was_completed_can_be_moved_to_another_machine(
