@@ -358,6 +358,16 @@ def test_an_absurd_total_takes_nothing_from_what_the_other_orders_in_doubt_are_w
     assert sifted_alike(stored(history, str(tmp_path))).all_committed == 6
 
 
+def test_the_stories_told_are_of_the_first_that_are_committed_in_the_end(tmp_path: Path) -> None:
+    history = honest(20)
+    for seconds in range(10):
+        in_doubt(history, seconds)
+    # Two attempts bear the id of the first one's row, and a third may be in a line that is torn.
+    history.attempts.append(replace(history.attempts[-10], order_key=history.id()))
+    directory = stored(history, str(tmp_path), ledger={"torn_lines": 1})
+    assert sifted_alike(directory).all_committed == 6
+
+
 def _named_by_another(history: History) -> None:
     history.attempts[0] = replace(history.attempts[0], order_id=history.rows[-1].id)
 
