@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Decimal, localcontext
 from itertools import pairwise
 from typing import TypeVar
 
@@ -17,6 +17,12 @@ CENT = Decimal("0.01")
 def is_same_money(one: Decimal | None, other: Decimal | None) -> bool:
     """Whether two known amounts are the same to the cent."""
     return one is not None and other is not None and abs(one - other) * 2 < CENT
+
+
+def total_of(amounts: Iterable[Decimal]) -> Decimal:
+    """Add amounts up to the last digit: rounded, the sum would depend on their order."""
+    with localcontext(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX):
+        return sum(amounts, Decimal(0))
 
 
 @dataclass(slots=True)

@@ -133,14 +133,15 @@ class PlainOrders:
         return {(http or None, self.errors[error].decode()): count for error, http, count in found}
 
     def _hidden(self) -> tuple[int, Decimal]:
-        """Return the pieces of committed orders and what they cost, with the decimals of rows."""
-        if not len(self.made_rows):
-            return 0, Decimal(0)
+        """Return the pieces of committed orders and what they cost, with the decimals of rows.
+
+        What costs nothing has no decimals, as where `reconcile` adds it up.
+        """
         rows = self.made.rows
         products = rows.products[self.made_rows].astype(np.int64)
         quantities = rows.quantities[self.made_rows].astype(np.int64)
         cents = sum(self.cents_of(products, quantities).tolist())
-        return int(quantities.sum()), Decimal(cents).scaleb(-2)
+        return int(quantities.sum()), Decimal(cents).scaleb(-2) if cents else Decimal(0)
 
     def _sold(self) -> dict[int, int]:
         rows = self.made.rows

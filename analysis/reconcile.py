@@ -35,6 +35,7 @@ from analysis.matching import (
     cell_of,
     is_same_money,
     order_of,
+    total_of,
 )
 from analysis.ownerless import NO_CANDIDATE, Ownerless, Seeker
 from analysis.plain import NOTHING_PLAIN, Plain
@@ -408,7 +409,7 @@ class _Judge:
         return Unacknowledged(
             count=orders,
             pieces=pieces + sum(row.quantity or 0 for row in rows.values()),
-            value=sum((row.total or Decimal(0) for row in rows.values()), value),
+            value=total_of([value, *(row.total or Decimal(0) for row in rows.values())]),
         )
 
 

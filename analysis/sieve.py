@@ -179,9 +179,12 @@ class _Sifting:
         named = _Named.of(others, other_rows)
         are_plain[named.rows_of(made)] = False
         are_plain[found.last] = False
-        are_plain[found.made_rows[_are_first(found.committed.sent)]] = False
         if self.question.has_log:
             are_plain[pairs.rows[_are_traced(pairs, are_plain[pairs.rows], others)]] = False
+        # Who is left to the exact judging by now may not be committed, and then has no story.
+        hidden = np.flatnonzero(are_plain[found.made_rows])
+        first = hidden[_are_first(found.committed.sent[hidden])]
+        are_plain[found.made_rows[first]] = False
         of_plain = are_plain[pairs.rows]
         demoted = len(of_plain) - np.count_nonzero(of_plain)
         if demoted == len(of_plain) or demoted > len(of_plain) * _MOST_DEMOTED:

@@ -24,10 +24,20 @@ from analysis.judgement import judge_run
 from analysis.plain import NOTHING_PLAIN, Plain
 from analysis.records import Attempt, OrderRow, Outcome
 from analysis.run_directory import RECONCILIATION_FILE, SUMMARY_FILE, RunDirectory
-from analysis.tables import ATTEMPTS, ORDERS
+from analysis.tables import ATTEMPTS, ORDERS, PRODUCTS
 from analysis.terminal import render
 from infra.lab.access_log import alb_line
-from tests.analysis.histories import NOON, PRICES, SECOND, SETTLED, attempt, evidence, row, store
+from tests.analysis.histories import (
+    NOON,
+    PRICES,
+    SECOND,
+    SETTLED,
+    attempt,
+    evidence,
+    products_after,
+    row,
+    store,
+)
 from tests.infra.test_access_log import ANSWERED
 
 NEVER = 1 << 62
@@ -321,6 +331,41 @@ def in_doubt(history: History, seconds: int) -> OrderRow:
     times = {"sent_at": at, "ended_at": at}
     history.order(Outcome.INDETERMINATE, has_row=True, error="timeout", **goods, **times)
     return history.rows[-1]
+
+
+def test_orders_in_doubt_that_cost_nothing_are_worth_what_they_are_in_small_runs(
+    tmp_path: Path,
+) -> None:
+    history = honest(20)
+    for seconds in range(10):
+        in_doubt(history, seconds)
+    history.rows = [replace(each, total=Decimal("0.00")) for each in history.rows]
+    directory = stored(history, str(tmp_path))
+    free = [replace(each, price=Decimal("0.00")) for each in products_after(history.rows)]
+    with directory.new_table(PRODUCTS) as put:
+        for each in free:
+            put(each)
+    assert sifted_alike(directory).all_committed == 7
+
+
+def test_an_absurd_total_takes_nothing_from_what_the_other_orders_in_doubt_are_worth(
+    tmp_path: Path,
+) -> None:
+    history = honest(20)
+    for seconds in range(10):
+        in_doubt(history, seconds)
+    history.rows[-10] = replace(history.rows[-10], total=Decimal("1E+29"))
+    assert sifted_alike(stored(history, str(tmp_path))).all_committed == 6
+
+
+def test_the_stories_told_are_of_the_first_that_are_committed_in_the_end(tmp_path: Path) -> None:
+    history = honest(20)
+    for seconds in range(10):
+        in_doubt(history, seconds)
+    # Two attempts bear the id of the first one's row, and a third may be in a line that is torn.
+    history.attempts.append(replace(history.attempts[-10], order_key=history.id()))
+    directory = stored(history, str(tmp_path), ledger={"torn_lines": 1})
+    assert sifted_alike(directory).all_committed == 6
 
 
 def _named_by_another(history: History) -> None:
