@@ -12,6 +12,7 @@ import io
 import mmap
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -188,7 +189,8 @@ class Texts:
     def let_go(self) -> None:
         """Give back what lies around ids: else all that was looked at counts as our memory."""
         self._looked_up = 0
-        self._bytes.madvise(mmap.MADV_DONTNEED)
+        with suppress(OSError):  # some systems take no advice
+            self._bytes.madvise(mmap.MADV_DONTNEED)
 
 
 def _minute(text: bytes) -> int:

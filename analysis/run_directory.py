@@ -461,7 +461,8 @@ def _let_go_behind(descriptor: int) -> None:
     """
     behind = os.lseek(descriptor, 0, os.SEEK_CUR) - _KEPT_IN_CACHE
     if behind > 0 and hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(descriptor, 0, behind, os.POSIX_FADV_DONTNEED)
+        with suppress(OSError):  # some systems take no advice
+            os.posix_fadvise(descriptor, 0, behind, os.POSIX_FADV_DONTNEED)
 
 
 def _write_whole(path: Path, parts: Iterable[bytes]) -> None:
