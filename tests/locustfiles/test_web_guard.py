@@ -44,7 +44,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with (
         _hostile_shop() as shop,
         serving(
-            locust_command(shop.url, "--web-login", "--experiment", "hostile", "-t", "3s"),
+            # So many users that in each run some are answered with each status.
+            locust_command(
+                *(shop.url, "--web-login", "--experiment", "hostile"),
+                *("-t", "3s", "-u", "20", "-r", "20"),
+            ),
             cwd=folder,
             log=folder / "log",
         ) as url,
