@@ -1,12 +1,9 @@
 """Ends at an odd moment: a run is called off as its orders flow, a worker is stopped twice."""
 
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.locustfiles.load import ROOT
+from tests.locustfiles.programs import output_of
 
-# In a process of its own: importing Locust changes the one that imports it.
 CALLED_OFF = """
 import gevent
 from locustfiles._process import LoadProcess
@@ -87,24 +84,12 @@ gevent.joinall([gevent.spawn(process.on_test_stop) for _ in range(2)])
 
 
 def test_a_run_that_is_called_off_orders_nothing_more() -> None:
-    assert _run(CALLED_OFF) == ["True", "0"]
+    assert output_of(CALLED_OFF) == ["True", "0"]
 
 
 def test_the_fault_of_a_run_that_is_called_off_never_comes(tmp_path: Path) -> None:
-    assert _run(CALLED_OFF_WITH_A_FAULT, str(tmp_path)) == ["False", "fired"]
+    assert output_of(CALLED_OFF_WITH_A_FAULT, str(tmp_path)) == ["False", "fired"]
 
 
 def test_a_worker_that_is_stopped_twice_delivers_its_closed_ledger_once(tmp_path: Path) -> None:
-    assert _run(STOPPED_TWICE, str(tmp_path / "p-1.jsonl")) == ['["closed"']
-
-
-def _run(program: str, *arguments: str) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    return done.stdout.split()
+    assert output_of(STOPPED_TWICE, str(tmp_path / "p-1.jsonl")) == ['["closed"']
