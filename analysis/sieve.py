@@ -508,5 +508,4 @@ class _Named:
 def _are_alone(ids: Ids, others: Ids) -> Booleans:
     hashes = hashed(ids)
     ordered = np.sort(np.concatenate([hashes, hashed(others)]))
-    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
-    return ~np.isin(hashes, repeated)
+    return ~np.isin(hashes, ordered[are_beside_equals(ordered)])

@@ -38,16 +38,20 @@ class LedgerTail:
         self._start = start_of_machine()
         # What cannot be told from a time before a power cut is better not there.
         self._memory = _map(path) if self._start else None
-        self.is_there = self._memory is not None
         self.put: Callable[[bytes], object] = self.append
         if self._memory is not None:
             self._memory[:HEAD] = self._head()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is such memory."""
+        return self._memory is not None
 
     def begin(self, ledger: int) -> None:
         """Be the tail of this open file, which nobody else writes to."""
         self._ledger = ledger
         if self._memory is not None:
-            self._begin(self._memory)
+            self._clear(self._memory)
             self.put = self._memory.write
 
     def write(self, text: bytes) -> None:
@@ -62,7 +66,7 @@ class LedgerTail:
         except ValueError:
             memory.seek(0, os.SEEK_END)
             self.append(text)
-            self._begin(memory)
+            self._clear(memory)
 
     def spill(self) -> None:
         """Append to the ledger's file what is here, which makes room."""
@@ -72,7 +76,7 @@ class LedgerTail:
         text = memory[HEAD : memory.tell()].rstrip(b"\0")
         # A call that was interrupted may have done it already.
         self.append(text[os.fstat(self._ledger).st_size - self._offset :])
-        self._begin(memory)
+        self._clear(memory)
 
     def append(self, text: bytes) -> None:
         """Append to the ledger's file itself, where nothing else is in the tail."""
@@ -93,7 +97,7 @@ class LedgerTail:
         self.close()
         self._path.unlink(missing_ok=True)
 
-    def _begin(self, memory: mmap.mmap) -> None:
+    def _clear(self, memory: mmap.mmap) -> None:
         """Use the memory again: the ledger's file has all that was in it.
 
         While zeros are stored some beginning of it is left, which is in the file too. Until the end

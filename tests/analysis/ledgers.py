@@ -1,10 +1,14 @@
-"""Writes the ledgers of a big run quickly: shoppers who browse, and now and then order."""
+"""Writes the ledgers of a big run quickly: shoppers who browse, and now and then order.
+
+And what a killed process leaves beside one.
+"""
 
 from __future__ import annotations
 
 import random
 from pathlib import Path
 
+from analysis.ledger_tail import SIZE, head_of, start_of_machine, tail_of
 from analysis.records import LedgerClosed, LedgerOpened
 
 START = 1_795_435_200_000_000
@@ -57,6 +61,12 @@ def write_ledger(
         file.write("".join(rest).encode("ascii"))
         file.write(LedgerClosed(at=START + requests * 997).to_line())
         return written + len(rest) + 1
+
+
+def leave_tail(ledger: Path, text: bytes = b"", *, start: bytes | None = None) -> None:
+    """Write the tail that a killed process leaves beside its ledger, by default of this machine."""
+    head = head_of(offset=ledger.stat().st_size, start=start or start_of_machine())
+    tail_of(ledger).write_bytes((head + text).ljust(SIZE, b"\0"))
 
 
 def _browse(number: int, at: int) -> str:

@@ -10,14 +10,15 @@ import pytest
 from analysis import closing, ledger, progress
 from analysis.closing import add_parquet, close_evidence, complete_part
 from analysis.errors import EvidenceError
-from analysis.ledger_tail import SIZE, head_of, start_of_machine, tail_of
+from analysis.ledger_tail import tail_of
 from analysis.lines import read_exactly
 from analysis.progress import Progress
-from analysis.records import LEDGER_WITH_TAIL, AttemptSent, LedgerOpened, Outcome
+from analysis.records import LEDGER_WITH_TAIL, LedgerOpened, Outcome
 from analysis.run_directory import RunDirectory
 from analysis.tables import ATTEMPTS, REQUESTS
 from tests.analysis.close_ledgers import in_a_process
-from tests.analysis.ledgers import IN_FLIGHT, ORDERS_IN, START, write_ledger
+from tests.analysis.ledgers import IN_FLIGHT, ORDERS_IN, START, leave_tail, write_ledger
+from tests.analysis.test_ledger import sent
 
 RunMaker = Callable[..., RunDirectory]
 
@@ -157,31 +158,16 @@ def test_storing_much_as_parquet_is_told_on_a_terminal(
 # --- what a killed process left in its ledger's tail ---
 
 
-def _leave_tail(run: RunDirectory, *, text: bytes, start: bytes) -> None:
+def _leave_tail(run: RunDirectory, *, text: bytes = b"", start: bytes | None = None) -> None:
     ledger = run.ledger_file("p0")
-    opened = LedgerOpened(version=LEDGER_WITH_TAIL, process_id="p0", at=START).to_line()
-    ledger.write_bytes(opened)
-    head = head_of(offset=len(opened), start=start)
-    tail_of(ledger).write_bytes((head + text).ljust(SIZE, b"\0"))
-
-
-def _sent(name: str) -> AttemptSent:
-    return AttemptSent(
-        attempt_id=name,
-        order_key="k",
-        attempt_no=1,
-        user_id="u",
-        product_id=1,
-        quantity=1,
-        due_at=None,
-        sent_at=START + 1,
-        trace_id="",
-    )
+    opened = LedgerOpened(version=LEDGER_WITH_TAIL, process_id="p0", at=START)
+    ledger.write_bytes(opened.to_line())
+    leave_tail(ledger, text, start=start)
 
 
 def test_attempt_that_only_a_tail_holds_is_in_the_evidence(make_run: RunMaker) -> None:
     run = make_run(processes=0, requests=0)
-    _leave_tail(run, text=_sent("a").to_line() + b'["sent","torn', start=start_of_machine())
+    _leave_tail(run, text=sent("a").to_line() + b'["sent","torn')
     close_evidence(run, limit_s=1)
     assert [each.attempt_id for each in run.read_table(ATTEMPTS)] == ["a"]
     found = run.read_run()["ledger"]
@@ -190,7 +176,7 @@ def test_attempt_that_only_a_tail_holds_is_in_the_evidence(make_run: RunMaker) -
 
 def test_tail_from_before_the_machine_started_is_a_gap(make_run: RunMaker) -> None:
     run = make_run(processes=0, requests=0)
-    _leave_tail(run, text=_sent("a").to_line(), start=b"an earlier start")
+    _leave_tail(run, text=sent("a").to_line(), start=b"an earlier start")
     close_evidence(run, limit_s=1)
     assert not list(run.read_table(ATTEMPTS))
     assert run.read_run()["ledger"]["cut_off"] == 1
@@ -199,7 +185,7 @@ def test_tail_from_before_the_machine_started_is_a_gap(make_run: RunMaker) -> No
 def test_ledger_of_which_a_power_cut_left_no_line_is_a_gap(make_run: RunMaker) -> None:
     """Nothing of it is made last in its first second, but attempts are sent."""
     run = make_run(processes=0, requests=0)
-    _leave_tail(run, text=_sent("a").to_line(), start=b"an earlier start")
+    _leave_tail(run, text=sent("a").to_line(), start=b"an earlier start")
     run.ledger_file("p0").write_bytes(b"")
     close_evidence(run, limit_s=1)
     assert run.read_run()["ledger"]["cut_off"] == 1
@@ -207,7 +193,7 @@ def test_ledger_of_which_a_power_cut_left_no_line_is_a_gap(make_run: RunMaker) -
 
 def test_copy_of_an_incomplete_ledger_is_no_gap_in_those_of_others(make_run: RunMaker) -> None:
     run = make_run(processes=0, requests=0)
-    _leave_tail(run, text=b"", start=start_of_machine())
+    _leave_tail(run)
     tail_of(run.ledger_file("p0")).unlink()  # it is on the worker's own disk
     run.update_run(incomplete_ledgers=["p0"])
     close_evidence(run, limit_s=1)
@@ -217,7 +203,7 @@ def test_copy_of_an_incomplete_ledger_is_no_gap_in_those_of_others(make_run: Run
 def test_worker_s_own_directory_is_made_ready_to_be_copied(make_run: RunMaker) -> None:
     run = make_run(processes=0, requests=0)
     (run.path / "run.json").unlink()
-    _leave_tail(run, text=_sent("a").to_line(), start=start_of_machine())
+    _leave_tail(run, text=sent("a").to_line())
     with pytest.raises(EvidenceError, match="is a worker's part of a run"):
         complete_part(run, limit_s=1)
-    assert run.ledger_file("p0").read_bytes().endswith(_sent("a").to_line())
+    assert run.ledger_file("p0").read_bytes().endswith(sent("a").to_line())

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from analysis import __main__ as command
-from analysis.ledger_tail import SIZE, head_of, start_of_machine, tail_of
 from analysis.records import AttemptEnded, AttemptSent, LedgerOpened, Outcome, parse_time
 from analysis.run import Settle
 from analysis.run_directory import RunDirectory
@@ -25,6 +24,7 @@ from tests.analysis.histories import (
     run,
     store,
 )
+from tests.analysis.ledgers import leave_tail
 
 AT = parse_time("2026-11-23T12:00:00Z")
 A, B, C = acknowledged("a", 1), indeterminate("b"), rejected("c")
@@ -452,8 +452,7 @@ def test_finish_of_a_worker_s_part_waits_for_another_too(directory: RunDirectory
     (directory.path / "run.json").unlink()
     ledger = directory.ledger_file("p1")
     before = ledger.read_bytes()
-    tail = head_of(offset=len(before), start=start_of_machine()) + b'["closed",1]\n'
-    tail_of(ledger).write_bytes(tail.ljust(SIZE, b"\0"))
+    leave_tail(ledger, b'["closed",1]\n')
     codes: list[int] = []
     second = threading.Thread(target=lambda: codes.append(call("finish", directory.path)))
     with directory.closing():

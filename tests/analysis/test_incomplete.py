@@ -7,7 +7,6 @@ import pytest
 from analysis.evidence import Evidence
 from analysis.gathering import gather_ledgers
 from analysis.judgement import judge
-from analysis.ledger_tail import SIZE, head_of, start_of_machine, tail_of
 from analysis.records import Attempt, LedgerClosed, LedgerOpened, Outcome, RunVerdict, Verdict
 from analysis.run import HypothesisTable, LedgerFindings, Run
 from analysis.run_directory import RunDirectory
@@ -24,6 +23,7 @@ from tests.analysis.histories import (
     run,
     unsent,
 )
+from tests.analysis.ledgers import leave_tail
 
 HELD, UNDECIDED, BROKEN = RunVerdict.HELD, RunVerdict.UNDECIDED, RunVerdict.BROKEN
 A, B = acknowledged("a", 1), indeterminate("b")
@@ -166,9 +166,7 @@ def test_a_ledger_that_has_its_last_line_is_whole(directory: RunDirectory) -> No
 def test_a_killed_worker_s_ledger_is_whole_with_its_tail(directory: RunDirectory) -> None:
     for name, is_here in {"here": True, "elsewhere": False}.items():
         directory.write_ledger(name, [OPENED])
-        start = start_of_machine() if is_here else b"another start"
-        tail = head_of(offset=len(OPENED), start=start).ljust(SIZE, b"\0")
-        tail_of(directory.ledger_file(name)).write_bytes(tail)
+        leave_tail(directory.ledger_file(name), start=None if is_here else b"another start")
     directory.update_run(incomplete_ledgers=["here", "elsewhere", "without"])
     gather_ledgers(directory, limit_s=0)
     assert directory.read_run()["incomplete_ledgers"] == ["elsewhere", "without"]

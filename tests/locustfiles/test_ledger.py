@@ -3,7 +3,6 @@
 import errno
 import os
 import re
-import resource
 import subprocess
 import sys
 import threading
@@ -32,7 +31,7 @@ from analysis.records import (
 from analysis.run_directory import RunDirectory
 from locustfiles._errors import LedgerFailed
 from locustfiles._ledger import Ledger, LedgerKeeper, process_id
-from tests.locustfiles.ledgers import put_off, recorded, write
+from tests.locustfiles.ledgers import files_of_at_most, put_off, recorded, write
 
 
 def _sent(name: str = "a") -> AttemptSent:
@@ -179,14 +178,9 @@ def test_disk_that_takes_a_part_first_says_why_it_takes_no_more(
     ledger: Ledger,
 ) -> None:
     before = ledger.path.stat().st_size
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     ledger.put(_sent().to_line())
-    resource.setrlimit(resource.RLIMIT_FSIZE, (before + 10, hard))
-    try:
-        with pytest.raises(LedgerFailed, match="File too large"):
-            ledger.flush()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with files_of_at_most(before + 10), pytest.raises(LedgerFailed, match="File too large"):
+        ledger.flush()
     assert ledger.path.stat().st_size == before + 10
     assert _kinds(ledger) == [LedgerOpened, AttemptSent]
 

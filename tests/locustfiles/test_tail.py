@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import shutil
 import sys
 import tempfile
@@ -24,9 +23,10 @@ from hypothesis import strategies as st
 
 from analysis import ledger_tail
 from analysis.errors import EvidenceError
-from analysis.ledger_tail import HEAD, SIZE, complete, lines_beyond, tail_of
+from analysis.ledger_tail import HEAD, SIZE, complete, tail_of
 from locustfiles import _tail
 from locustfiles._tail import LedgerTail
+from tests.locustfiles.ledgers import files_of_at_most, recorded
 
 _ROOM = 300
 _FIRST = b"opened\n"
@@ -208,17 +208,13 @@ def test_interrupted_at_any_line_it_goes_on_with_all_that_was_taken(
             place.work(tail, list(works))
         halfway = place.under_way
         before = len(place.taken)
-        assert _complete_copy(place).startswith(_FIRST + b"".join(place.taken))  # killed now
+        assert recorded(place.ledger).startswith(_FIRST + b"".join(place.taken))  # killed now
         place.work(tail, [7, 50, None, _ROOM, 9])
         tail.spill()
         found = place.ledger.read_bytes()
         first, rest = (b"".join(each) for each in (place.taken[:before], place.taken[before:]))
         assert found in (_FIRST + first + rest, _FIRST + first + halfway + rest)
         tail.close()
-
-
-def _complete_copy(place: _Place) -> bytes:
-    return place.ledger.read_bytes() + (lines_beyond(place.ledger) or b"")
 
 
 @contextmanager
@@ -248,13 +244,10 @@ def _interrupted(at_line: int) -> Iterator[None]:
 
 def test_ledger_that_cannot_be_completed_says_what_to_do_and_can_be_later(place: _Place) -> None:
     line = _left_by_a_kill(place)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (place.ledger.stat().st_size + 10, hard))
-    try:
-        with pytest.raises(EvidenceError, match="File too large; put that right and run `finish`"):
-            complete(place.ledger)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    said = "File too large; put that right and run `finish`"
+    room = files_of_at_most(place.ledger.stat().st_size + 10)
+    with room, pytest.raises(EvidenceError, match=said):
+        complete(place.ledger)
     assert complete(place.ledger)
     assert place.ledger.read_bytes().count(line) == 1
 

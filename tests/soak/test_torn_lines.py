@@ -15,11 +15,11 @@ from typing import Protocol
 import pytest
 
 from analysis.__main__ import main
-from analysis.ledger_tail import SIZE, head_of, start_of_machine, tail_of
 from analysis.records import AttemptSent, EndedFields, Outcome, RequestFields
 from analysis.run_directory import RunDirectory
 from locustfiles._ledger import Ledger
 from tests.analysis.histories import NOON, acknowledged, evidence, indeterminate, row, store
+from tests.analysis.ledgers import leave_tail
 from tests.locustfiles.ledgers import put_off, recorded, write
 
 A, B = acknowledged("a", 1), indeterminate("b")
@@ -90,24 +90,19 @@ def _write_end_of_b_with_attempt_c(ledger: Ledger) -> bytes:
 def _cut_tail(path: Path, whole: bytes, *, start: int, at: int) -> None:
     """What a kill leaves: the last bytes are in the tail, and stop somewhere."""
     path.write_bytes(whole[:start])
-    _leave_tail(path, whole[start:at])
+    leave_tail(path, whole[start:at])
 
 
 def _cut_file(path: Path, whole: bytes, *, start: int, at: int) -> None:
     """What a kill leaves in the middle of a write to the file."""
     path.write_bytes(whole[:at])
-    _leave_tail(path, b"")
+    leave_tail(path)
 
 
 def _end_file_in_zeros(path: Path, whole: bytes, *, start: int, at: int) -> None:
     """What a power cut may leave: the length was stored, the last bytes were not."""
     path.write_bytes(whole[:at] + bytes(len(whole) - at))
-    _leave_tail(path, b"")
-
-
-def _leave_tail(path: Path, text: bytes) -> None:
-    head = head_of(offset=path.stat().st_size, start=start_of_machine())
-    tail_of(path).write_bytes((head + text).ljust(SIZE, b"\0"))
+    leave_tail(path)
 
 
 @pytest.mark.parametrize("cut", [_cut_tail, _cut_file, _end_file_in_zeros])
