@@ -35,14 +35,8 @@ _UNFIT = {
     "f": "a foreign table, whose open transactions are in another database",
 }
 
-_RELATION = """
-    SELECT quote_ident(nspname) || '.' || quote_ident(relname) AS name, pg_class.oid::bigint AS oid,
-           relkind::text AS sort, row_security_active(pg_class.oid) AS hides_rows
-      FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-     WHERE pg_class.oid = to_regclass(%(table)s)
-"""
 # A domain is what it is made of.
-_COLUMNS = """
+_LOOK = """
     WITH RECURSIVE made_of (name, number, type) AS (
         SELECT attname::text, attnum, atttypid
           FROM pg_attribute
@@ -52,10 +46,14 @@ _COLUMNS = """
           FROM made_of JOIN pg_type ON pg_type.oid = made_of.type
          WHERE typtype = 'd'
     )
-    SELECT made_of.name, format_type(made_of.type, NULL) AS kind,
-           has_column_privilege(to_regclass(%(table)s), number, 'SELECT') AS is_readable
-      FROM made_of JOIN pg_type ON pg_type.oid = made_of.type
-     WHERE typtype <> 'd'
+    SELECT quote_ident(nspname) || '.' || quote_ident(relname) AS table, relation.oid::bigint,
+           relkind::text AS sort, row_security_active(relation.oid) AS hides_rows,
+           current_user::text AS role, made_of.name AS column,
+           format_type(made_of.type, NULL) AS kind,
+           has_column_privilege(relation.oid, number, 'SELECT') AS is_readable
+      FROM pg_class AS relation JOIN pg_namespace ON pg_namespace.oid = relnamespace,
+           made_of JOIN pg_type ON pg_type.oid = made_of.type
+     WHERE relation.oid = to_regclass(%(table)s) AND typtype <> 'd'
 """
 
 
@@ -70,58 +68,60 @@ class ShopTable:
 
 def look_at(session: Session, table: str) -> ShopTable:
     """Return what a table is; DatabaseError if it is no shop's, or cannot be read whole."""
-    relations = session.rows(_RELATION, table=table)
-    if not relations:
-        message = (
-            f"the database {session.database} is not a shop's: no table {table}{_who(session)}"
-        )
-        raise DatabaseError(message)
-    (relation,) = relations
-    name = str(relation["name"])
-    if relation["hides_rows"]:
-        role = session.rows("SELECT current_user::text AS role")[0]["role"]
+    found = session.rows(_LOOK, table=table)
+    if not found:
+        message = f"the database {session.database} is not a shop's: no table {table}"
+        raise DatabaseError(f"{message}{_searched(session)}")
+    name, role = str(found[0]["table"]), str(found[0]["role"])
+    if found[0]["hides_rows"]:
         message = (
             f"row-level security hides rows of {name} from the role {role}, and what is hidden "
             f"would count as lost; ALTER ROLE {role} BYPASSRLS, or read as a role that has it"
         )
         raise DatabaseError(message)
-    if relation["sort"] in _UNFIT:
-        message = f"{name} is {_UNFIT[str(relation['sort'])]}; name a database that has the table"
+    if unfit := _UNFIT.get(str(found[0]["sort"])):
+        message = f"{name} is {unfit}; name a database that has the table itself"
         raise DatabaseError(message)
-    return ShopTable(name=name, oid=int(str(relation["oid"])), kinds=_kinds(session, table, name))
-
-
-def _kinds(session: Session, table: str, name: str) -> Mapping[str, str]:
-    found = session.rows(_COLUMNS, table=table)
-    kinds = {str(each["name"]): str(each["kind"]) for each in found}
-    missing = [column for column in _NEEDED[table] if column not in kinds]
-    if missing:
+    kinds = {str(each["column"]): str(each["kind"]) for each in found}
+    if missing := [column for column in _NEEDED[table] if column not in kinds]:
         message = (
             f"the database {session.database} is not a shop's: "
             f"its table {table} lacks {', '.join(missing)}"
         )
         raise DatabaseError(message)
-    wanted = _NEEDED[table] | _OPTIONAL[table]
-    hidden = sorted(str(each["name"]) for each in found if not each["is_readable"])
-    if closed := [column for column in hidden if column in wanted]:
-        role = session.rows("SELECT current_user::text AS role")[0]["role"]
+    closed = {str(each["column"]) for each in found if not each["is_readable"]}
+    _refuse_closed(name, role, [column for column in _read_of(table) if column in closed])
+    _refuse_unfit(name, table, kinds)
+    readable = {column: kind for column, kind in kinds.items() if column not in closed}
+    return ShopTable(name=name, oid=int(str(found[0]["oid"])), kinds=readable)
+
+
+def _read_of(table: str) -> dict[str, tuple[str, ...]]:
+    return _NEEDED[table] | _OPTIONAL[table]
+
+
+def _refuse_closed(name: str, role: str, closed: list[str]) -> None:
+    if closed:
         message = (
             f"the role {role} may not read {', '.join(closed)} of {name}; "
             f"GRANT SELECT ON {name} TO {role}"
         )
         raise DatabaseError(message)
-    for column, fitting in wanted.items():
-        if fitting and kinds.get(column, fitting[0]) not in fitting:
-            message = (
-                f"{name}.{column} is {kinds[column]}, which cannot be judged; "
-                f"supported: {', '.join(fitting)}"
-            )
-            raise DatabaseError(message)
-    return {column: kind for column, kind in kinds.items() if column not in hidden}
 
 
-def _who(session: Session) -> str:
-    found = session.rows(
+def _refuse_unfit(name: str, table: str, kinds: Mapping[str, str]) -> None:
+    unfit = [
+        f"{name}.{column} is {kinds[column]}, which cannot be judged (supported: "
+        f"{', '.join(fitting)})"
+        for column, fitting in _read_of(table).items()
+        if fitting and column in kinds and kinds[column] not in fitting
+    ]
+    if unfit:
+        raise DatabaseError("; ".join(unfit))
+
+
+def _searched(session: Session) -> str:
+    (found,) = session.rows(
         "SELECT current_user::text AS role, current_setting('search_path') AS path"
-    )[0]
-    return f" that the role {found['role']} sees (search_path: {found['path']})"
+    )
+    return f" that the role {found['role']} sees in search_path {found['path']}"

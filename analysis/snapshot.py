@@ -36,8 +36,8 @@ def take_before(
 
 def _read_before(url: str, settle_limit_s: float) -> tuple[Settle, dict[str, object]]:
     with connect(url) as database:
-        identity = database.identity()
         settle = database.settle(limit_s=settle_limit_s)
+        identity = database.identity()
         with database.snapshot() as tables:
             taken_at = _now()
             products = [_product_as_json(each) for each in tables.products()]
@@ -77,8 +77,8 @@ def take_after(
 def _read_after(directory: RunDirectory, before: Before, url: str, settle_limit_s: float) -> Settle:
     run_began = before.settle.database_time if before.settle else None
     with connect(url) as database:
-        identity = database.identity()
         settle = database.settle(limit_s=settle_limit_s, run_began=run_began or 0)
+        identity = database.identity()
         # orders.csv comes last: while it is missing, the snapshot may be taken again.
         with database.snapshot() as tables, directory.new_table(ORDERS) as put_order:
             _refuse_another(before, {**identity, **tables.tables})
