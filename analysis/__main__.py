@@ -8,7 +8,6 @@ With --json the result is one JSON document on stdout, and nothing else is there
 import argparse
 import gc
 import json
-import math
 import os
 import sys
 import time
@@ -34,11 +33,11 @@ from analysis.errors import (
 from analysis.findings import AttemptFinding, Method
 from analysis.judgement import judge, judge_again, judge_run, load_evidence
 from analysis.listing import list_runs, render_runs
-from analysis.patience import DATABASE_WAIT_S, Patience
+from analysis.patience import Patience
 from analysis.progress import Progress
 from analysis.records import format_time
 from analysis.results import write_for_ci
-from analysis.run import SETTLE_LIMIT_S
+from analysis.run import DATABASE_WAIT_S, SETTLE_LIMIT_S, parse_run
 from analysis.run_directory import REPORT_FILE, RunDirectory
 from analysis.summary import FailOn, Judgement, summarise
 from analysis.tables import ORDERS
@@ -139,10 +138,8 @@ def _snapshot(
     from analysis.snapshot import take_after, take_before  # noqa: PLC0415 -- see above
 
     take = take_before if options.before else take_after
-    # Before a run somebody is there who can put it right.
-    limit_s = min(options.database_wait, _WAIT_BEFORE_S if options.before else math.inf)
     patience = Patience(
-        limit_s=limit_s,
+        limit_s=_database_wait_s(directory, options),
         tell=lambda text: _complain(text, surroundings),
     )
     with _progress("waiting for the database to come to rest"):
@@ -163,6 +160,14 @@ def _snapshot(
 
 def _unsettled(still_open: int, waited_s: float) -> str:
     return f"the database had not come to rest after {waited_s:g} s: {still_open} transactions open"
+
+
+def _database_wait_s(directory: RunDirectory, options: argparse.Namespace) -> float:
+    """Return what was asked for here, or with the run. Before a run somebody is there to help."""
+    asked: float | None = options.database_wait
+    if asked is None:
+        asked = parse_run(directory.read_run()).database_wait_s
+    return min(asked, _WAIT_BEFORE_S) if options.before else asked
 
 
 def _idle(transaction: Mapping[str, object]) -> str:
@@ -445,10 +450,10 @@ def _add_settling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--database-wait",
         type=_seconds,
-        default=DATABASE_WAIT_S,
         metavar="S",
         help="how long to wait for a database that is away: it starts up, fails over, refuses "
-        f"connections (%(default)g s; before a run {_WAIT_BEFORE_S:g} s at most)",
+        f"connections (as the run was told, or {DATABASE_WAIT_S:g} s; before a run "
+        f"{_WAIT_BEFORE_S:g} s at most)",
     )
 
 

@@ -7,9 +7,8 @@ from typing import TypeVar
 
 from analysis.errors import DatabaseAway, DatabaseError
 
-__all__ = ["DATABASE_WAIT_S", "NO_PATIENCE", "Patience"]
+__all__ = ["NO_PATIENCE", "Patience"]
 
-DATABASE_WAIT_S = 60.0  # unless a user says otherwise
 _TRY_EVERY_S = 1.0
 Answer = TypeVar("Answer")
 

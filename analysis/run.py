@@ -11,7 +11,9 @@ from analysis.records import format_time, parse_time
 _SHOWN_CHARACTERS = 200
 _NONSENSE = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
-SETTLE_LIMIT_S = 30.0  # to wait for the database, unless a user says otherwise
+# Unless a user says otherwise: to wait for the database to come to rest, and to come back.
+SETTLE_LIMIT_S = 30.0
+DATABASE_WAIT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +140,7 @@ class Run:
     older_rows: int = 0
     money: Mapping[str, str] = field(default_factory=dict)
     unread: str = ""
+    database_wait_s: float = DATABASE_WAIT_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +199,13 @@ def _parse_run(content: Mapping[str, Any]) -> Run:
         older_rows=int(content.get("older_rows") or 0),
         money=_texts(content.get("money")),
         unread=str(content.get("unread") or ""),
+        database_wait_s=_wait_asked_for(content),
     )
+
+
+def _wait_asked_for(content: Mapping[str, Any]) -> float:
+    asked = (content.get("settings") or {}).get("database_wait_s")
+    return DATABASE_WAIT_S if asked is None else _finite(asked)
 
 
 def _texts(content: Mapping[str, Any] | None) -> dict[str, str]:

@@ -136,7 +136,7 @@ class Run:
         faults = self._prepare_aws() if self.settings.watches_aws else []
         self._prepare_faults(faults)
         if self.settings.database_url:
-            code = self._analyse("snapshot", str(self.directory.path), "--before", *self._patience)
+            code = self._analyse("snapshot", str(self.directory.path), "--before")
             if code != 0 and not self.is_interrupted:
                 raise SnapshotFailed(code)
         else:
@@ -255,7 +255,6 @@ class Run:
             str(self.directory.path),
             "--fail-on",
             self.settings.fail_on,
-            *self._patience,
             *(("--parquet",) if self.settings.evidence_format == "parquet" else ()),
             # Locust prints its statistics when all is over: the verdict goes below them.
             keeps_output=self.environment.web_ui is None,
@@ -273,10 +272,6 @@ class Run:
         if self._command is not None:
             self._command.stop()
         sys.stderr.write(f"left unfinished; DATABASE_URL=... {self._finish_line} goes on\n")
-
-    @property
-    def _patience(self) -> tuple[str, str]:
-        return ("--database-wait", f"{self.settings.database_wait_s:g}")
 
     @property
     def _finish_line(self) -> str:

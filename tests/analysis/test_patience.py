@@ -170,12 +170,12 @@ def test_a_run_whose_database_does_not_come_back_is_undecided_for_that_and_can_g
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for table in (ATTEMPTS, REQUESTS):
-        with directory.new_table(table):
-            pass
+    with directory.new_table(ATTEMPTS), directory.new_table(REQUESTS):
+        pass
     execute(database_url, SHOP)
     take_before(directory, database_url, settle_limit_s=10)
-    finish = ["finish", str(directory.path), "--no-report", "--database-wait", "0.1"]
+    directory.update_run(settings={"database_wait_s": 0.1})
+    finish = ["finish", str(directory.path), "--no-report"]
     monkeypatch.setenv("DATABASE_URL", NOBODY)
     assert command.main(finish) == 2
     assert "waiting up to 0.1 s for the database" in capsys.readouterr().err
