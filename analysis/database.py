@@ -25,9 +25,10 @@ _STANDING = """
            AS is_read_only
 """
 
-# Sessions of other users hide everything but their existence from a plain role; the lock that
-# each transaction holds on its own virtual id is visible all the same. A transaction that began
-# after the run counts where it has the tables locked for writing: a late request may do that.
+# Sessions of other users hide everything but their existence from a plain role, and all do where
+# track_activities is off (`disabled`); the lock that each transaction holds on its own virtual id
+# is visible all the same. A transaction that began after the run counts where it has the tables
+# locked for writing: a late request may do that.
 # `shop` is the tables, their partitions and what their views read.
 #
 # Not waited for is who cannot be a request of the run: all that is left of a dump or a report that
@@ -52,7 +53,7 @@ _OPEN_TRANSACTIONS = """
     )
     SELECT activity.pid, coalesce(activity.state, 'hidden') AS state,
            {xact_start} AS xact_start, activity.application_name::text AS application_name,
-           coalesce(activity.state IS NULL OR writer.pid IS NOT NULL
+           coalesce(coalesce(activity.state, 'disabled') = 'disabled' OR writer.pid IS NOT NULL
                     OR activity.backend_xid IS NOT NULL
                     OR greatest(activity.xact_start, activity.state_change) > {run_began},
                     true) AS waited_for
@@ -63,7 +64,7 @@ _OPEN_TRANSACTIONS = """
        AND activity.usesysid IS NOT NULL
        AND (activity.xact_start <= {since}
             OR writer.is_in_shop
-            OR activity.xact_start IS NULL AND activity.state IS NULL
+            OR activity.xact_start IS NULL AND coalesce(activity.state, 'disabled') = 'disabled'
                AND EXISTS (SELECT FROM pg_locks AS held
                             WHERE held.pid = activity.pid
                               AND held.locktype = 'virtualxid' AND held.granted))

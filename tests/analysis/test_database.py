@@ -280,6 +280,19 @@ def test_open_transaction_of_a_user_whose_sessions_are_hidden_is_seen_all_the_sa
 
 
 @pytest.mark.lab
+def test_an_open_transaction_is_seen_where_activities_are_not_tracked(
+    database_url: str, postgres_server: Postgres
+) -> None:
+    execute(database_url, PRODUCTS_SQL + KEYED_SQL)
+    execute(postgres_server.admin_url, "ALTER DATABASE test SET track_activities = off")
+    with psycopg.connect(database_url) as stranger, connect(database_url) as database:
+        stranger.execute("SELECT 1")
+        settle = database.settle(limit_s=0.6)
+    assert not settle.settled
+    assert [each["state"] for each in settle.waited_for] == ["disabled"]
+
+
+@pytest.mark.lab
 def test_another_sessions_idle_connection_is_no_transaction(database_url: str) -> None:
     execute(database_url, PRODUCTS_SQL + KEYED_SQL)
     with psycopg.connect(database_url, autocommit=True), connect(database_url) as database:
