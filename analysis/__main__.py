@@ -33,10 +33,11 @@ from analysis.errors import (
 from analysis.findings import AttemptFinding, Method
 from analysis.judgement import judge, judge_again, judge_run, load_evidence
 from analysis.listing import list_runs, render_runs
+from analysis.patience import Patience
 from analysis.progress import Progress
 from analysis.records import format_time
 from analysis.results import write_for_ci
-from analysis.run import SETTLE_LIMIT_S
+from analysis.run import DATABASE_WAIT_S, SETTLE_LIMIT_S, parse_run
 from analysis.run_directory import REPORT_FILE, RunDirectory
 from analysis.summary import FailOn, Judgement, summarise
 from analysis.tables import ORDERS
@@ -44,6 +45,7 @@ from analysis.terminal import render
 from analysis.terminal_parts import safe
 from analysis.terminal_stories import render_story
 
+_WAIT_BEFORE_S = 10.0
 _SECONDS_AT_MOST = 1e9  # more than a run lasts, and few enough to reckon with
 
 
@@ -136,10 +138,21 @@ def _snapshot(
     from analysis.snapshot import take_after, take_before  # noqa: PLC0415 -- see above
 
     take = take_before if options.before else take_after
+    patience = Patience(
+        limit_s=_database_wait_s(directory, options),
+        tell=lambda text: _complain(text, surroundings),
+    )
     with _progress("waiting for the database to come to rest"):
-        settle = take(directory, surroundings.database_url, settle_limit_s=options.settle_limit)
+        settle = take(
+            directory,
+            surroundings.database_url,
+            settle_limit_s=options.settle_limit,
+            patience=patience,
+        )
     if not settle.settled:
-        _complain(_unsettled(len(settle.open_transactions), settle.waited_s), surroundings)
+        _complain(_unsettled(len(settle.waited_for), settle.waited_s), surroundings)
+    for each in settle.idle:
+        _complain(f"note: {_idle(each)}", surroundings)
     if options.json and options.command == "snapshot":
         _print_json({"run_id": directory.run_id, "settle": settle.as_json()})
     return 0
@@ -147,6 +160,22 @@ def _snapshot(
 
 def _unsettled(still_open: int, waited_s: float) -> str:
     return f"the database had not come to rest after {waited_s:g} s: {still_open} transactions open"
+
+
+def _database_wait_s(directory: RunDirectory, options: argparse.Namespace) -> float:
+    """Return what was asked for here, or with the run. Before a run somebody is there to help."""
+    asked: float | None = options.database_wait
+    if asked is None:
+        asked = parse_run(directory.read_run()).database_wait_s
+    return min(asked, _WAIT_BEFORE_S) if options.before else asked
+
+
+def _idle(transaction: Mapping[str, object]) -> str:
+    name = transaction["application_name"] or "no name"
+    return (
+        f"a transaction of {name} (pid {transaction['pid']}) is open since "
+        f"{transaction['xact_start']}, idle and without a lock to write with: not waited for"
+    )
 
 
 def _finish(
@@ -181,6 +210,7 @@ def _close(
             _snapshot(directory, options, surroundings)
         except AnalysisError as error:
             # The clients' side is saved; without the table the verdict is undecided.
+            directory.update_run(unread=str(error))
             _complain(f"{error}; put that right and run `finish` again", surroundings)
 
 
@@ -416,6 +446,14 @@ def _add_settling(parser: argparse.ArgumentParser) -> None:
         default=SETTLE_LIMIT_S,
         metavar="S",
         help="how long to wait for open transactions and living load generators (%(default)g s)",
+    )
+    parser.add_argument(
+        "--database-wait",
+        type=_seconds,
+        metavar="S",
+        help="how long to wait for a database that is away: it starts up, fails over, refuses "
+        f"connections (as the run was told, or {DATABASE_WAIT_S:g} s; before a run "
+        f"{_WAIT_BEFORE_S:g} s at most)",
     )
 
 

@@ -11,7 +11,7 @@ secret's ARN only names what Secrets Manager holds.
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -19,10 +19,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
-from analysis.errors import DatabaseError
-from analysis.session import LIMITS, Row, Value
+from analysis.errors import DatabaseAway, DatabaseError
+from analysis.session import AS_STORED, LIMITS, Row, Value, subject_of
 
 __all__ = ["SCHEME", "DataApiSession", "Place", "open_data_api"]
 
@@ -35,6 +35,23 @@ _WAKE_EVERY_S = 3.0
 _PAGE_BYTES = 600_000
 _FIRST_PAGE, _LARGEST_PAGE = 200, 5_000
 _PARAMETER = re.compile(r"%\((\w+)\)s")
+# What a failover looks like from here, beside calls that find nobody.
+_PASSING = frozenset(
+    {
+        "DatabaseUnavailableException",
+        "DatabaseResumingException",
+        "InternalServerErrorException",
+        "ServiceUnavailableError",
+        "ThrottlingException",
+        "TransactionNotFoundException",
+    }
+)
+_BROKEN_LINK = re.compile(
+    r"communications link failure|connection (?:attempt|refused|reset|is closed|has been closed)"
+    r"|SQLState: (?:08...|57P0[123]|53300)",
+    re.IGNORECASE,
+)
+_NO_PRIVILEGE = "SQLState: 42501"
 _TOO_LARGE = re.compile(r"response size|more than 1 ?MB|1 MiB", re.IGNORECASE)
 Answer = TypeVar("Answer")
 
@@ -89,7 +106,7 @@ class DataApiSession:
 
     def rows(self, query: str, **values: Value) -> list[Row]:
         """As `Session` has it."""
-        with self._translated():
+        with self._translated(query):
             return self._execute(query, values)
 
     def stream(self, query: str, *, above_id: int) -> Iterator[Row]:
@@ -104,6 +121,7 @@ class DataApiSession:
         with self._begun():
             self.rows("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             self.rows("SET LOCAL lock_timeout = '30s'")
+            self._set(AS_STORED)
             state = self.rows(
                 "SELECT current_setting('transaction_isolation') AS isolation,"
                 " current_setting('transaction_read_only') AS is_read_only"
@@ -118,15 +136,15 @@ class DataApiSession:
     @contextmanager
     def limit(self, limit_s: float) -> Iterator[None]:
         """As `Session` has it."""
-        limit_ms = str(round(limit_s * 1000))
         with self._begun():
-            for name in LIMITS:
-                self.rows(
-                    "SELECT set_config(%(name)s, %(limit)s, true) AS is_set",
-                    name=name,
-                    limit=limit_ms,
-                )
+            self._set(dict.fromkeys(LIMITS, str(round(limit_s * 1000))))
             yield
+
+    def _set(self, settings: Mapping[str, str]) -> None:
+        for name, value in settings.items():
+            self.rows(
+                "SELECT set_config(%(name)s, %(value)s, true) AS is_set", name=name, value=value
+            )
 
     @property
     def _name(self) -> str:
@@ -137,7 +155,7 @@ class DataApiSession:
         while True:
             limited = f"{query} LIMIT {self._page}"
             try:
-                with self._translated():
+                with self._translated(query):
                     page = self._execute(limited, {"above_id": above_id})
             except _AnswerTooLarge as error:
                 if self._page == 1:
@@ -205,7 +223,7 @@ class DataApiSession:
                 time.sleep(_WAKE_EVERY_S)
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, query: str = "") -> Iterator[None]:
         try:
             yield
         # A wrong AWS_ENDPOINT_URL is a ValueError.
@@ -213,9 +231,9 @@ class DataApiSession:
             why = " ".join(f"{_code(error)}: {_text(error)}".split())[:300]
             if self._transaction and _TOO_LARGE.search(why):
                 raise _AnswerTooLarge(why) from error
-            hint = _HINTS.get(_code(error), "is DATABASE_URL right, and the database up?")
-            message = f"{self._name} cannot be read: {why}; {hint}"
-            raise DatabaseError(message) from None
+            kind = DatabaseAway if _is_passing(error, why) else DatabaseError
+            what = f"{self._name} cannot be read: {why}{subject_of(query)}"
+            raise kind(f"{what}; {_hint(error, why)}") from None
 
 
 class _AnswerTooLarge(Exception):
@@ -229,8 +247,22 @@ _HINTS = {
     "ExpiredToken": "your AWS credentials have expired: get new ones, then `finish` again",
     "HttpEndpointNotEnabledException": "enable the cluster's Data API (enable_http_endpoint)",
     "TransactionNotFoundException": "the snapshot was lost on the way; run `finish` again",
+    "DatabaseErrorException": "this is what the database said",
+    "StatementTimeoutException": "a statement may take 45 s at most",
     "NoCredentialsError": "log in to AWS first (AWS_PROFILE names the profile)",
 }
+
+
+def _is_passing(error: Exception, why: str) -> bool:
+    """Whether waiting may heal it: nobody answered, or one who says that the database is away."""
+    is_nobody = isinstance(error, HTTPClientError)
+    return is_nobody or _code(error) in _PASSING or _BROKEN_LINK.search(why) is not None
+
+
+def _hint(error: Exception, why: str) -> str:
+    if _NO_PRIVILEGE in why:
+        return "the role needs SELECT on all of it, and BYPASSRLS where a policy hides rows"
+    return _HINTS.get(_code(error), "is DATABASE_URL right, and the database up?")
 
 
 @contextmanager

@@ -1,47 +1,75 @@
 """Has the shop's database come to rest, and what do its tables hold. It is only ever read."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 
 from analysis.data_api import SCHEME, open_data_api
-from analysis.errors import DatabaseError
+from analysis.errors import DatabaseAway, DatabaseError
 from analysis.postgres import open_postgres
 from analysis.records import OrderRow, format_time
 from analysis.run import Settle
+from analysis.schema import ShopTable, look_at
 from analysis.session import Session
 
 POLL_INTERVAL_S = 0.5
 
-_NEEDED_COLUMNS = {
-    "orders": ("id", "product_id", "quantity", "total"),
-    "products": ("id", "name", "price", "stock"),
-}
+# A role may be read only of its own choice; a whole server is when it is not the writer.
+_STANDING = """
+    SELECT pg_is_in_recovery() AS is_replica,
+           EXISTS (SELECT FROM pg_settings
+                    WHERE name = 'default_transaction_read_only' AND setting = 'on'
+                      AND source NOT IN ('user', 'database user', 'client', 'session'))
+           AS is_read_only
+"""
 
-# Sessions of other users hide everything but their existence from a plain role; the lock that
-# each transaction holds on its own virtual id is visible all the same. A transaction that began
-# after the run counts where it has the tables locked for writing: a late request may do that.
+# Sessions of other users hide everything but their existence from a plain role, and all do where
+# track_activities is off (`disabled`); the lock that each transaction holds on its own virtual id
+# is visible all the same. A transaction that began after the run counts where it has the tables
+# locked for writing: a late request may do that.
+# `shop` is the tables, their partitions and what their views read.
+#
+# Not waited for is who cannot be a request of the run: all that is left of a dump or a report that
+# somebody forgot. It was there when the run began, has not been sent a word since, and has neither
+# a lock to write with nor a transaction id. A request that hangs before its INSERT has been.
 _OPEN_TRANSACTIONS = """
+    WITH RECURSIVE part (whole, oid) AS (
+        SELECT inhparent, inhrelid FROM pg_inherits
+        UNION ALL
+        SELECT ev_class, refobjid
+          FROM pg_rewrite JOIN pg_depend ON objid = pg_rewrite.oid
+         WHERE classid = 'pg_rewrite'::regclass AND refclassid = 'pg_class'::regclass
+    ), shop (oid) AS (
+        SELECT unnest(ARRAY[to_regclass('orders'), to_regclass('products')]::oid[])
+        UNION
+        SELECT part.oid FROM part JOIN shop ON whole = shop.oid
+    ), writer AS (
+        SELECT pid, coalesce(bool_or(relation IN (SELECT oid FROM shop)), false) AS is_in_shop
+          FROM pg_locks
+         WHERE mode NOT IN ('AccessShareLock', 'SIReadLock') AND locktype <> 'virtualxid'
+         GROUP BY pid
+    )
     SELECT activity.pid, coalesce(activity.state, 'hidden') AS state,
-           {xact_start} AS xact_start, activity.application_name::text AS application_name
-      FROM pg_stat_activity AS activity
+           {xact_start} AS xact_start, activity.application_name::text AS application_name,
+           coalesce(coalesce(activity.state, 'disabled') = 'disabled' OR writer.pid IS NOT NULL
+                    OR activity.backend_xid IS NOT NULL
+                    OR greatest(activity.xact_start, activity.state_change) > {run_began},
+                    true) AS waited_for
+      FROM pg_stat_activity AS activity LEFT JOIN writer ON writer.pid = activity.pid
      WHERE activity.datname = current_database()
        AND activity.pid <> pg_backend_pid()
        AND coalesce(activity.backend_type, 'client backend') = 'client backend'
        AND activity.usesysid IS NOT NULL
-       AND (activity.xact_start <= timestamptz 'epoch' + %(since)s * interval '1 microsecond'
-            OR EXISTS (SELECT FROM pg_locks AS held
-                        WHERE held.pid = activity.pid
-                          AND (held.locktype = 'virtualxid' AND held.granted
-                               AND activity.xact_start IS NULL
-                               AND activity.state IS NULL
-                            OR held.relation = ANY (ARRAY[to_regclass('orders'),
-                                                          to_regclass('products')]::oid[])
-                               AND held.mode NOT IN ('AccessShareLock'))))
+       AND (activity.xact_start <= {since}
+            OR writer.is_in_shop
+            OR activity.xact_start IS NULL AND coalesce(activity.state, 'disabled') = 'disabled'
+               AND EXISTS (SELECT FROM pg_locks AS held
+                            WHERE held.pid = activity.pid
+                              AND held.locktype = 'virtualxid' AND held.granted))
     UNION ALL
-    SELECT NULL, 'prepared', {prepared}, gid
+    SELECT NULL, 'prepared', {prepared}, gid, true
       FROM pg_prepared_xacts
      WHERE database = current_database()
      ORDER BY xact_start, pid
@@ -64,27 +92,52 @@ class Database:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def settle(self, *, limit_s: float) -> Settle:
+    def settle(self, *, limit_s: float, run_began: int | None = None) -> Settle:
         """Wait until no transaction is open that could still add orders, up to a limit.
 
-        Two looks in a row must find no such transaction and the same last order.
+        Two looks in a row must find no such transaction and the same last order. `run_began` is
+        when the run did, by the database's clock: now, if nothing else is said.
         """
         began = time.monotonic()
-        now = _microseconds("clock_timestamp()")
-        since = _whole(self._session.rows(f"SELECT {now} AS now")[0]["now"])
-        _columns(self._session, "orders")  # a database that is no shop's is said at once
+        since = self._now()
+        look_at(self._session, "orders")  # a database that is no shop's is said at once
         last_seen: int | None = None
         while True:
-            still_open = self._open_transactions(since)
+            found = self._open_transactions(since, since if run_began is None else run_began)
             last_order = self._last_order_id()
             waited_s = round(time.monotonic() - began, 3)
-            is_settled = not still_open and last_order == last_seen
+            is_at_rest = not any(each["waited_for"] for each in found)
+            is_settled = is_at_rest and last_order == last_seen
             if is_settled or (waited_s >= limit_s and last_seen is not None):
                 return Settle(
-                    settled=is_settled, waited_s=waited_s, open_transactions=tuple(still_open)
+                    settled=is_settled,
+                    waited_s=waited_s,
+                    open_transactions=tuple(found),
+                    database_time=self._now(),
                 )
             last_seen = last_order
             time.sleep(min(POLL_INTERVAL_S, max(0.01, limit_s - waited_s)))
+
+    def identity(self) -> dict[str, str]:
+        """Return what tells this database from others, as far as the role may know it."""
+        (found,) = self._session.rows(
+            "SELECT oid::bigint AS oid, has_function_privilege('pg_control_system()', 'EXECUTE')"
+            " AS is_open FROM pg_database WHERE datname = current_database()"
+        )
+        known = {"database": f"{self._session.database} (oid {found['oid']})"}
+        if found["is_open"]:
+            # A service may have it closed in a way of its own.
+            with suppress(DatabaseError):
+                known["system"] = self._system()
+        return known
+
+    def _system(self) -> str:
+        query = "SELECT system_identifier::text AS system FROM pg_control_system()"
+        return str(self._session.rows(query)[0]["system"])
+
+    def _now(self) -> int:
+        now = _microseconds("clock_timestamp()")
+        return _whole(self._session.rows(f"SELECT {now} AS now")[0]["now"])
 
     @contextmanager
     def snapshot(self) -> Iterator["Snapshot"]:
@@ -97,7 +150,7 @@ class Database:
 
         DatabaseError where rows carry no keys, or if it takes longer than `limit_s`.
         """
-        columns = _columns(self._session, "orders")
+        columns = look_at(self._session, "orders").kinds
         if "order_key" not in columns:
             message = "rows carry no order key, so no attempt can be looked up while the run is on"
             raise DatabaseError(message)
@@ -110,9 +163,12 @@ class Database:
             )
         return [(str(each["order_key"]), str(each["attempt_id"])) for each in found]
 
-    def _open_transactions(self, since: int) -> list[dict[str, object]]:
+    def _open_transactions(self, since: int, run_began: int) -> list[dict[str, object]]:
         query = _OPEN_TRANSACTIONS.format(
-            xact_start=_microseconds("activity.xact_start"), prepared=_microseconds("prepared")
+            xact_start=_microseconds("activity.xact_start"),
+            prepared=_microseconds("prepared"),
+            since=_moment("since"),
+            run_began=_moment("run_began"),
         )
         return [
             {
@@ -120,8 +176,9 @@ class Database:
                 "state": each["state"],
                 "xact_start": "" if each["xact_start"] is None else _time(each["xact_start"]),
                 "application_name": each["application_name"] or "",
+                "waited_for": bool(each["waited_for"]),
             }
-            for each in self._session.rows(query, since=since)
+            for each in self._session.rows(query, since=since, run_began=run_began)
         ]
 
     def _last_order_id(self) -> int:
@@ -134,14 +191,30 @@ class Snapshot:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._order_columns = _columns(session, "orders")
-        _columns(session, "products")
+        self._orders, self._products = (look_at(session, each) for each in ("orders", "products"))
+        # What hinders reading orders is found before the run, when there are none to be read.
+        session.rows(f"{self._orders_query()} LIMIT 0", above_id=0)
+
+    @property
+    def tables(self) -> dict[str, str]:
+        """Which tables these are."""
+        return {
+            role: f"{table.name} (oid {table.oid})"
+            for role, table in (("orders", self._orders), ("products", self._products))
+        }
+
+    @property
+    def money(self) -> dict[str, str]:
+        """The types in which money is stored."""
+        return {"total": self._orders.kinds["total"], "price": self._products.kinds["price"]}
 
     def products(self) -> list[ProductRow]:
         """Return every product, by id."""
+        price = _amount("price", self._products)
+        stock = _count("stock", self._products)
         found = self._session.rows(
-            "SELECT id::bigint AS id, name::text AS name, price::numeric::text AS price,"
-            " stock::bigint AS stock FROM products ORDER BY 1"
+            f"SELECT id::bigint AS id, name::text AS name, {price} AS price,"  # noqa: S608
+            f" {stock} AS stock FROM products ORDER BY 1"
         )
         return [
             ProductRow(
@@ -171,9 +244,9 @@ class Snapshot:
     def _orders_query(self) -> str:
         columns = {
             "id": "id::bigint",
-            "product_id": "product_id::bigint",
-            "quantity": "quantity::bigint",
-            "total": "total::numeric::text",
+            "product_id": _count("product_id", self._orders),
+            "quantity": _count("quantity", self._orders),
+            "total": _amount("total", self._orders),
             **{name: self._text(name) for name in ("status", "order_key", "attempt_id")},
             "served_by": self._text("served_by"),
             "created_at": self._created_at(),
@@ -184,11 +257,11 @@ class Snapshot:
         return f"SELECT {selected} FROM orders WHERE id > %(above_id)s ORDER BY orders.id"  # noqa: S608
 
     def _text(self, column: str) -> str:
-        return f"coalesce({column}::text, '')" if column in self._order_columns else "''"
+        return f"coalesce({column}::text, '')" if column in self._orders.kinds else "''"
 
     def _created_at(self) -> str:
         """Without a time zone it is in the database's own."""
-        kind = self._order_columns.get("created_at")
+        kind = self._orders.kinds.get("created_at")
         if kind is None:
             return "NULL::bigint"
         if kind == "timestamp without time zone":
@@ -199,7 +272,7 @@ class Snapshot:
         """When the row's last version was committed, where the server keeps track of that."""
         tracked = self._session.rows("SELECT current_setting('track_commit_timestamp') AS is_on")
         # A view has no row versions.
-        if tracked[0]["is_on"] != "on" or "xmin" not in self._order_columns:
+        if tracked[0]["is_on"] != "on" or "xmin" not in self._orders.kinds:
             return "NULL::bigint"
         return _microseconds("pg_xact_commit_timestamp(orders.xmin)")
 
@@ -213,29 +286,37 @@ def connect(url: str) -> Iterator[Database]:
 
 
 def _refuse_replica(session: Session) -> None:
-    """A replica lags, and knows nothing of open transactions: what it lacks may be there."""
-    if session.rows("SELECT pg_is_in_recovery() AS is_replica")[0]["is_replica"]:
+    """A replica lags, and knows nothing of open transactions: what it lacks may be there.
+
+    So may what the old writer lacks after a failover; it can be told by taking no orders any more.
+    """
+    (found,) = session.rows(_STANDING)
+    if found["is_replica"]:
         message = "DATABASE_URL names a replica, which may lag behind; name the primary (writer)"
-        raise DatabaseError(message)
+        raise DatabaseAway(message)
+    if found["is_read_only"]:
+        message = (
+            "the server at DATABASE_URL takes no writes (default_transaction_read_only), as an "
+            "old writer after a failover; name the primary (writer)"
+        )
+        raise DatabaseAway(message)
 
 
-def _columns(session: Session, table: str) -> Mapping[str, str]:
-    """Return a table's columns and their types; DatabaseError if it is no shop's."""
-    found = session.rows(
-        """
-        SELECT attname::text AS name, format_type(atttypid, NULL) AS kind
-          FROM pg_attribute
-         WHERE attrelid = to_regclass(%(table)s) AND NOT attisdropped
-        """,
-        table=table,
-    )
-    columns = {str(each["name"]): str(each["kind"]) for each in found}
-    missing = [name for name in _NEEDED_COLUMNS[table] if name not in columns]
-    if missing:
-        what = f"its table {table} lacks {', '.join(missing)}" if columns else f"no table {table}"
-        message = f"the database {session.database} is not a shop's: {what}"
-        raise DatabaseError(message)
-    return columns
+def _amount(column: str, table: ShopTable) -> str:
+    """Money to its last digit: floating point as numeric would be cut to 6 or 15 digits."""
+    is_floating = table.kinds[column] in {"real", "double precision"}
+    return f"{column}::text" if is_floating else f"{column}::numeric::text"
+
+
+def _count(column: str, table: ShopTable) -> str:
+    """A whole number; what is none is unknown, and not rounded to one."""
+    if table.kinds[column] == "numeric":
+        return f"CASE WHEN mod({column}, 1) = 0 THEN {column}::bigint END"
+    return f"{column}::bigint"
+
+
+def _moment(name: str) -> str:
+    return f"(timestamptz 'epoch' + %({name})s * interval '1 microsecond')"
 
 
 def _microseconds(moment: str) -> str:

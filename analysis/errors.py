@@ -5,6 +5,7 @@ AnalysisError            64   one line: what was wrong, where, what to do
  |   `- TornLine              bytes that are not one whole line of a ledger
  |- UsageError                an argument that makes no sense
  `- DatabaseError             PostgreSQL could not be reached or read; never shows a password
+     `- DatabaseAway              it may be back in a moment: starting, failing over, out of reach
 """
 
 EXIT_USAGE = 64
@@ -30,3 +31,7 @@ class UsageError(AnalysisError):
 
 class DatabaseError(AnalysisError):
     """The database could not be reached, or is not a shop's."""
+
+
+class DatabaseAway(DatabaseError):
+    """The database cannot be read just now, and waiting may heal that."""

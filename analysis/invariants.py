@@ -28,6 +28,12 @@ def judge_invariants(evidence: Evidence, findings: Reconciliation) -> list[Invar
     """Return every invariant with its verdict, in the order of the contract."""
     rows = rows_in_order(evidence.orders or ())  # what is said names the first of them
     case = None if evidence.orders is None else Case(evidence, findings, rows)
+    if case is None:
+        why = f"the orders table was not read ({evidence.run.unread or 'no orders.csv'})"
+        return [
+            Invariant(id=name, statement=statement, verdict=RunVerdict.UNDECIDED, detail=why)
+            for name, statement, _ in CHECKS
+        ]
     return [_judge(name, statement, check, case) for name, statement, check in CHECKS]
 
 
@@ -40,14 +46,12 @@ def worst(verdicts: Iterable[RunVerdict]) -> RunVerdict:
     return RunVerdict.HELD if found else RunVerdict.UNDECIDED
 
 
-def _judge(name: str, statement: str, check: Check, case: Case | None) -> Invariant:
+def _judge(name: str, statement: str, check: Check, case: Case) -> Invariant:
     verdict, detail = _weigh(check, case)
     return Invariant(id=name, statement=statement, verdict=verdict, detail=detail)
 
 
-def _weigh(check: Check, case: Case | None) -> tuple[RunVerdict, str]:
-    if case is None:
-        return RunVerdict.UNDECIDED, "the orders table was not read (no orders.csv)"
+def _weigh(check: Check, case: Case) -> tuple[RunVerdict, str]:
     try:
         finding = check(case)
     except Exception as error:  # noqa: BLE001 -- whatever it is, the other checks must still run
@@ -72,7 +76,7 @@ def _general_doubts(evidence: Evidence, findings: Reconciliation) -> list[str]:
     if evidence.run.settle is None:
         doubts.append("it is not known whether the database had come to rest when it was read")
     elif not evidence.is_settled:
-        still_open = len(evidence.run.settle.open_transactions)
+        still_open = len(evidence.run.settle.waited_for)
         why = f"{still_open} transactions were open" if still_open else "orders were being added"
         doubts.append(f"the database had not come to rest when it was read: {why}")
     return doubts

@@ -150,6 +150,7 @@ def judge(
         late_window_s=late_window_s,
         may_lack_attempts_of=evidence.may_lack_attempts_of,
         plain=evidence.plain,
+        money=evidence.run.money,
     )
     invariants = judge_invariants(evidence, findings)
     windows = find_windows(evidence)

@@ -1,7 +1,7 @@
 """Which rows of the orders table bear whose keys: the index that `reconcile` judges from. Pure."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Decimal, localcontext
 from itertools import pairwise
@@ -19,6 +19,11 @@ def is_same_money(one: Decimal | None, other: Decimal | None) -> bool:
     return one is not None and other is not None and abs(one - other) * 2 < CENT
 
 
+# How far a total may be from price x quantity, relative to it, where one of them is stored so: the
+# price, its product and the total are each rounded to 24 or 53 binary digits.
+_PRECISION = {"real": Decimal(2) ** -22, "double precision": Decimal(2) ** -51}
+
+
 def total_of(amounts: Iterable[Decimal]) -> Decimal:
     """Add amounts up to the last digit: rounded, the sum would depend on their order."""
     with localcontext(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX):
@@ -27,15 +32,25 @@ def total_of(amounts: Iterable[Decimal]) -> Decimal:
 
 @dataclass(slots=True)
 class Prices:
-    """What each product costs."""
+    """What each product costs. `precision` is how exactly the shop can store a total, or 0."""
 
     by_product: dict[int, Decimal]
+    precision: Decimal = Decimal(0)
 
     @classmethod
-    def of(cls, products: Iterable[Product] | None) -> "Prices":
-        """Take the prices that are known."""
+    def of(
+        cls, products: Iterable[Product] | None, money: Mapping[str, str] | None = None
+    ) -> "Prices":
+        """Take the prices that are known; `money` is the types of the columns of money."""
         known = {each.id: each.price for each in products or () if each.price is not None}
-        return cls(known)
+        coarsest = max(_PRECISION.get(kind, Decimal(0)) for kind in ("", *(money or {}).values()))
+        return cls(known, coarsest)
+
+    def may_be(self, total: Decimal | None, expected: Decimal) -> bool:
+        """Whether a stored total is the expected one, as exactly as it could be stored."""
+        if is_same_money(total, expected):
+            return True
+        return total is not None and abs(total - expected) <= abs(expected) * self.precision
 
     def total(self, product_id: int | None, quantity: int | None) -> Decimal | None:
         """Price x quantity; None where either is unknown."""

@@ -33,7 +33,6 @@ from analysis.matching import (
     Rows,
     carries_keys,
     cell_of,
-    is_same_money,
     order_of,
     total_of,
 )
@@ -55,6 +54,7 @@ def reconcile(
     late_window_s: float | None = None,
     may_lack_attempts_of: Callable[[str], bool] = lambda _process_id: False,
     plain: Plain = NOTHING_PLAIN,
+    money: Mapping[str, str] | None = None,
 ) -> Reconciliation:
     """Judge every attempt and row. `rows` is None where the orders table was not read.
 
@@ -62,6 +62,7 @@ def reconcile(
     may have made rows; `may_lack_attempts_of` says of a process whether its ledger may have gaps.
     Rows with an id of `unseen_up_to` or less may be missing from `rows`. What is `plain` is counted
     as it is; where it is, rows bear keys of the run, the others none that are only missing.
+    `money` is the types of the columns of money.
     UsageError if the method asks for keys that no row bears.
     """
     index = Attempts.of(attempts)
@@ -71,7 +72,7 @@ def reconcile(
     judge = _Judge(
         attempts=index,
         rows=Rows.of(rows, index, use_keys=use_keys, are_ours=plain.confirmed > 0),
-        prices=Prices.of(products),
+        prices=Prices.of(products, money),
         use_keys=use_keys,
         may_look_at_keys=method is not Method.INFERRED,
         settled=settled,
@@ -190,7 +191,7 @@ class _Judge:
         if cell_of(row.record) != cell_of(attempt):
             return True
         expected = self.prices.total(attempt.product_id, attempt.quantity)
-        return expected is not None and not is_same_money(row.record.total, expected)
+        return expected is not None and not self.prices.may_be(row.record.total, expected)
 
     def _is_of(self, row: Row, order: str) -> bool:
         return not row.bears_key_of_another(order) and (row.is_keyed or row.claimed_by == order)

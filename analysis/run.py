@@ -1,33 +1,51 @@
 """What run.json and the first snapshot say, as records. Pure; unknown fields are left alone."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
 from analysis.errors import EvidenceError
-from analysis.records import parse_time
+from analysis.records import format_time, parse_time
 
 _SHOWN_CHARACTERS = 200
 _NONSENSE = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
-SETTLE_LIMIT_S = 30.0  # to wait for the database, unless a user says otherwise
+# Unless a user says otherwise: to wait for the database to come to rest, and to come back.
+SETTLE_LIMIT_S = 30.0
+DATABASE_WAIT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settle:
-    """Whether the database had come to rest before it was read."""
+    """Whether the database had come to rest before it was read.
+
+    `database_time` is when that was, by the database's own clock, in microseconds.
+    """
 
     settled: bool
     waited_s: float
     open_transactions: tuple[Mapping[str, Any], ...] = ()
+    database_time: int | None = None
+
+    @property
+    def waited_for(self) -> list[Mapping[str, Any]]:
+        """The transactions that may still have added orders."""
+        return [each for each in self.open_transactions if each.get("waited_for", True)]
+
+    @property
+    def idle(self) -> list[Mapping[str, Any]]:
+        """Those from before the run that had done nothing since, and could write nothing."""
+        return [each for each in self.open_transactions if not each.get("waited_for", True)]
 
     def as_json(self) -> dict[str, object]:
         """Return the form that run.json and summary.json hold."""
+        known = self.database_time
         return {
             "settled": self.settled,
             "waited_s": self.waited_s,
             "open_transactions": [dict(each) for each in self.open_transactions],
+            **({} if known is None else {"database_time": format_time(known)}),
         }
 
 
@@ -103,6 +121,7 @@ class Run:
 
     `incomplete_ledgers` names the processes whose ledger may lack what they did last.
     `older_rows` came to be during the run with ids from before it: orders.csv lacks them.
+    `money` is the types of the columns that hold it; `unread` why orders.csv is missing.
     """
 
     run_id: str
@@ -119,16 +138,20 @@ class Run:
     ledger: LedgerFindings
     incomplete_ledgers: tuple[str, ...] = ()
     older_rows: int = 0
+    money: Mapping[str, str] = field(default_factory=dict)
+    unread: str = ""
+    database_wait_s: float = DATABASE_WAIT_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Before:
-    """The snapshot taken before the run."""
+    """The snapshot taken before the run. `read_from` is the database and the tables, as text."""
 
     max_order_id: int
     settle: Settle | None
     products: tuple[Mapping[str, Any], ...]
     order_count: int | None = None
+    read_from: Mapping[str, str] = field(default_factory=dict)
 
 
 def parse_run(content: Mapping[str, Any]) -> Run:
@@ -147,6 +170,7 @@ def parse_before(content: Mapping[str, Any]) -> Before:
             settle=_parse_settle(content.get("settle")),
             products=tuple(content["products"]),
             order_count=_maybe_count(content.get("order_count")),
+            read_from=_texts(content.get("read_from")),
         )
     except _NONSENSE as error:
         raise EvidenceError(_complaint("snapshot_before.json", error)) from error
@@ -173,7 +197,19 @@ def _parse_run(content: Mapping[str, Any]) -> Run:
         ledger=_parse_findings(content.get("ledger") or {}),
         incomplete_ledgers=tuple(str(each) for each in content.get("incomplete_ledgers") or ()),
         older_rows=int(content.get("older_rows") or 0),
+        money=_texts(content.get("money")),
+        unread=str(content.get("unread") or ""),
+        database_wait_s=_wait_asked_for(content),
     )
+
+
+def _wait_asked_for(content: Mapping[str, Any]) -> float:
+    asked = (content.get("settings") or {}).get("database_wait_s")
+    return DATABASE_WAIT_S if asked is None else _finite(asked)
+
+
+def _texts(content: Mapping[str, Any] | None) -> dict[str, str]:
+    return {str(name): str(value) for name, value in (content or {}).items()}
 
 
 def _maybe_count(value: object) -> int | None:
@@ -191,6 +227,7 @@ def _parse_settle(content: Mapping[str, Any] | None) -> Settle | None:
         settled=content["settled"] is True,
         waited_s=_finite(content.get("waited_s") or 0),
         open_transactions=tuple(dict(each) for each in content.get("open_transactions") or ()),
+        database_time=_maybe_time(content.get("database_time")),
     )
 
 

@@ -4,14 +4,21 @@ Two do: PostgreSQL's own protocol (`postgres`), and AWS's RDS Data API (`data_ap
 whole numbers, texts, truth values and None alone; other types differ between the two ways.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-__all__ = ["LIMITS", "Row", "Session", "Value"]
+__all__ = ["AS_STORED", "LIMITS", "Row", "Session", "Value", "subject_of"]
 
 # What `Session.limit` sets: waiting for a lock is no running of a statement to PostgreSQL.
 LIMITS = ("statement_timeout", "lock_timeout")
+
+# How a snapshot is read: rows that a policy hides are an error instead of missing in silence, and
+# floating point is told to its last digit.
+AS_STORED = {"row_security": "off", "extra_float_digits": "3"}
+
+_READ = re.compile(r"\bFROM (orders|products|pg_\w+)")
 
 Value = int | str | bool | list[str] | None
 Row = Mapping[str, int | str | bool | None]
@@ -43,3 +50,9 @@ class Session(Protocol):
     def limit(self, limit_s: float) -> AbstractContextManager[None]:
         """Give up on a query within it that takes longer."""
         ...
+
+
+def subject_of(query: str) -> str:
+    """Return which table a query of ours reads, for errors."""
+    found = _READ.search(query)
+    return f" while reading {found[1]}" if found else ""

@@ -6,42 +6,59 @@ from decimal import Decimal
 from typing import Any
 
 from analysis.database import ProductRow, Snapshot, connect
-from analysis.errors import EvidenceError
+from analysis.errors import DatabaseError, EvidenceError
 from analysis.hypotheses import check_hypotheses
+from analysis.patience import NO_PATIENCE, Patience
 from analysis.records import Event, Product, format_time
 from analysis.run import Before, Settle, parse_before, parse_run
 from analysis.run_directory import BEFORE_FILE, RunDirectory
 from analysis.tables import ORDERS, PRODUCTS
 
 
-def take_before(directory: RunDirectory, url: str, *, settle_limit_s: float) -> Settle:
+def take_before(
+    directory: RunDirectory,
+    url: str,
+    *,
+    settle_limit_s: float,
+    patience: Patience = NO_PATIENCE,
+) -> Settle:
     """Write snapshot_before.json once the database has come to rest, or the limit is reached.
 
     UsageError if the run's hypotheses could not be scored afterwards: now they can be mended.
     """
     _refuse_twice(directory, BEFORE_FILE, directory.has(BEFORE_FILE))
     check_hypotheses(parse_run(directory.read_run()).hypotheses)
-    with connect(url) as database:
-        settle = database.settle(limit_s=settle_limit_s)
-        with database.snapshot() as tables:
-            taken_at = _now()
-            products = [_product_as_json(each) for each in tables.products()]
-            max_order_id = tables.max_order_id()
-            order_count = tables.count_orders(up_to_id=max_order_id)
-    directory.write_before(
-        {
-            "taken_at": format_time(taken_at),
-            "max_order_id": max_order_id,
-            "order_count": order_count,
-            "products": products,
-            "settle": settle.as_json(),
-        }
-    )
+    settle, found = patience.ask(lambda: _read_before(url, settle_limit_s))
+    directory.write_before(found)
     _note(directory, settle, "snapshot_before")
     return settle
 
 
-def take_after(directory: RunDirectory, url: str, *, settle_limit_s: float) -> Settle:
+def _read_before(url: str, settle_limit_s: float) -> tuple[Settle, dict[str, object]]:
+    with connect(url) as database:
+        settle = database.settle(limit_s=settle_limit_s)
+        identity = database.identity()
+        with database.snapshot() as tables:
+            taken_at = _now()
+            products = [_product_as_json(each) for each in tables.products()]
+            max_order_id = tables.max_order_id()
+            return settle, {
+                "taken_at": format_time(taken_at),
+                "max_order_id": max_order_id,
+                "order_count": tables.count_orders(up_to_id=max_order_id),
+                "products": products,
+                "settle": settle.as_json(),
+                "read_from": {**identity, **tables.tables},
+            }
+
+
+def take_after(
+    directory: RunDirectory,
+    url: str,
+    *,
+    settle_limit_s: float,
+    patience: Patience = NO_PATIENCE,
+) -> Settle:
     """Write orders.csv, products.csv and run.json's settle, from one view of the tables."""
     _refuse_twice(directory, ORDERS.file_name, directory.has_table(ORDERS))
     content = directory.read_before()
@@ -52,19 +69,43 @@ def take_after(directory: RunDirectory, url: str, *, settle_limit_s: float) -> S
         )
         raise EvidenceError(message)
     before = parse_before(content)
+    settle = patience.ask(lambda: _read_after(directory, before, url, settle_limit_s))
+    _note(directory, settle, "snapshot_after")
+    return settle
+
+
+def _read_after(directory: RunDirectory, before: Before, url: str, settle_limit_s: float) -> Settle:
+    run_began = before.settle.database_time if before.settle else None
     with connect(url) as database:
-        settle = database.settle(limit_s=settle_limit_s)
+        settle = database.settle(limit_s=settle_limit_s, run_began=run_began or 0)
+        identity = database.identity()
         # orders.csv comes last: while it is missing, the snapshot may be taken again.
         with database.snapshot() as tables, directory.new_table(ORDERS) as put_order:
+            _refuse_another(before, {**identity, **tables.tables})
             with directory.new_table(PRODUCTS) as put_product:
                 for product in _joined(before, tables.products()):
                     put_product(product)
             for order in tables.orders(above_id=before.max_order_id):
                 put_order(order)
-            older_rows = _older_rows(before, tables)
-            directory.update_run(settle=settle.as_json(), older_rows=older_rows)
-    _note(directory, settle, "snapshot_after")
+            directory.update_run(
+                settle=settle.as_json(),
+                older_rows=_older_rows(before, tables),
+                money=tables.money,
+                unread="",
+            )
     return settle
+
+
+def _refuse_another(before: Before, now: Mapping[str, str]) -> None:
+    """What another database or table lacks was not lost by the shop."""
+    for what, name in now.items():
+        then = before.read_from.get(what, name)
+        if then != name:
+            message = (
+                f"the snapshot before the run was of {what} {then}, this one would be of {name}; "
+                "name the database (and search_path) that the run began with"
+            )
+            raise DatabaseError(message)
 
 
 def _older_rows(before: Before, tables: Snapshot) -> int:
@@ -120,7 +161,9 @@ def _product_as_json(product: ProductRow) -> dict[str, object]:
 
 def _note(directory: RunDirectory, settle: Settle, event: str) -> None:
     state = "settled" if settle.settled else "not settled"
-    detail = f"{state} after {settle.waited_s} s, {len(settle.open_transactions)} open transactions"
+    detail = f"{state} after {settle.waited_s} s, {len(settle.waited_for)} open transactions"
+    if settle.idle:
+        detail += f", {len(settle.idle)} idle since before the run and not waited for"
     directory.append_event(
         Event(at=_now(), source="database", subject=directory.run_id, event=event, detail=detail)
     )

@@ -30,6 +30,7 @@ from infra.lab.processes import Guard
 from infra.lab.raising import KEPT, PrivateLab
 from infra.lab.settings import settings_from
 from infra.lab.state import LabFolder, LabState
+from infra.last_reading import read_before_it_goes
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = ROOT / "infra" / "experiments"
@@ -263,6 +264,11 @@ class _LabInUse:
         self.folder, self.state = self._private.folder, self._private.state
 
     @property
+    def is_kept(self) -> bool:
+        """Whether it stays up when we have gone, and with it its database."""
+        return self._private is None
+
+    @property
     def holds(self) -> tuple[int, ...]:
         """The open files that keep it ours: whoever inherits one keeps it too."""
         holder = self._private or self._lock
@@ -380,17 +386,17 @@ def run(launch: Launch, environment: Mapping[str, str]) -> int:
     try:
         _say(f"lab: up, load balancer at {lab.state.host}")
         outside = {key: value for key, value in environment.items() if not key.startswith("AWS_")}
-        locust = LocustRun(
-            launch,
-            lab.state.host,
-            {
-                **outside,
-                **lab_environment(lab.state),
-                "CHAOS_ACCESS_LOG": str(lab.folder.access_log),
-            },
-            holds=lab.holds,
-        )
-        return locust.run()
+        inside = {
+            **outside,
+            **lab_environment(lab.state),
+            "CHAOS_ACCESS_LOG": str(lab.folder.access_log),
+        }
+        locust = LocustRun(launch, lab.state.host, inside, holds=lab.holds)
+        code = locust.run()
+        if lab.is_kept:
+            return code
+        read = read_before_it_goes(locust.run_directories, inside, say=_say)
+        return code if read is None else read
     finally:
         for number in ENDING:  # the run is over, and its exit code stands
             signal.signal(number, signal.SIG_IGN)

@@ -62,6 +62,7 @@ class Settings:
     evidence_format: str
     stream_ledger: str
     evidence_uri: str
+    database_wait_s: float
 
     @property
     def watches_aws(self) -> bool:
@@ -88,6 +89,7 @@ class Settings:
                 evidence_format=options.evidence_format,
                 stream_ledger=options.stream_ledger,
                 evidence_uri=_evidence_uri(options.evidence_uri),
+                database_wait_s=_seconds(options.database_wait),
             )
         except ValueError as error:
             raise BadArgument(str(error)) from error
@@ -145,6 +147,17 @@ def _add_run_arguments(parser: "LocustArgumentParser") -> None:
         metavar="<url>",
         include_in_web_ui=False,  # the page would hold the password
         help="The shop's PostgreSQL, read before and after the run; no verdict without it",
+    )
+    _add(
+        group,
+        "--database-wait",
+        type=_checked(_seconds),
+        default=60.0,
+        env_var="CHAOS_DATABASE_WAIT",
+        metavar="<seconds>",
+        include_in_web_ui=False,
+        help="How long to wait at the end for a database that is away: it starts up, fails over, "
+        "refuses connections. Default: 60",
     )
     _add(
         group,

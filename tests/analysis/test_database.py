@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -16,10 +17,18 @@ import pytest
 from analysis import __main__ as command
 from analysis.database import connect
 from analysis.errors import DatabaseError, EvidenceError
-from analysis.records import AttemptEnded, AttemptSent, LedgerOpened, Outcome, parse_time
+from analysis.judgement import judge, load_evidence
+from analysis.records import (
+    AttemptEnded,
+    AttemptSent,
+    LedgerOpened,
+    Outcome,
+    RunVerdict,
+    parse_time,
+)
 from analysis.run_directory import RunDirectory
 from analysis.snapshot import take_after, take_before
-from analysis.tables import ORDERS, PRODUCTS
+from analysis.tables import ATTEMPTS, ORDERS, PRODUCTS
 from infra.lab.postgres import Postgres
 
 AT = parse_time("2026-11-23T12:00:00Z")
@@ -271,6 +280,19 @@ def test_open_transaction_of_a_user_whose_sessions_are_hidden_is_seen_all_the_sa
 
 
 @pytest.mark.lab
+def test_an_open_transaction_is_seen_where_activities_are_not_tracked(
+    database_url: str, postgres_server: Postgres
+) -> None:
+    execute(database_url, PRODUCTS_SQL + KEYED_SQL)
+    execute(postgres_server.admin_url, "ALTER DATABASE test SET track_activities = off")
+    with psycopg.connect(database_url) as stranger, connect(database_url) as database:
+        stranger.execute("SELECT 1")
+        settle = database.settle(limit_s=0.6)
+    assert not settle.settled
+    assert [each["state"] for each in settle.waited_for] == ["disabled"]
+
+
+@pytest.mark.lab
 def test_another_sessions_idle_connection_is_no_transaction(database_url: str) -> None:
     execute(database_url, PRODUCTS_SQL + KEYED_SQL)
     with psycopg.connect(database_url, autocommit=True), connect(database_url) as database:
@@ -297,6 +319,126 @@ def test_reader_of_other_tables_that_began_later_does_not_hold_it_up(database_ur
     finally:
         stop.set()
         reader.join()
+
+
+# --- transactions that cannot be of the run ---
+
+
+@contextmanager
+def idle_since_before(url: str, *statements: str) -> Iterator[psycopg.Connection[Any]]:
+    """Somebody's transaction that has been left open."""
+    with psycopg.connect(url, application_name="report") as connection:
+        for statement in statements or ("SELECT count(*) FROM orders",):
+            connection.execute(statement.encode())
+        yield connection
+        connection.rollback()
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize(
+    "statements",
+    [
+        (),
+        ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", "SELECT 1 FROM products"),
+        ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SELECT 1 FROM orders"),
+    ],
+)
+def test_an_idle_reader_from_before_the_run_is_named_and_not_waited_for(
+    database_url: str, directory: RunDirectory, statements: tuple[str, ...]
+) -> None:
+    execute(database_url, PRODUCTS_SQL + KEYED_SQL)
+    with idle_since_before(database_url, *statements):
+        before = take_before(directory, database_url, settle_limit_s=20)
+        with open_transaction(database_url, seconds=0.5):
+            after = take_after(directory, database_url, settle_limit_s=20)
+    assert before.settled
+    assert after.settled
+    assert max(before.waited_s, after.waited_s) < 15
+    (named,) = after.idle
+    assert named["application_name"] == "report"
+    assert after.waited_for == []
+    assert directory.read_run()["settle"]["open_transactions"][0]["waited_for"] is False
+    assert len(list(directory.read_table(ORDERS))) == 1
+
+
+@pytest.mark.lab
+def test_a_request_that_began_in_the_run_and_has_not_inserted_yet_is_waited_for(
+    database_url: str, directory: RunDirectory
+) -> None:
+    execute(database_url, PRODUCTS_SQL + KEYED_SQL)
+    take_before(directory, database_url, settle_limit_s=10)
+    with idle_since_before(database_url):
+        assert not take_after(directory, database_url, settle_limit_s=0.6).settled
+
+
+@pytest.mark.lab
+def test_a_pooled_transaction_from_before_the_run_that_was_used_in_it_is_waited_for(
+    database_url: str, directory: RunDirectory
+) -> None:
+    execute(database_url, PRODUCTS_SQL + KEYED_SQL)
+    with idle_since_before(database_url, "SELECT 1") as pooled:
+        assert take_before(directory, database_url, settle_limit_s=10).settled
+        pooled.execute("SELECT stock FROM products WHERE id = 1")  # and there the request hangs
+        settle = take_after(directory, database_url, settle_limit_s=0.6)
+    assert not settle.settled
+    assert [each["application_name"] for each in settle.waited_for] == ["report"]
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT 1 FROM products WHERE id = 1 FOR UPDATE",
+        "LOCK TABLE orders IN ROW EXCLUSIVE MODE",
+        "CREATE TEMP TABLE mine (id int)",
+        "SELECT pg_current_xact_id()::text",
+        "SELECT pg_advisory_xact_lock(1)",
+    ],
+)
+def test_a_transaction_from_before_the_run_that_may_write_is_waited_for(
+    database_url: str, statement: str
+) -> None:
+    execute(database_url, PRODUCTS_SQL + KEYED_SQL)
+    with idle_since_before(database_url, statement), connect(database_url) as database:
+        assert not database.settle(limit_s=0.6).settled
+
+
+@pytest.mark.lab
+def test_what_an_idle_transaction_may_have_ordered_is_no_proof_against_the_shop(
+    database_url: str, directory: RunDirectory
+) -> None:
+    execute(database_url, PRODUCTS_SQL + KEYED_SQL)
+    with directory.new_table(ATTEMPTS):
+        pass
+    with idle_since_before(database_url) as report:
+        take_before(directory, database_url, settle_limit_s=10)
+        report.execute("INSERT INTO orders (product_id, quantity, total) VALUES (1, 1, 19.99)")
+        report.commit()
+        take_after(directory, database_url, settle_limit_s=10)
+    invariants = {each.id: each for each in judge(load_evidence(directory)).invariants}
+    unexpected = invariants["nothing-unexpected"]
+    assert unexpected.verdict is RunVerdict.UNDECIDED
+    assert "1 rows that nobody ordered" in unexpected.detail
+
+
+@pytest.mark.lab
+def test_a_late_request_is_seen_that_writes_below_a_view_or_into_a_partition(
+    database_url: str,
+) -> None:
+    execute(
+        database_url,
+        PRODUCTS_SQL,
+        "CREATE TABLE sales (id int, product_id int, quantity int, total numeric)"
+        " PARTITION BY RANGE (id)",
+        "CREATE TABLE sales_1 PARTITION OF sales FOR VALUES FROM (0) TO (9)",
+        "CREATE VIEW orders AS SELECT * FROM sales",
+    )
+    with connect(database_url) as database:
+        run_ended = database._now()
+        with psycopg.connect(database_url) as late:
+            late.execute("INSERT INTO sales_1 VALUES (1, 1, 1, 1)")
+            found = database._open_transactions(run_ended, run_ended)
+    assert [each["waited_for"] for each in found] == [True]
 
 
 # --- the whole of it ---
@@ -435,6 +577,7 @@ def test_a_wrong_password_is_one_line_without_it(database_url: str) -> None:
         "host=127.0.0.1 port=1 password=s3cret",
         "host=127.0.0.1 port=1 password='s3cret",
         "nonsense s3cret",
+        "postgresql://shop:p?s3cret=x@127.0.0.1:1/shop",
         "mysql://shop:s3cret@127.0.0.1/shop",
     ],
 )
@@ -443,6 +586,20 @@ def test_no_error_shows_a_password(url: str) -> None:
     assert "s3cret" not in complaint
     assert "\n" not in complaint
     assert "DATABASE_URL" in complaint
+
+
+@pytest.mark.parametrize(
+    ("query", "advice"),
+    [
+        ("schema=public", r"\(schema\): leave them out; .* \?options=-csearch_path%3DNAME"),
+        ("sslmode=disable&pgbouncer=true&connection_limit=1", r"\(pgbouncer, connection_limit\)"),
+    ],
+)
+def test_parameters_of_other_libraries_are_named(query: str, advice: str) -> None:
+    url = f"postgresql://shop:s3cret@127.0.0.1:1/shop?{query}"
+    with pytest.raises(DatabaseError, match=advice) as caught, connect(url):
+        os.abort()
+    assert "s3cret" not in str(caught.value)
 
 
 def complaint_of(url: str) -> str:

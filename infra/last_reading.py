@@ -1,0 +1,56 @@
+"""The last chance to read a private lab's database: with the lab all that it held is gone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def read_before_it_goes(
+    directories: Iterable[str], environment: Mapping[str, str], *, say: Callable[[str], None]
+) -> int | None:
+    """Finish runs whose orders were not read; the exit code of the last, None if there is none.
+
+    The analysis waits for the database as long as the run was told to (`--database-wait`).
+    """
+    code = None
+    for directory in filter(_is_unread, map(Path, directories)):
+        say(f"{directory}: its orders were not read; trying once more before the lab goes")
+        try:
+            code = _finish(directory, environment)
+        except KeyboardInterrupt:
+            say("interrupted")
+        if _is_unread(directory):
+            say(
+                f"{directory}: its orders could not be read and go with the lab's database: the "
+                "run stays undecided (`make lab-up` keeps a lab up for the next)"
+            )
+    return code
+
+
+def _is_unread(directory: Path) -> bool:
+    """Whether the run had a database, and has no orders from it."""
+    if not (directory / "snapshot_before.json").exists():
+        return False
+    return not any((directory / f"orders.{kind}").exists() for kind in ("csv", "parquet"))
+
+
+def _finish(directory: Path, environment: Mapping[str, str]) -> int | None:
+    command = [sys.executable, "-m", "analysis", "finish", str(directory), *_fail_on(directory)]
+    finished = subprocess.run(
+        command, cwd=ROOT, env=dict(environment), check=False, start_new_session=True
+    )
+    return finished.returncode if finished.returncode >= 0 else None
+
+
+def _fail_on(directory: Path) -> list[str]:
+    try:
+        run = json.loads((directory / "run.json").read_text(encoding="utf-8"))
+        return ["--fail-on", str(run["settings"]["fail_on"])]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []  # `finish` says what is wrong with it
