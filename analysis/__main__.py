@@ -6,7 +6,6 @@ With --json the result is one JSON document on stdout, and nothing else is there
 """
 
 import argparse
-import gc
 import json
 import os
 import sys
@@ -420,6 +419,4 @@ def _add_settling(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    status = main()
-    gc.freeze()  # all that is left ends with the process: to look for cycles in it takes time
-    sys.exit(status)
+    sys.exit(main())

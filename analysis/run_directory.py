@@ -4,6 +4,7 @@ import csv
 import errno
 import fcntl
 import gzip
+import io
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
+from analysis.encoding import UTF_8, text_of, why_not_utf_8
 from analysis.errors import EvidenceError, UsageError
 from analysis.ledger_tail import lines_beyond
 from analysis.records import Event, LedgerClosed, TornLine, format_time, parse_line
@@ -286,13 +288,15 @@ class RunDirectory:
             return
         path = self.path / table.file_name
         try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
+            with path.open(encoding=UTF_8, newline="") as file:
                 yield from _records(table, file)
         except FileNotFoundError as error:
             message = f"{path} is missing; `python -m analysis finish {self.path}` may make it"
             raise EvidenceError(message) from error
         except UnicodeDecodeError as error:
-            message = f"{path} is not UTF-8 (byte {error.start}); restore it as the run wrote it"
+            with path.open("rb") as raw:
+                why = why_not_utf_8(raw.read(2))
+            message = f"{path} {why}, or restore it as the run wrote it"
             raise EvidenceError(message) from error
         except OSError as error:
             message = f"{path} cannot be read: {error.strerror}"
@@ -371,7 +375,7 @@ class RunDirectory:
         source, target = (self.path / name for name in (table.file_name, _parquet(table.file_name)))
         if target.exists() or not source.exists():
             return
-        with self.scratch() as scratch, source.open(encoding="utf-8-sig", newline="") as file:
+        with self.scratch() as scratch, source.open(encoding=UTF_8, newline="") as file:
             part = scratch / target.name
             write_parquet(
                 table, csv.reader(file, strict=True), source=source, target=part, scratch=scratch
@@ -413,7 +417,7 @@ class RunDirectory:
     def _read_json(self, file_name: str, hint: str) -> dict[str, Any]:
         path = self.path / file_name
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(text_of(path.read_bytes(), of=path))
         except FileNotFoundError as error:
             message = f"{path} is missing; {hint}"
             raise EvidenceError(message) from error
@@ -481,14 +485,43 @@ def _last_line(content: bytes) -> bytes:
     return content[content.rfind(b"\n", 0, -1) + 1 :]
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of any CSV file with a header; EvidenceError if it is none."""
+def read_rows(path: Path, *, may_be_cut: bool = False) -> Iterator[dict[str, str]]:
+    """Yield the rows of any CSV file with a header; EvidenceError if it is none.
+
+    What `may_be_cut` is a file that was being written when its process was killed: its last row is
+    left out unless it is whole.
+    """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return list(csv.DictReader(file, restval="", strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        message = f"{path} cannot be read as CSV: {getattr(error, 'strerror', None) or error}"
+        text = text_of(path.read_bytes(), of=path)
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}"
         raise EvidenceError(message) from error
+    if may_be_cut:
+        text = text[: text.rfind("\n") + 1]
+    lines = csv.reader(io.StringIO(text, newline=""), strict=not may_be_cut)
+    try:
+        yield from _named_cells(lines, may_be_cut=may_be_cut)
+    except (ValueError, csv.Error) as error:
+        message = f"{path}, line {lines.line_num}: {error}; restore it as it was written"
+        raise EvidenceError(message) from error
+
+
+def _named_cells(lines: Iterator[list[str]], *, may_be_cut: bool) -> Iterator[dict[str, str]]:
+    header = next(lines, [])
+    if twice := sorted({name for name in header if header.count(name) > 1}):
+        message = f"its header names {', '.join(twice)} twice"
+        raise ValueError(message)
+    odd: list[str] = []
+    for cells in lines:
+        if odd and cells:
+            break  # what was cut off is the last
+        if len(cells) == len(header):
+            yield dict(zip(header, cells, strict=True))
+        elif cells:
+            odd = cells
+    if odd and (cells or not may_be_cut):
+        message = f"it has {len(odd)} cells under a header of {len(header)}"
+        raise ValueError(message)
 
 
 def append_file(path: Path, text: str) -> None:
@@ -524,7 +557,11 @@ def sync_folder(path: Path) -> None:
 def _records(table: Table[RecordT], file: TextIO) -> Iterator[RecordT]:
     rows = csv.reader(file, strict=True)
     try:
-        read = table.reader(next(rows, []))
+        header = next(rows, None)
+        if header is None:
+            message = f"{file.name} is empty; restore it as the run wrote it"
+            raise EvidenceError(message)
+        read = table.reader(header)
         for cells in rows:
             if cells:  # a blank line is no row
                 yield read(cells)
