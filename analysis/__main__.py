@@ -195,6 +195,7 @@ def _add_parquet(directory: RunDirectory, surroundings: Surroundings) -> None:
 def _reconcile(
     directory: RunDirectory, options: argparse.Namespace, surroundings: Surroundings
 ) -> int:
+    had_report = directory.has(REPORT_FILE)
     with _progress("judging"):
         judgement = judge_run(
             directory,
@@ -215,6 +216,9 @@ def _reconcile(
         with _progress("drawing the report"):
             complaints = list(write_report(directory, judgement))
         _tell_all(complaints, surroundings)
+    elif had_report and not directory.has(REPORT_FILE):
+        said = f"{REPORT_FILE} showed another judgement, and is gone; `report` draws it anew"
+        _tell_all([said], surroundings)
     return judgement.exit_code
 
 
@@ -395,8 +399,7 @@ def _add_drawing(parser: argparse.ArgumentParser) -> None:
         "--no-report",
         dest="draws",
         action="store_false",
-        help="leave report.html to `report`; it takes a tenth of a second, or two for a million "
-        "requests",
+        help="leave report.html as it is, unless it shows another judgement: then it is removed",
     )
 
 

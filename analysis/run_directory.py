@@ -57,6 +57,7 @@ SUMMARY_FILE = "summary.json"
 REPORT_FILE = "report.html"
 JUNIT_FILE = "junit.xml"
 PICTURE_FILE = "report.png"
+_DRAWN = (REPORT_FILE, PICTURE_FILE)
 LATEST = "latest"
 RECONCILIATION_KINDS = {
     **dict.fromkeys(("order_id", "product_id", "quantity", "http_status"), Kind.WHOLE),
@@ -409,10 +410,31 @@ class RunDirectory:
         for part in self.path.glob(f".{file_name}.*.part"):
             part.unlink(missing_ok=True)
 
-    def discard_results(self) -> None:
-        """Remove what an earlier judgement wrote; the verdict goes first."""
-        for name in (SUMMARY_FILE, RECONCILIATION_FILE, REPORT_FILE, JUNIT_FILE, PICTURE_FILE):
+    @contextmanager
+    def new_results(self) -> Iterator[None]:
+        """Remove what an earlier judgement wrote before the block writes anew.
+
+        Should the block fail or be killed, no older verdict is taken for its own. What was drawn
+        is back after it if it came to the same summary, and else would show another verdict.
+        """
+        summary = self.path / SUMMARY_FILE
+        earlier = summary.read_bytes() if summary.is_file() else None
+        for name in (SUMMARY_FILE, RECONCILIATION_FILE, JUNIT_FILE):
             (self.path / name).unlink(missing_ok=True)
+        drawn = {name: self.path / f".{name}.{os.getpid()}.part" for name in _DRAWN}
+        for name, aside in drawn.items():
+            self.discard_parts(name)
+            with suppress(FileNotFoundError):
+                (self.path / name).rename(aside)
+        try:
+            yield
+            if summary.is_file() and summary.read_bytes() == earlier:
+                for name, aside in drawn.items():
+                    with suppress(FileNotFoundError):
+                        aside.rename(self.path / name)
+        finally:
+            for aside in drawn.values():
+                aside.unlink(missing_ok=True)
 
     def _read_json(self, file_name: str, hint: str) -> dict[str, Any]:
         path = self.path / file_name

@@ -2,6 +2,8 @@
 
 import fcntl
 import json
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -73,6 +75,22 @@ def test_a_good_run_exits_0_and_shows_its_verdict(
     assert "1 order, whose customers were told that it failed, or nothing, is in the table" in words
     assert "1 piece, 19.99 in goods" in words
     assert "\x1b" not in shown
+
+
+def test_nothing_is_on_stderr_where_all_went_well(good: RunDirectory) -> None:
+    """Not even what libraries print as the process ends: those who start us read it as trouble."""
+    path = str(good.path)
+    assert call("reconcile", path) == 0
+    commands = (
+        *(["reconcile", path], ["finish", path], ["report", path], ["story", path, "a"]),
+        *(["compare", path, path], ["runs", str(good.path.parent)]),
+    )
+    for each in commands:
+        ended = subprocess.run(
+            [sys.executable, "-m", "analysis", *each], capture_output=True, check=False, timeout=60
+        )
+        assert (each[0], ended.returncode, ended.stderr) == (each[0], 0, b"")
+        assert ended.stdout
 
 
 def test_a_lost_order_exits_1(directory: RunDirectory) -> None:
