@@ -6,6 +6,7 @@ With --json the result is one JSON document on stdout, and nothing else is there
 """
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -82,12 +83,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AnalysisError as error:
         _complain(str(error), surroundings)
         return EXIT_USAGE
+    except OSError as error:
+        if not _is_of_the_place(error):
+            return _confess(error, surroundings)
+        _complain(f"{error.filename or 'the disk'}: {error.strerror}", surroundings)
+        return EXIT_USAGE
     except KeyboardInterrupt:
         _complain("interrupted; the same command can be run again", surroundings)
         return EXIT_INTERRUPTED
     except Exception as error:  # noqa: BLE001 -- whatever it is, it is ours and has an exit code
-        _complain(f"a fault of ours: {type(error).__name__}: {error}", surroundings)
-        return EXIT_OUR_FAULT
+        return _confess(error, surroundings)
+
+
+def _is_of_the_place(error: OSError) -> bool:
+    """Whether whoever owns the folder can put it right: rights, space, a folder for a file."""
+    return error.filename is not None or error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
+def _confess(error: Exception, surroundings: Surroundings) -> int:
+    _complain(f"a fault of ours: {type(error).__name__}: {error}", surroundings)
+    return EXIT_OUR_FAULT
 
 
 def _complain(message: str, surroundings: Surroundings) -> None:

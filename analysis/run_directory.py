@@ -14,13 +14,14 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from analysis.encoding import UTF_8, text_of, why_not_utf_8
 from analysis.errors import EvidenceError, UsageError
 from analysis.ledger_tail import lines_beyond
-from analysis.records import Event, LedgerClosed, TornLine, format_time, parse_line
+from analysis.records import Event, LedgerClosed, TornLine, format_time, parse_line, parse_time
 from analysis.tables import ATTEMPTS, EVENTS, ORDERS, REQUESTS, Kind, Table
 
 if TYPE_CHECKING:
@@ -262,8 +263,14 @@ class RunDirectory:
 
     def read_summary(self) -> dict[str, Any] | None:
         """Return what the run was judged to be; None if it was not, EvidenceError if damaged."""
+        if not self.has(SUMMARY_FILE):
+            return None
         hint = "`python -m analysis reconcile` writes it anew"
-        return self._read_json(SUMMARY_FILE, hint) if self.has(SUMMARY_FILE) else None
+        summary = self._read_json(SUMMARY_FILE, hint)
+        if not _has_its_parts(summary):
+            message = f"{self.path / SUMMARY_FILE} makes no sense; {hint}"
+            raise EvidenceError(message)
+        return summary
 
     def has(self, file_name: str) -> bool:
         """Whether the run has this file."""
@@ -439,7 +446,8 @@ class RunDirectory:
     def _read_json(self, file_name: str, hint: str) -> dict[str, Any]:
         path = self.path / file_name
         try:
-            content = json.loads(text_of(path.read_bytes(), of=path))
+            text = text_of(path.read_bytes(), of=path)
+            content = json.loads(text, parse_constant=_finite, parse_float=_finite)
         except FileNotFoundError as error:
             message = f"{path} is missing; {hint}"
             raise EvidenceError(message) from error
@@ -467,6 +475,35 @@ class RunDirectory:
             sync_folder(self.path)
         finally:
             beside.unlink(missing_ok=True)
+
+
+def _finite(text: str) -> float:
+    """Return a number of JSON's; it has no NaN, and what is beyond all numbers measures nothing."""
+    number = float(text)
+    if not isfinite(number):
+        message = f"{text} is no number to measure by"
+        raise ValueError(message)
+    return number
+
+
+def _has_its_parts(summary: Mapping[str, Any]) -> bool:
+    """Whether the parts of summary.json that lists and comparisons read are what they should be."""
+    counts = [summary.get(name) or {} for name in ("attempts", "orders")]
+    windows = summary.get("windows") or {}
+    if not all(isinstance(part, dict) for part in (*counts, windows)):
+        return False
+    known = [number for part in counts for number in part.values() if number is not None]
+    spans = [window for window in windows.values() if window is not None]
+    return all(isinstance(number, int) for number in known) and all(map(_is_window, spans))
+
+
+def _is_window(window: object) -> bool:
+    if not isinstance(window, dict) or not isinstance(window.get("seconds"), int | float):
+        return False
+    try:
+        return all(parse_time(window[end]) is not None for end in ("from", "to"))
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def _write_pieces(descriptor: int, pieces: "Sequence[bytes | memoryview]") -> None:

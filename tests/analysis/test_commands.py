@@ -309,6 +309,88 @@ def test_unreadable_evidence_is_64_and_named(
     assert shown.count("\n") == 1
 
 
+def saved_otherwise(content: bytes) -> dict[str, bytes]:
+    return {
+        "is empty": b"",
+        "is UTF-16, as PowerShell's > writes it; save it as UTF-8": content.decode().encode(
+            "utf-16"
+        ),
+        "is not UTF-8; save it as UTF-8": content + b"\xe9",
+    }
+
+
+@pytest.mark.parametrize("name", ["run.json", "attempts.csv", "orders.csv", "products.csv"])
+def test_unreadable_evidence_is_64_and_named(
+    good: RunDirectory, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    good.path.joinpath(name).write_text("nonsense")
+    assert call("reconcile", good.path) == 64
+    shown = capsys.readouterr().err
+    assert name in shown
+    assert shown.count("\n") == 1
+
+
+SAVED_OTHERWISE = {
+    "is empty": lambda content: b" \n",
+    "is UTF-16, as PowerShell's > writes it; save it as UTF-8": lambda content: (
+        content.decode().encode("utf-16")
+    ),
+    "is not UTF-8; save it as UTF-8": lambda content: content + b"\xe9",
+}
+
+
+@pytest.mark.parametrize("name", ["run.json", "attempts.csv", "orders.csv", "products.csv"])
+@pytest.mark.parametrize("said", saved_otherwise(b""))
+def test_a_file_that_was_saved_in_another_way_is_named_with_the_way_out(
+    good: RunDirectory, capsys: pytest.CaptureFixture[str], name: str, said: str
+) -> None:
+    file = good.path / name
+    file.write_bytes(saved_otherwise(file.read_bytes())[said])
+    assert call("reconcile", good.path) == 64
+    shown = capsys.readouterr().err
+    assert f"{file} {said}" in shown
+    assert shown.count("\n") == 1
+
+
+def test_a_byte_order_mark_is_no_trouble(good: RunDirectory) -> None:
+    for name in ("run.json", "attempts.csv", "orders.csv", "products.csv"):
+        file = good.path / name
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert call("reconcile", good.path) == 0
+
+
+@pytest.mark.parametrize(
+    "summary",
+    [
+        "[]",
+        '{"attempts": "x"}',
+        '{"orders": {"lost": "many"}}',
+        '{"windows": {"client": {"from": "noon", "to": "soon", "seconds": 1}}}',
+        '{"clock": {"offset_s": NaN}}',
+        '{"clock": {"offset_s": 1e999}}',
+    ],
+)
+def test_a_summary_that_makes_no_sense_is_64_and_a_list_goes_on(
+    good: RunDirectory, capsys: pytest.CaptureFixture[str], summary: str
+) -> None:
+    (good.path / "summary.json").write_text(summary)
+    assert call("compare", good.path, good.path) == 64
+    shown = capsys.readouterr()
+    assert "summary.json" in shown.err
+    assert shown.err.count("\n") == 1
+    assert call("runs", good.path.parent, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["runs"][0]["verdict"] == ""
+
+
+def test_a_folder_in_the_place_of_a_file_is_64_and_named(
+    good: RunDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (good.path / "summary.json").mkdir()
+    assert call("reconcile", good.path) == 64
+    shown = capsys.readouterr().err
+    assert shown == f"analysis: {good.path / 'summary.json'}: Is a directory\n"
+
+
 def test_evidence_that_cannot_be_judged_keeps_no_older_verdict(good: RunDirectory) -> None:
     assert call("reconcile", good.path) == 0
     good.path.joinpath("orders.csv").write_text("id,quantity\n1,one\n")
