@@ -6,7 +6,7 @@ With --json the result is one JSON document on stdout, and nothing else is there
 """
 
 import argparse
-import gc
+import errno
 import json
 import os
 import sys
@@ -85,12 +85,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AnalysisError as error:
         _complain(str(error), surroundings)
         return EXIT_USAGE
+    except OSError as error:
+        if not _is_of_the_place(error):
+            return _confess(error, surroundings)
+        _complain(f"{error.filename or 'the disk'}: {error.strerror}", surroundings)
+        return EXIT_USAGE
     except KeyboardInterrupt:
         _complain("interrupted; the same command can be run again", surroundings)
         return EXIT_INTERRUPTED
     except Exception as error:  # noqa: BLE001 -- whatever it is, it is ours and has an exit code
-        _complain(f"a fault of ours: {type(error).__name__}: {error}", surroundings)
-        return EXIT_OUR_FAULT
+        return _confess(error, surroundings)
+
+
+def _is_of_the_place(error: OSError) -> bool:
+    """Whether whoever owns the folder can put it right: rights, space, a folder for a file."""
+    return error.filename is not None or error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
+def _confess(error: Exception, surroundings: Surroundings) -> int:
+    _complain(f"a fault of ours: {type(error).__name__}: {error}", surroundings)
+    return EXIT_OUR_FAULT
 
 
 def _complain(message: str, surroundings: Surroundings) -> None:
@@ -226,6 +240,7 @@ def _add_parquet(directory: RunDirectory, surroundings: Surroundings) -> None:
 def _reconcile(
     directory: RunDirectory, options: argparse.Namespace, surroundings: Surroundings
 ) -> int:
+    had_report = directory.has(REPORT_FILE)
     with _progress("judging"):
         judgement = judge_run(
             directory,
@@ -246,6 +261,9 @@ def _reconcile(
         with _progress("drawing the report"):
             complaints = list(write_report(directory, judgement))
         _tell_all(complaints, surroundings)
+    elif had_report and not directory.has(REPORT_FILE):
+        said = f"{REPORT_FILE} showed another judgement, and is gone; `report` draws it anew"
+        _tell_all([said], surroundings)
     return judgement.exit_code
 
 
@@ -426,8 +444,7 @@ def _add_drawing(parser: argparse.ArgumentParser) -> None:
         "--no-report",
         dest="draws",
         action="store_false",
-        help="leave report.html to `report`; it takes a tenth of a second, or two for a million "
-        "requests",
+        help="leave report.html as it is, unless it shows another judgement: then it is removed",
     )
 
 
@@ -458,6 +475,4 @@ def _add_settling(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    status = main()
-    gc.freeze()  # all that is left ends with the process: to look for cycles in it takes time
-    sys.exit(status)
+    sys.exit(main())

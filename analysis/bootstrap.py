@@ -38,6 +38,10 @@ class Interval:
         """Whether a value is within it."""
         return self.low <= value <= self.high
 
+    def is_within(self, low: float, high: float) -> bool:
+        """Whether all of it is between two values."""
+        return low <= self.low and self.high <= high
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretches:
@@ -83,17 +87,26 @@ def percentile_of(stretches: Stretches, share: float, weights: Sequence[int]) ->
     return stretches.times[place]
 
 
-def weighted(counts: Sequence[int], weights: Sequence[int]) -> int:
+def weighted(counts: Sequence[float], weights: Sequence[int]) -> float:
     """Return the sum of counts by stretch, each as often as it was drawn."""
-    return sum(map(mul, counts, weights))
+    total: float = sum(map(mul, counts, weights))
+    return total
 
 
-def interval_of(draws: Sequence[float | None], *, confidence: float) -> Interval | None:
-    """Return the percentile interval of draws; None where too many came to nothing."""
+def interval_of(
+    draws: Sequence[float | None], *, confidence: float, around: float, slack: float
+) -> Interval | None:
+    """Return the percentile interval of draws, wide enough to hold the figure that it is `around`.
+
+    None where too many draws came to nothing, or the figure is further off than `slack`, which
+    rounding explains: then the draws are of something else than the figure.
+    """
     drawn = sorted(each for each in draws if each is not None)
     if len(drawn) < len(draws) * confidence or not drawn:
         return None
     tail = (1 - confidence) / 2
     pick = itemgetter(int(tail * len(drawn)), min(len(drawn) - 1, int((1 - tail) * len(drawn))))
     low, high = pick(drawn)
-    return Interval(low=low, high=high)
+    if not low - slack <= around <= high + slack:
+        return None
+    return Interval(low=min(low, around), high=max(high, around))

@@ -3,18 +3,35 @@
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from analysis.bootstrap import Interval
-from analysis.comparison import MEASURES, Compared, Comparison
+from analysis.comparison import MEASURES, SAME_POINTS, SAME_SHARE, Compared, Comparison
 from analysis.conditions import Finding, Result
+from analysis.differences import incomparable_rates
 from analysis.pages import render_page
 from analysis.step_summary import plain_markdown
 
-__all__ = ["as_csv", "as_html", "as_json", "as_markdown", "shown_change", "shown_value"]
+__all__ = [
+    "LEGEND",
+    "as_csv",
+    "as_html",
+    "as_json",
+    "as_markdown",
+    "notes_of",
+    "shown_change",
+    "shown_value",
+]
+
+LEGEND = (
+    "better and worse are said only where the interval leaves no other way, no change only where "
+    f"all of it is within {100 * SAME_SHARE:g} % ({SAME_POINTS:g} point of failures)"
+)
 
 _COLUMNS = (
     *("base", "run", "endpoint", "measure", "unit", "base_value", "run_value"),
     *("run_low", "run_high", "ratio", "ratio_low", "ratio_high", "change"),
+    "reason",
 )
 
 _MARKDOWN_HEAD = (
@@ -27,7 +44,7 @@ def as_json(comparisons: Sequence[Comparison], findings: Sequence[Finding]) -> d
     """Return the comparison as JSON has it; an interval is [low, high], or null."""
     return {
         "base": _side(comparisons[0], is_base=True),
-        "runs": [{**_side(each), "rows": [_row(row) for row in each.rows]} for each in comparisons],
+        "runs": [_run(each) for each in comparisons],
         "confidence": comparisons[0].confidence,
         "conditions": [
             {
@@ -53,6 +70,14 @@ def _side(comparison: Comparison, *, is_base: bool = False) -> dict[str, object]
     }
 
 
+def _run(comparison: Comparison) -> dict[str, object]:
+    return {
+        **_side(comparison),
+        "differences": [asdict(each) for each in comparison.differences],
+        "rows": [_row(row) for row in comparison.rows],
+    }
+
+
 def _row(row: Compared) -> dict[str, object]:
     return {
         "endpoint": row.endpoint,
@@ -64,6 +89,7 @@ def _row(row: Compared) -> dict[str, object]:
         "ratio": row.ratio,
         "ratio_interval": _ends(row.ratio_interval),
         "change": row.change.value,
+        "reason": row.reason,
     }
 
 
@@ -79,6 +105,11 @@ def notes_of(comparisons: Sequence[Comparison]) -> list[str]:
         f"{side.name}: too short for intervals"
         for side in sides
         if not side.phases and side.source == "ledger"
+    ]
+    notes += [
+        f"{each.run.name}: requests per second are not judged, {why}"
+        for each in comparisons
+        if (why := incomparable_rates(each.differences))
     ]
     return list(dict.fromkeys(notes))
 
@@ -98,7 +129,7 @@ def as_csv(comparisons: Sequence[Comparison]) -> str:
             )
             names = (each.base.name, each.run.name, row.endpoint, row.measure)
             cells = ["" if number is None else f"{number:.6g}" for number in numbers]
-            lines.writerow([*names, MEASURES[row.measure], *cells, row.change.value])
+            lines.writerow([*names, MEASURES[row.measure], *cells, row.change.value, row.reason])
     return text.getvalue()
 
 
@@ -110,17 +141,27 @@ def as_markdown(comparisons: Sequence[Comparison], findings: Sequence[Finding]) 
             f"## {plain_markdown(each.run.name)} against {plain_markdown(each.base.name)}",
             "",
         ]
+        lines += _markdown_differences(each)
         lines += [*_MARKDOWN_HEAD]
         for row in each.rows:
             cells = (row.endpoint, row.measure, shown_value(row.measure, row.base))
             more = (shown_value(row.measure, row.run), *shown_change(row), row.change.value)
             lines.append(f"| {' | '.join(map(plain_markdown, (*cells, *more)))} |")
         lines.append("")
+    lines += [f"- {plain_markdown(note)}" for note in notes_of(comparisons)]
     marks = {Result.MET: "❌", Result.UNDECIDED: "❔", Result.NOT_MET: "✅"}
     for found in findings:
         said = f"{found.condition}: {found.result}, {found.measured} ({found.run})"
         lines.append(f"- {marks[found.result]} {plain_markdown(said)}")
     return "\n".join([*lines, ""])
+
+
+def _markdown_differences(comparison: Comparison) -> list[str]:
+    if not comparison.differences:
+        return []
+    rows = [(each.setting, each.base, each.run) for each in comparison.differences]
+    lines = [f"| {' | '.join(map(plain_markdown, row))} |" for row in rows]
+    return ["| set otherwise | base | run |", "|---|---|---|", *lines, ""]
 
 
 def as_html(comparisons: Sequence[Comparison], findings: Sequence[Finding]) -> str:
@@ -130,6 +171,7 @@ def as_html(comparisons: Sequence[Comparison], findings: Sequence[Finding]) -> s
         comparisons=comparisons,
         findings=findings,
         notes=notes_of(comparisons),
+        legend=LEGEND,
         shown_value=shown_value,
         shown_change=shown_change,
         is_charted=False,

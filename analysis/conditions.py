@@ -9,8 +9,9 @@
     limit     = number [x | ms | s | %]                   (x: times the base's)
 
 Without an endpoint a measure is of all requests. What is relative to the base may be noise:
-where its interval reaches back over the limit, the condition is undecided. What a run did in itself
-is as it was measured.
+where its interval reaches back over the limit, the condition is undecided; so it is where the two
+cannot be compared: rates of other users, numbers of orders of other users or another run time. What
+a run did in itself is as it was measured.
 """
 
 import re
@@ -20,9 +21,10 @@ from enum import StrEnum
 from operator import ge, gt, le, lt
 
 from analysis.bootstrap import Interval
-from analysis.comparison import MEASURES, Comparison
+from analysis.comparison import MEASURES, Compared, Comparison
+from analysis.differences import incomparable_counts
 from analysis.errors import UsageError
-from analysis.samples import ALL
+from analysis.locust_history import ALL
 
 __all__ = ["Condition", "Finding", "Result", "check", "parse_condition"]
 
@@ -127,29 +129,32 @@ def _complaint(condition: Condition, verdicts: tuple[str, ...], windows: tuple[s
 
 def check(condition: Condition, comparison: Comparison) -> Finding:
     """Check a condition in a comparison; UsageError if it names an endpoint that is not there."""
+    interval, why_not = None, ""
     if condition.what in MEASURES:
-        value, interval = _of_measure(condition, comparison)
+        row = _row_of(condition, comparison)
+        value = row.run
+        if condition.is_relative:
+            value, interval, why_not = _ratio(row.run, row.base), row.ratio_interval, row.reason
     else:
-        value, interval = _of_run(condition, comparison), None
+        value = _of_run(condition, comparison)
+        if condition.is_relative and condition.what != "window":
+            why_not = incomparable_counts(comparison.differences)
+    measured = _in_words(condition, value, interval)
     return Finding(
         condition=condition.text,
         run=comparison.run.name,
-        result=_result(condition, value, interval),
-        measured=_in_words(condition, value, interval),
+        result=Result.UNDECIDED if why_not else _result(condition, value, interval),
+        measured=f"{measured}, not comparable: {why_not}" if why_not else measured,
     )
 
 
-def _of_measure(
-    condition: Condition, comparison: Comparison
-) -> tuple[float | None, Interval | None]:
+def _row_of(condition: Condition, comparison: Comparison) -> Compared:
     row = comparison.find(condition.of or ALL, condition.what)
     if row is None:
         known = ", ".join(comparison.endpoints) or "none"
         message = f"{condition.text!r}: there is no endpoint {condition.of!r}; there are {known}"
         raise UsageError(message)
-    if not condition.is_relative:
-        return row.run, None
-    return _ratio(row.run, row.base), row.ratio_interval
+    return row
 
 
 def _of_run(condition: Condition, comparison: Comparison) -> float | None:

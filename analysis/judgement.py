@@ -61,10 +61,8 @@ def judge_run(
     no byte of the results. EvidenceError if run.json or attempts.csv is missing, or one of the
     needed four unreadable.
     """
-    # If this one fails, no older verdict may be taken for it.
-    directory.discard_results()
     above_bytes = sift_above if method is not Method.INFERRED else sys.maxsize
-    with _no_collection():
+    with directory.new_results(), _no_collection():
         evidence, sieve = _sifted(directory, above_bytes=above_bytes)
         judgement = judge(evidence, method=method, late_window_s=late_window_s, fail_on=fail_on)
         _write_reconciliation(directory, judgement, sieve)

@@ -4,6 +4,7 @@ import csv
 import errno
 import fcntl
 import gzip
+import io
 import json
 import os
 import re
@@ -13,12 +14,14 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
+from analysis.encoding import UTF_8, text_of, why_not_utf_8
 from analysis.errors import EvidenceError, UsageError
 from analysis.ledger_tail import lines_beyond
-from analysis.records import Event, LedgerClosed, TornLine, format_time, parse_line
+from analysis.records import Event, LedgerClosed, TornLine, format_time, parse_line, parse_time
 from analysis.tables import ATTEMPTS, EVENTS, ORDERS, REQUESTS, Kind, Table
 
 if TYPE_CHECKING:
@@ -55,6 +58,7 @@ SUMMARY_FILE = "summary.json"
 REPORT_FILE = "report.html"
 JUNIT_FILE = "junit.xml"
 PICTURE_FILE = "report.png"
+_DRAWN = (REPORT_FILE, PICTURE_FILE)
 LATEST = "latest"
 RECONCILIATION_KINDS = {
     **dict.fromkeys(("order_id", "product_id", "quantity", "http_status"), Kind.WHOLE),
@@ -259,8 +263,14 @@ class RunDirectory:
 
     def read_summary(self) -> dict[str, Any] | None:
         """Return what the run was judged to be; None if it was not, EvidenceError if damaged."""
+        if not self.has(SUMMARY_FILE):
+            return None
         hint = "`python -m analysis reconcile` writes it anew"
-        return self._read_json(SUMMARY_FILE, hint) if self.has(SUMMARY_FILE) else None
+        summary = self._read_json(SUMMARY_FILE, hint)
+        if not _has_its_parts(summary):
+            message = f"{self.path / SUMMARY_FILE} makes no sense; {hint}"
+            raise EvidenceError(message)
+        return summary
 
     def has(self, file_name: str) -> bool:
         """Whether the run has this file."""
@@ -286,13 +296,15 @@ class RunDirectory:
             return
         path = self.path / table.file_name
         try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
+            with path.open(encoding=UTF_8, newline="") as file:
                 yield from _records(table, file)
         except FileNotFoundError as error:
             message = f"{path} is missing; `python -m analysis finish {self.path}` may make it"
             raise EvidenceError(message) from error
         except UnicodeDecodeError as error:
-            message = f"{path} is not UTF-8 (byte {error.start}); restore it as the run wrote it"
+            with path.open("rb") as raw:
+                why = why_not_utf_8(raw.read(2))
+            message = f"{path} {why}, or restore it as the run wrote it"
             raise EvidenceError(message) from error
         except OSError as error:
             message = f"{path} cannot be read: {error.strerror}"
@@ -371,7 +383,7 @@ class RunDirectory:
         source, target = (self.path / name for name in (table.file_name, _parquet(table.file_name)))
         if target.exists() or not source.exists():
             return
-        with self.scratch() as scratch, source.open(encoding="utf-8-sig", newline="") as file:
+        with self.scratch() as scratch, source.open(encoding=UTF_8, newline="") as file:
             part = scratch / target.name
             write_parquet(
                 table, csv.reader(file, strict=True), source=source, target=part, scratch=scratch
@@ -405,15 +417,37 @@ class RunDirectory:
         for part in self.path.glob(f".{file_name}.*.part"):
             part.unlink(missing_ok=True)
 
-    def discard_results(self) -> None:
-        """Remove what an earlier judgement wrote; the verdict goes first."""
-        for name in (SUMMARY_FILE, RECONCILIATION_FILE, REPORT_FILE, JUNIT_FILE, PICTURE_FILE):
+    @contextmanager
+    def new_results(self) -> Iterator[None]:
+        """Remove what an earlier judgement wrote before the block writes anew.
+
+        Should the block fail or be killed, no older verdict is taken for its own. What was drawn
+        is back after it if it came to the same summary, and else would show another verdict.
+        """
+        summary = self.path / SUMMARY_FILE
+        earlier = summary.read_bytes() if summary.is_file() else None
+        for name in (SUMMARY_FILE, RECONCILIATION_FILE, JUNIT_FILE):
             (self.path / name).unlink(missing_ok=True)
+        drawn = {name: self.path / f".{name}.{os.getpid()}.part" for name in _DRAWN}
+        for name, aside in drawn.items():
+            self.discard_parts(name)
+            with suppress(FileNotFoundError):
+                (self.path / name).rename(aside)
+        try:
+            yield
+            if summary.is_file() and summary.read_bytes() == earlier:
+                for name, aside in drawn.items():
+                    with suppress(FileNotFoundError):
+                        aside.rename(self.path / name)
+        finally:
+            for aside in drawn.values():
+                aside.unlink(missing_ok=True)
 
     def _read_json(self, file_name: str, hint: str) -> dict[str, Any]:
         path = self.path / file_name
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            text = text_of(path.read_bytes(), of=path)
+            content = json.loads(text, parse_constant=_finite, parse_float=_finite)
         except FileNotFoundError as error:
             message = f"{path} is missing; {hint}"
             raise EvidenceError(message) from error
@@ -441,6 +475,35 @@ class RunDirectory:
             sync_folder(self.path)
         finally:
             beside.unlink(missing_ok=True)
+
+
+def _finite(text: str) -> float:
+    """Return a number of JSON's; it has no NaN, and what is beyond all numbers measures nothing."""
+    number = float(text)
+    if not isfinite(number):
+        message = f"{text} is no number to measure by"
+        raise ValueError(message)
+    return number
+
+
+def _has_its_parts(summary: Mapping[str, Any]) -> bool:
+    """Whether the parts of summary.json that lists and comparisons read are what they should be."""
+    counts = [summary.get(name) or {} for name in ("attempts", "orders")]
+    windows = summary.get("windows") or {}
+    if not all(isinstance(part, dict) for part in (*counts, windows)):
+        return False
+    known = [number for part in counts for number in part.values() if number is not None]
+    spans = [window for window in windows.values() if window is not None]
+    return all(isinstance(number, int) for number in known) and all(map(_is_window, spans))
+
+
+def _is_window(window: object) -> bool:
+    if not isinstance(window, dict) or not isinstance(window.get("seconds"), int | float):
+        return False
+    try:
+        return all(parse_time(window[end]) is not None for end in ("from", "to"))
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def _write_pieces(descriptor: int, pieces: "Sequence[bytes | memoryview]") -> None:
@@ -481,14 +544,43 @@ def _last_line(content: bytes) -> bytes:
     return content[content.rfind(b"\n", 0, -1) + 1 :]
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of any CSV file with a header; EvidenceError if it is none."""
+def read_rows(path: Path, *, may_be_cut: bool = False) -> Iterator[dict[str, str]]:
+    """Yield the rows of any CSV file with a header; EvidenceError if it is none.
+
+    What `may_be_cut` is a file that was being written when its process was killed: its last row is
+    left out unless it is whole.
+    """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return list(csv.DictReader(file, restval="", strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        message = f"{path} cannot be read as CSV: {getattr(error, 'strerror', None) or error}"
+        text = text_of(path.read_bytes(), of=path)
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}"
         raise EvidenceError(message) from error
+    if may_be_cut:
+        text = text[: text.rfind("\n") + 1]
+    lines = csv.reader(io.StringIO(text, newline=""), strict=not may_be_cut)
+    try:
+        yield from _named_cells(lines, may_be_cut=may_be_cut)
+    except (ValueError, csv.Error) as error:
+        message = f"{path}, line {lines.line_num}: {error}; restore it as it was written"
+        raise EvidenceError(message) from error
+
+
+def _named_cells(lines: Iterator[list[str]], *, may_be_cut: bool) -> Iterator[dict[str, str]]:
+    header = next(lines, [])
+    if twice := sorted({name for name in header if header.count(name) > 1}):
+        message = f"its header names {', '.join(twice)} twice"
+        raise ValueError(message)
+    odd: list[str] = []
+    for cells in lines:
+        if odd and cells:
+            break  # what was cut off is the last
+        if len(cells) == len(header):
+            yield dict(zip(header, cells, strict=True))
+        elif cells:
+            odd = cells
+    if odd and (cells or not may_be_cut):
+        message = f"it has {len(odd)} cells under a header of {len(header)}"
+        raise ValueError(message)
 
 
 def append_file(path: Path, text: str) -> None:
@@ -524,7 +616,11 @@ def sync_folder(path: Path) -> None:
 def _records(table: Table[RecordT], file: TextIO) -> Iterator[RecordT]:
     rows = csv.reader(file, strict=True)
     try:
-        read = table.reader(next(rows, []))
+        header = next(rows, None)
+        if header is None:
+            message = f"{file.name} is empty; restore it as the run wrote it"
+            raise EvidenceError(message)
+        read = table.reader(header)
         for cells in rows:
             if cells:  # a blank line is no row
                 yield read(cells)

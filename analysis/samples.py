@@ -5,15 +5,27 @@ totals, and their history how many requests and failures there were until then: 
 have an interval, percentiles have none.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.bootstrap import Stretches
+from analysis.differences import settings_of
 from analysis.errors import EvidenceError, UsageError
 from analysis.judgement import judge_run
+from analysis.locust_history import (
+    ALL,
+    Moment,
+    count_by_stretch,
+    last_rise,
+    moments_of,
+    name_of,
+    stretches_of,
+)
 from analysis.records import parse_time
 from analysis.run import parse_run
 from analysis.run_directory import RunDirectory, read_rows
@@ -22,10 +34,10 @@ from analysis.timeline import GATHER_REQUESTS, gather_values
 if TYPE_CHECKING:
     from analysis.relations import Relations
 
-__all__ = ["ALL", "VERDICTS", "WINDOWS", "Sample", "Side", "load_side"]
+__all__ = ["VERDICTS", "WINDOWS", "Sample", "Side", "load_side"]
 
-ALL = "all requests"
 _MOST_STRETCHES = 60
+_TOO_MUCH = 1e15  # of anything that is counted or timed
 _FEWEST_STRETCHES = 8
 VERDICTS = (
     *("confirmed", "lost", "altered", "clean", "contradicted"),
@@ -50,9 +62,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """Something to compare. `phases` names its stretches by phase, each `width_s` long.
+    """Something to compare. `phases` names its stretches by phase; they are `lengths_s` long.
 
-    Verdicts are counts, windows seconds; None where they are not known.
+    Verdicts are counts, windows seconds; None where they are not known. `settings` are what is
+    known of how it was run, and `doubt` says why its rates prove nothing, if they do not.
     """
 
     name: str
@@ -62,7 +75,9 @@ class Side:
     verdicts: Mapping[str, int | None]
     windows: Mapping[str, float | None]
     phases: Mapping[int, Sequence[int]]
-    width_s: float
+    lengths_s: Sequence[float]
+    settings: Mapping[str, object] = field(default_factory=dict)
+    doubt: str = ""
     notes: Sequence[str] = ()
 
 
@@ -94,11 +109,12 @@ def _of_run(directory: RunDirectory) -> Side:
     if summary is None:
         judge_run(directory)
         summary = directory.read_summary() or {}
+    run = directory.read_run()
     with directory.relations() as relations:
         if "requests" in relations.names:
-            return _of_ledger(directory, summary, relations)
+            return _judged(_of_ledger(directory.run_id, run, summary, relations), run, summary)
     side = _of_locust(directory.path / "locust", name=directory.run_id)
-    return _judged(side, summary)
+    return _judged(side, run, summary)
 
 
 # --- from the ledger's tables ---
@@ -113,33 +129,34 @@ _CELLS = f"""SELECT {{0}}, {_BIN}, {_STRETCH}, count(*)
     FROM asked WHERE took IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"""  # noqa: S608
 
 
-def _of_ledger(directory: RunDirectory, summary: Mapping[str, Any], relations: "Relations") -> Side:
-    run = parse_run(directory.read_run())
+def _of_ledger(
+    name: str, content: Mapping[str, Any], summary: Mapping[str, Any], relations: "Relations"
+) -> Side:
+    run = parse_run(content)
     relations.run(GATHER_REQUESTS, **gather_values())
     first, last = relations.select("SELECT min(moment), max(moment) FROM asked")[0]
     if first is None:
-        return _judged(_empty(directory.run_id), summary)
+        return _empty(name)
     origin = first if run.started_at is None else min(run.started_at, first)
     lasted_s = max((last - origin) / 1e6, 1)
     width_s = max(1, -(-lasted_s // _MOST_STRETCHES))
-    size = int(lasted_s // width_s) + 1
+    size = ceil(lasted_s / width_s)
     where = {"origin": origin, "width": int(width_s * 1e6), "last": size - 1}
     samples: dict[str, Sample] = {}
     for grouped in (f"'{ALL}'", "request"):
         samples |= _samples(relations, grouped, where, size, lasted_s)
     fault_at = run.fault.started_at if run.fault else None
     borders = [at for at in (fault_at, _felt_until(summary)) if at is not None]
-    side = Side(
-        name=directory.run_id,
+    return Side(
+        name=name,
         source="ledger",
         samples=samples,
         verdict="",
         verdicts={},
         windows={},
         phases=_phases(size, [(at - origin) / 1e6 / width_s for at in borders]),
-        width_s=width_s,
+        lengths_s=[*[width_s] * (size - 1), lasted_s - (size - 1) * width_s],
     )
-    return _judged(side, summary)
 
 
 def _felt_until(summary: Mapping[str, Any]) -> int | None:
@@ -201,78 +218,126 @@ def _stretched(
 
 # --- from Locust's files ---
 
+# Rows come once a second, reports of workers every three, and times are cut to seconds.
+_SLACK_S = 5.0
+_FIGURES = ("Request Count", "Failure Count", "Max Response Time", "Requests/s")
+_SHOWN_CHARACTERS = 200
+_PERCENTILES = ("50%", "95%", "99%")
+
 
 def _of_locust(prefix: Path, *, name: str) -> Side:
     path = prefix.with_name(f"{prefix.name}_stats.csv")
-    rows = read_rows(path)
     history_path = prefix.with_name(f"{prefix.name}_stats_history.csv")
-    history = read_rows(history_path) if history_path.is_file() else []
-    try:
-        times, series = _history(history)
-        samples = {_named(row): _sample(row, series.get(_named(row)), len(times)) for row in rows}
-    except (KeyError, ValueError) as error:
-        message = f"{path} is no statistics of Locust's: {type(error).__name__}: {error}"
-        raise EvidenceError(message) from error
-    note = f"{name}: of Locust's statistics, percentiles have no interval"
-    if not history:
-        note = f"{name}: without {history_path.name} nothing has an interval"
-    size = max(0, len(times) - 1)
+    rows = list(read_rows(path))
+    with _understood(path):
+        unknown = _unknown_percentiles(rows)
+        samples = {name_of(row): _sample(row) for row in rows}
+        whole = _whole_of(samples)
+    rise: list[Moment] = []
+    if history_path.is_file():
+        with _understood(history_path):
+            rise = last_rise(moments_of(read_rows(history_path, may_be_cut=True)))
+    borders, doubt = _borders(rise, whole, of=history_path.name)
+    notes = [f"{name}: {said}" for said in (_why_no_interval(history_path), doubt, unknown) if said]
     return Side(
         name=name,
         source="locust",
-        samples=samples,
+        samples={
+            each: replace(sample, stretches=count_by_stretch(each, borders))
+            for each, sample in samples.items()
+        },
         verdict="",
         verdicts={},
         windows={},
-        phases=_phases(size, []),
-        width_s=(times[-1] - times[0]) / size if size else 1.0,
-        notes=(note,),
+        phases=_phases(max(0, len(borders) - 1), []),
+        lengths_s=_lengths(borders, whole),
+        settings={"users": max(each.users for each in rise[1:])} if rise[1:] else {},
+        doubt=doubt,
+        notes=notes,
     )
 
 
-def _named(row: Mapping[str, str]) -> str:
-    return ALL if row["Name"] == "Aggregated" else f"{row['Type']} {row['Name']}".strip()
+def _whole_of(samples: Mapping[str, Sample]) -> Sample:
+    if ALL not in samples:
+        message = "the row Aggregated, its last, is missing: it was cut off, or there was no test"
+        raise ValueError(message)
+    return samples[ALL]
 
 
-def _history(
-    rows: Iterable[Mapping[str, str]],
-) -> tuple[list[int], dict[str, dict[int, tuple[int, int]]]]:
-    """Return the times of a history, and of each name what it had counted by then."""
-    series: dict[str, dict[int, tuple[int, int]]] = {}
-    for row in rows:
-        total = (int(row["Total Request Count"]), int(row["Total Failure Count"]))
-        series.setdefault(_named(row), {})[int(row["Timestamp"])] = total
-    return sorted({at for counted in series.values() for at in counted}), series
+@contextmanager
+def _understood(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, ValueError, OverflowError) as error:
+        why = f"it lacks the column {error}" if isinstance(error, KeyError) else str(error)
+        message = f"{path} is no statistics of Locust's: {why[:_SHOWN_CHARACTERS]}"
+        raise EvidenceError(message) from error
 
 
-def _sample(
-    row: Mapping[str, str], counted: Mapping[int, tuple[int, int]] | None, moments: int
-) -> Sample:
-    count = int(row["Request Count"])
+def _why_no_interval(history: Path) -> str:
+    if not history.is_file():
+        return f"without {history.name} nothing has an interval"
+    return "of Locust's statistics, percentiles have no interval"
+
+
+def _unknown_percentiles(rows: Sequence[Mapping[str, str]]) -> str:
+    """Say which percentiles Locust was told not to report; they are unknown, and no more."""
+    unknown = [each for each in _PERCENTILES if rows and each not in rows[0]]
+    if not unknown:
+        return ""
+    return f"its statistics have no {', '.join(unknown)} (PERCENTILES_TO_REPORT)"
+
+
+def _borders(rise: Sequence[Moment], whole: Sample, *, of: str) -> tuple[list[Moment], str]:
+    """Return the ends of the stretches; none, and why, where the figures are of another time."""
+    borders = stretches_of(rise)
+    if not borders or not whole.count or not whole.per_second:
+        return [], ""
+    counted_s, lasted_s = whole.count / whole.per_second, borders[-1].at - borders[0].at
+    if abs(counted_s - lasted_s) > _SLACK_S:
+        doubt = f"its figures are of {counted_s:.0f} s, the last rise in {of} of {lasted_s} s"
+        return [], f"{doubt}, so that rates and failures are not compared with certainty"
+    return borders, ""
+
+
+def _lengths(borders: Sequence[Moment], whole: Sample) -> list[float]:
+    """Return how long each stretch was, all together as long as its requests took by the figure.
+
+    The history tells that only to a few seconds; the figure, from Locust's first to last request.
+    """
+    if not borders:
+        return []
+    counted = borders[-1].total - borders[0].total
+    scale = counted / whole.per_second / (borders[-1].at - borders[0].at)
+    return [(after.at - before.at) * scale for before, after in pairwise(borders)]
+
+
+def _sample(row: Mapping[str, str]) -> Sample:
+    count, failed, max_ms, per_second = (_number(row[each]) for each in _FIGURES)
+    p50_s, p95_s, p99_s = (_ms(row.get(each, "")) for each in _PERCENTILES)
+    if p50_s is None and count:
+        p50_s = _ms(row.get("Median Response Time", ""))
     return Sample(
-        count=count,
-        failed=int(row["Failure Count"]),
-        per_second=float(row["Requests/s"]),
-        p50_s=_ms(row["50%"]),
-        p95_s=_ms(row["95%"]),
-        p99_s=_ms(row["99%"]),
-        max_s=_ms(row["Max Response Time"]),
-        stretches=_stretches(counted, moments) if counted else None,
-    )
-
-
-def _stretches(counted: Mapping[int, tuple[int, int]], moments: int) -> Stretches:
-    """Return what was counted between two moments; before its first request nothing was."""
-    totals = [counted[at] for at in sorted(counted)]
-    totals = [(0, 0)] * (moments - len(totals)) + totals
-    return Stretches(
-        counts=[max(0, after[0] - before[0]) for before, after in pairwise(totals)],
-        failures=[max(0, after[1] - before[1]) for before, after in pairwise(totals)],
+        count=int(count),
+        failed=int(failed),
+        per_second=per_second,
+        p50_s=p50_s,
+        p95_s=p95_s,
+        p99_s=p99_s,
+        max_s=max_ms / 1000 if count else None,
     )
 
 
 def _ms(text: str) -> float | None:
-    return None if text in {"", "N/A"} else float(text) / 1000
+    return None if text in {"", "N/A"} else _number(text) / 1000
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < _TOO_MUCH:
+        message = f"{text!r} is no number to measure by"
+        raise ValueError(message)
+    return number
 
 
 def _empty(name: str) -> Side:
@@ -284,23 +349,19 @@ def _empty(name: str) -> Side:
         verdicts={},
         windows={},
         phases={},
-        width_s=1.0,
+        lengths_s=(),
         notes=(f"{name}: no request ended",),
     )
 
 
-def _judged(side: Side, summary: Mapping[str, Any]) -> Side:
+def _judged(side: Side, run: Mapping[str, Any], summary: Mapping[str, Any]) -> Side:
     windows = summary.get("windows") or {}
     lasted = {name: windows.get(name) for name in WINDOWS}
     orders = summary.get("orders") or {}
-    return Side(
-        name=side.name,
-        source=side.source,
-        samples=side.samples,
+    return replace(
+        side,
         verdict=str(summary.get("verdict") or ""),
         verdicts={name: orders.get(name) for name in VERDICTS},
         windows={name: each["seconds"] if each else None for name, each in lasted.items()},
-        phases=side.phases,
-        width_s=side.width_s,
-        notes=side.notes,
+        settings=settings_of(run),
     )

@@ -6,13 +6,20 @@ from rich.console import Console
 from rich.text import Text
 
 from analysis.comparison import Change, Compared, Comparison
-from analysis.comparison_forms import notes_of, shown_change, shown_value
+from analysis.comparison_forms import LEGEND, notes_of, shown_change, shown_value
 from analysis.conditions import Finding, Result
 from analysis.terminal_parts import grid, safe
 
 __all__ = ["render_comparison"]
 
-_STYLES = {Change.BETTER: "green", Change.WORSE: "bold red", Change.UNKNOWN: "dim"}
+_STYLES = {
+    Change.BETTER: "green",
+    Change.WORSE: "bold red",
+    Change.SAME: "",
+    Change.NOT_PROVEN: "yellow",
+    Change.NOT_JUDGED: "yellow",
+    Change.UNKNOWN: "dim",
+}
 _RESULTS = {Result.MET: "bold red", Result.UNDECIDED: "yellow", Result.NOT_MET: "green"}
 _MARKS = {Result.MET: "✗", Result.UNDECIDED: "?", Result.NOT_MET: "✓"}
 
@@ -24,17 +31,25 @@ def render_comparison(
     for each in comparisons:
         title = f"{each.run.name} against {each.base.name}"
         console.print(Text(safe(title), style="bold"))
+        if each.differences:
+            console.print(_differences(each))
         console.print(_rows(each))
         if each.base.verdicts or each.run.verdicts:
             console.print(_verdicts(each))
-        said = "better and worse are said only where the interval leaves no other way"
-        console.print(Text(f"{said}\n", style="dim"))
+        console.print(Text(f"{LEGEND}\n", style="dim"))
     for note in notes_of(comparisons):
         console.print(Text(f"note: {safe(note)}", style="yellow"))
     for found in findings:
         mark = Text(f"{_MARKS[found.result]} ", style=_RESULTS[found.result])
         said = f"{found.condition}: {found.result}, {found.measured} ({found.run})"
         console.print(mark.append(safe(said)))
+
+
+def _differences(comparison: Comparison) -> object:
+    table = grid("set otherwise", "base", "run")
+    for each in comparison.differences:
+        table.add_row(*map(safe, (each.setting, each.base, each.run)))
+    return table
 
 
 def _rows(comparison: Comparison) -> object:
@@ -51,9 +66,8 @@ def _rows(comparison: Comparison) -> object:
 
 def _cells(row: Compared) -> tuple[str | Text, ...]:
     base, run = (shown_value(row.measure, value) for value in (row.base, row.run))
-    change = "" if row.change is Change.SAME else row.change.value
-    style = _STYLES.get(row.change, "")
-    return (f"  {row.measure}", base, run, *shown_change(row), Text(change, style=style))
+    change = Text(row.change.value, style=_STYLES[row.change])
+    return (f"  {row.measure}", base, run, *shown_change(row), change)
 
 
 def _verdicts(comparison: Comparison) -> object:

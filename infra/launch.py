@@ -112,8 +112,10 @@ def _experiment(name: str) -> Path:
 def _content(experiment: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(experiment.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise BadSetting(f"{experiment}: {error}") from None
+    except ValueError as error:  # of TOML, or of its encoding
+        raise BadSetting(
+            f"{experiment}: {error}; save it as TOML in UTF-8 without a mark"
+        ) from None
 
 
 def _lab_settings(content: Mapping[str, Any]) -> dict[str, str]:

@@ -22,7 +22,7 @@ def load_hypotheses(*, config: str | None, experiment: str) -> list[dict[str, An
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8")).get("hypothesis", [])
     except (OSError, ValueError) as error:
-        message = f"{path} cannot be read: {error}"
+        message = f"{path} cannot be read: {error}; save it as TOML in UTF-8 without a mark"
         raise BadArgument(message) from error
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         message = f"{path}: write each hypothesis as a table under [[hypothesis]]"

@@ -2,6 +2,8 @@
 
 import fcntl
 import json
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -73,6 +75,22 @@ def test_a_good_run_exits_0_and_shows_its_verdict(
     assert "1 order, whose customers were told that it failed, or nothing, is in the table" in words
     assert "1 piece, 19.99 in goods" in words
     assert "\x1b" not in shown
+
+
+def test_nothing_is_on_stderr_where_all_went_well(good: RunDirectory) -> None:
+    """Not even what libraries print as the process ends: those who start us read it as trouble."""
+    path = str(good.path)
+    assert call("reconcile", path) == 0
+    commands = (
+        *(["reconcile", path], ["finish", path], ["report", path], ["story", path, "a"]),
+        *(["compare", path, path], ["runs", str(good.path.parent)]),
+    )
+    for each in commands:
+        ended = subprocess.run(
+            [sys.executable, "-m", "analysis", *each], capture_output=True, check=False, timeout=60
+        )
+        assert (each[0], ended.returncode, ended.stderr) == (each[0], 0, b"")
+        assert ended.stdout
 
 
 def test_a_lost_order_exits_1(directory: RunDirectory) -> None:
@@ -289,6 +307,88 @@ def test_unreadable_evidence_is_64_and_named(
     shown = capsys.readouterr().err
     assert name in shown
     assert shown.count("\n") == 1
+
+
+def saved_otherwise(content: bytes) -> dict[str, bytes]:
+    return {
+        "is empty": b"",
+        "is UTF-16, as PowerShell's > writes it; save it as UTF-8": content.decode().encode(
+            "utf-16"
+        ),
+        "is not UTF-8; save it as UTF-8": content + b"\xe9",
+    }
+
+
+@pytest.mark.parametrize("name", ["run.json", "attempts.csv", "orders.csv", "products.csv"])
+def test_unreadable_evidence_is_64_and_named(
+    good: RunDirectory, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    good.path.joinpath(name).write_text("nonsense")
+    assert call("reconcile", good.path) == 64
+    shown = capsys.readouterr().err
+    assert name in shown
+    assert shown.count("\n") == 1
+
+
+SAVED_OTHERWISE = {
+    "is empty": lambda content: b" \n",
+    "is UTF-16, as PowerShell's > writes it; save it as UTF-8": lambda content: (
+        content.decode().encode("utf-16")
+    ),
+    "is not UTF-8; save it as UTF-8": lambda content: content + b"\xe9",
+}
+
+
+@pytest.mark.parametrize("name", ["run.json", "attempts.csv", "orders.csv", "products.csv"])
+@pytest.mark.parametrize("said", saved_otherwise(b""))
+def test_a_file_that_was_saved_in_another_way_is_named_with_the_way_out(
+    good: RunDirectory, capsys: pytest.CaptureFixture[str], name: str, said: str
+) -> None:
+    file = good.path / name
+    file.write_bytes(saved_otherwise(file.read_bytes())[said])
+    assert call("reconcile", good.path) == 64
+    shown = capsys.readouterr().err
+    assert f"{file} {said}" in shown
+    assert shown.count("\n") == 1
+
+
+def test_a_byte_order_mark_is_no_trouble(good: RunDirectory) -> None:
+    for name in ("run.json", "attempts.csv", "orders.csv", "products.csv"):
+        file = good.path / name
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert call("reconcile", good.path) == 0
+
+
+@pytest.mark.parametrize(
+    "summary",
+    [
+        "[]",
+        '{"attempts": "x"}',
+        '{"orders": {"lost": "many"}}',
+        '{"windows": {"client": {"from": "noon", "to": "soon", "seconds": 1}}}',
+        '{"clock": {"offset_s": NaN}}',
+        '{"clock": {"offset_s": 1e999}}',
+    ],
+)
+def test_a_summary_that_makes_no_sense_is_64_and_a_list_goes_on(
+    good: RunDirectory, capsys: pytest.CaptureFixture[str], summary: str
+) -> None:
+    (good.path / "summary.json").write_text(summary)
+    assert call("compare", good.path, good.path) == 64
+    shown = capsys.readouterr()
+    assert "summary.json" in shown.err
+    assert shown.err.count("\n") == 1
+    assert call("runs", good.path.parent, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["runs"][0]["verdict"] == ""
+
+
+def test_a_folder_in_the_place_of_a_file_is_64_and_named(
+    good: RunDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (good.path / "summary.json").mkdir()
+    assert call("reconcile", good.path) == 64
+    shown = capsys.readouterr().err
+    assert shown == f"analysis: {good.path / 'summary.json'}: Is a directory\n"
 
 
 def test_evidence_that_cannot_be_judged_keeps_no_older_verdict(good: RunDirectory) -> None:

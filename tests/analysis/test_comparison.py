@@ -5,13 +5,18 @@ from __future__ import annotations
 import csv
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from analysis import __main__ as command
+from analysis.bootstrap import Stretches, percentile_of
+from analysis.comparison import Change, compare
+from analysis.locust_history import ALL
 from analysis.records import Request, format_time
 from analysis.run_directory import RunDirectory
+from analysis.samples import Sample, Side
 from analysis.tables import REQUESTS
 from tests.analysis.histories import (
     NOON,
@@ -75,10 +80,15 @@ def changes(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[tupl
     }
 
 
-def test_noise_is_no_change(runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_noise_is_no_change_or_not_proven(
+    runs: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     found = changes(capsys, runs["base"], runs["same"])
-    assert set(found.values()) == {"no change", "unknown"}
+    assert set(found.values()) == {"no change", "not proven", "unknown"}
     assert {measure for (_, measure), change in found.items() if change == "unknown"} == {"max"}
+    # 1,200 orders tell the middle to 10 %; their 99th percentile they tell by twelve.
+    assert found["POST /orders", "p50"] == "no change"
+    assert found["POST /orders", "p99"] == "not proven"
 
 
 def test_a_slower_endpoint_is_worse_and_the_other_is_not(
@@ -117,6 +127,113 @@ def test_the_same_runs_give_the_same_intervals(
     first = capsys.readouterr().out
     call(runs["base"], runs["slow"], "--json")
     assert capsys.readouterr().out == first
+
+
+def test_10_ms_against_5_s_is_not_proven_where_one_second_made_it() -> None:
+    """A second in sixty holds the slow ones: whether there is such a one is chance."""
+    quick = [[10] * 60, [10] * 60]
+    slow = [[10] * 59 + [0], [10] * 60]
+    base, run = (side_of(name, reached) for name, reached in (("base", quick), ("run", slow)))
+    row = compare(base, [run], confidence=0.99)[0].find(ALL, "p99")
+    assert row is not None
+    assert (row.base, row.run) == (0.0105, 5.0)
+    assert row.change is Change.NOT_PROVEN
+    same = compare(base, [base], confidence=0.99)[0].find(ALL, "p99")
+    assert same is not None
+    assert same.change is Change.SAME
+
+
+def test_an_interval_that_lacks_its_figure_is_none() -> None:
+    base = side_of("base", [[10] * 60, [10] * 60])
+    odd = replace(base, samples={ALL: replace(base.samples[ALL], per_second=20.0)})
+    row = compare(base, [odd], confidence=0.99)[0].find(ALL, "rps")
+    assert row is not None
+    assert (row.interval, row.ratio_interval, row.change) == (None, None, Change.UNKNOWN)
+
+
+def side_of(name: str, reached: list[list[int]]) -> Side:
+    """Ten requests a second for a minute, each of 10.5 ms or of 5 s."""
+    stretches = Stretches(
+        times=[10_500, 5_000_000], reached=reached, counts=reached[-1], failures=[0] * 60
+    )
+    p99 = percentile_of(stretches, 0.99, [1] * 60)
+    assert p99 is not None
+    sample = Sample(
+        count=600,
+        failed=0,
+        per_second=10.0,
+        p50_s=0.0105,
+        p95_s=0.0105,
+        p99_s=p99 / 1e6,
+        max_s=5.0,
+        stretches=stretches,
+    )
+    return Side(
+        name=name,
+        source="ledger",
+        samples={ALL: sample},
+        verdict="",
+        verdicts={},
+        windows={},
+        phases={0: list(range(60))},
+        lengths_s=[1.0] * 60,
+    )
+
+
+# --- settings that differ ---
+
+
+def set_as(root: Path, name: str, **content: object) -> Path:
+    """A run of 40 requests in ten seconds, with this in its run.json."""
+    directory = RunDirectory.create(root=root, experiment="", at=NOON, path=root / name)
+    told = acknowledged("a", 1)
+    store(directory, evidence([told], [row(1, told)]))
+    with directory.new_table(REQUESTS) as put:
+        for number in range(40):
+            at = NOON + number * SECOND // 4
+            put(request("POST /orders", due_at=None, sent_at=at, ended_at=at + 10_000))
+    directory.update_run(**content)
+    return directory.path
+
+
+def test_what_was_set_otherwise_comes_first_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fault = {"action": "aws:ec2:stop-instances", "started_at": None}
+    kept = {"retry": "none", "run_time_s": 10, "database": "a"}
+    base = set_as(tmp_path, "base", target="lab", settings={**kept, "users": 5})
+    other = {"retry": "same-key", "run_time_s": 10, "users": 50, "database": "b"}
+    run = set_as(
+        tmp_path, "run", target="lab", settings=other, interrupted=True, fault=fault, faults=[fault]
+    )
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "step.md"))
+    assert call(base, run, "--html", tmp_path / "page.html") == 0
+    wanted = [
+        ("users", "5", "50"),
+        ("fault", "none", "aws:ec2:stop-instances that did not begin"),
+        ("interrupted", "no", "yes"),
+        ("retry", "none", "same-key"),
+    ]
+    files = [(tmp_path / name).read_text() for name in ("step.md", "page.html")]
+    for shown in (capsys.readouterr().out, *files):
+        places = [shown.index(name) for name in ("users", "interrupted", "retry")]
+        assert places == sorted(places)
+        assert places[-1] < shown.index("not judged")
+    call(base, run, "--json")
+    listed = json.loads(capsys.readouterr().out)["runs"][0]["differences"]
+    assert [(each["setting"], each["base"], each["run"]) for each in listed] == wanted
+
+
+@pytest.mark.parametrize("condition", ["rps < 2x", "committed < 2x", "confirmed > 1x"])
+def test_conditions_on_numbers_of_other_users_are_undecided(
+    tmp_path: Path, condition: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base, run = (
+        set_as(tmp_path, name, settings={"users": users}) for name, users in (("a", 5), ("b", 50))
+    )
+    assert call(base, run, "--fail-if", condition) == 2
+    assert "not comparable: users: 5 and 50" in " ".join(capsys.readouterr().out.split())
+    assert call(base, run, "--fail-if", "p95 > 9x", "--fail-if", "lost > 0") == 0
 
 
 def test_several_runs_are_compared_with_one_base(

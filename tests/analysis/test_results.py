@@ -121,8 +121,35 @@ def test_finish_draws_the_report(good: RunDirectory) -> None:
     assert call("finish", good.path) == 0
     assert good.has("report.html")
     assert good.has("junit.xml")
-    assert call("finish", good.path, "--no-report") == 0
-    assert not good.has("report.html")  # an older one would speak of another judgement
+
+
+def test_no_report_leaves_a_report_of_the_same_judgement_alone(
+    good: RunDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call("report", good.path, "--png")
+    drawn = {name: (good.path / name).read_bytes() for name in ("report.html", "report.png")}
+    for name in ("reconcile", "finish"):
+        assert call(name, good.path, "--no-report") == 0
+        assert {name: (good.path / name).read_bytes() for name in drawn} == drawn
+    assert not list(good.path.glob(".*.part"))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_report_of_another_judgement_goes_and_that_is_said(
+    good: RunDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call("report", good.path)
+    call("reconcile", good.path, "--no-report", "--method", "inferred")
+    assert not good.has("report.html")
+    assert "report.html showed another judgement" in capsys.readouterr().err
+
+
+def test_a_judgement_that_fails_leaves_no_older_report(good: RunDirectory) -> None:
+    call("report", good.path)
+    (good.path / "orders.csv").write_text("id\n")
+    assert call("reconcile", good.path, "--no-report") == 64
+    assert not list(good.path.glob("*report*"))
+    assert not list(good.path.glob(".*report*"))
 
 
 def test_parquet_gives_the_same_report(good: RunDirectory) -> None:

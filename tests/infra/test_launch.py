@@ -80,6 +80,17 @@ def test_a_wrong_variable_is_named_with_what_it_may_be(
         launch(**variables)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "cp1252"])
+def test_an_experiment_in_another_encoding_is_named_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    monkeypatch.setattr("infra.launch.EXPERIMENTS", tmp_path)
+    statement = "caf\N{LATIN SMALL LETTER E WITH ACUTE}"
+    (tmp_path / "mine.toml").write_text(f'[tool.locust]\ntags = "{statement}"\n', encoding=encoding)
+    with pytest.raises(BadSetting, match=r"mine\.toml: .*; save it as TOML in UTF-8"):
+        launch(EXPERIMENT="mine")
+
+
 LOCUST = """
 import signal, sys, time
 from pathlib import Path
