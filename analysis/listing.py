@@ -14,6 +14,7 @@ from analysis.terminal_parts import grid, safe
 
 __all__ = ["ListedRun", "list_runs", "render_runs"]
 
+_WITHOUT_FAULT = {"no": "\nno fault", "none": "\nnone asked"}
 _STYLES = {"held": "green", "broken": "bold red", "undecided": "yellow"}
 
 
@@ -97,14 +98,13 @@ def render_runs(runs: Iterable[ListedRun], console: Console, *, root: Path) -> N
         console.print(f"no runs under {root}")
         return
     numbers = ("attempts", "in doubt", "committed")
-    table = grid("run", "target", "verdict", "fault", *numbers, "report", right=numbers)
+    table = grid("run", "target", "verdict", *numbers, "report", right=numbers)
     for each in listed:
         verdict = Text(safe(each.verdict or "not judged"), style=_STYLES.get(each.verdict, "dim"))
+        verdict.append(_WITHOUT_FAULT.get(each.fault, ""), style="default")
         counts = (_count(each.attempts), _count(each.in_doubt), _count(each.committed))
         is_drawn = "yes" if each.has_report else ""
-        table.add_row(
-            safe(each.name), safe(each.target), verdict, each.fault or "–", *counts, is_drawn
-        )
+        table.add_row(safe(each.name), safe(each.target), verdict, *counts, is_drawn)
     console.print(table)
 
 

@@ -6,17 +6,20 @@ have an interval, percentiles have none.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.bootstrap import Stretches
 from analysis.errors import EvidenceError, UsageError
+from analysis.faults import describe_faults, judge_faults
+from analysis.headline import NO_FAULT
 from analysis.judgement import judge_run
 from analysis.records import parse_time
 from analysis.run import parse_run
 from analysis.run_directory import RunDirectory, read_rows
+from analysis.tables import EVENTS
 from analysis.timeline import GATHER_REQUESTS, gather_values
 
 if TYPE_CHECKING:
@@ -94,11 +97,26 @@ def _of_run(directory: RunDirectory) -> Side:
     if summary is None:
         judge_run(directory)
         summary = directory.read_summary() or {}
+    side = _of_tables(directory, summary)
+    return replace(side, notes=(*side.notes, *_on_faults(directory)))
+
+
+def _of_tables(directory: RunDirectory, summary: Mapping[str, Any]) -> Side:
     with directory.relations() as relations:
         if "requests" in relations.names:
             return _of_ledger(directory, summary, relations)
-    side = _of_locust(directory.path / "locust", name=directory.run_id)
-    return _judged(side, summary)
+    return _judged(_of_locust(directory.path / "locust", name=directory.run_id), summary)
+
+
+def _on_faults(directory: RunDirectory) -> list[str]:
+    """Say of a run that it is one without its fault; nothing if it is not."""
+    try:
+        events = list(directory.read_table(EVENTS)) if directory.has_table(EVENTS) else []
+    except EvidenceError:
+        events = []
+    found = judge_faults(parse_run(directory.read_run()), events)
+    said = describe_faults([each.as_json() for each in found]) if found else NO_FAULT
+    return [f"{directory.run_id}: {said}"] if said else []
 
 
 # --- from the ledger's tables ---
