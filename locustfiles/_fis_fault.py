@@ -265,8 +265,11 @@ class FisFault:
         """Look at the experiment once; a failure to is noted when failures begin."""
         try:
             experiment = self._clients.fis.get_experiment(id=self._record["experiment_id"])
-            self._see(experiment["experiment"])
-            self._name_victims()
+            try:
+                # First: where a fault is seen to have begun, whom it hit is known.
+                self._name_victims()
+            finally:
+                self._see(experiment["experiment"])
         except AWS_ERRORS as error:
             if not self._is_failing:
                 self._journal.note("fis", self._subject, "poll_failed", reason_of(error))
