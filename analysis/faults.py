@@ -88,8 +88,6 @@ def _of_command(fault: Fault, events: Sequence[Event]) -> FaultFinding:
         return _no(fault, _too_early(fault))
     if fault.exit_code == 0 or fault.state == "completed":
         return _yes(fault, _BY_ITS_EXIT_CODE)
-    if fault.state == "failed":
-        return _no(fault, "its command failed")
     # Older runs keep the exit code in an event alone, which does not say whose it is.
     ended = [each.detail for each in events if each.event == "fault_command_ended"]
     begun = [each for each in events if each.event == "fault_command_started"]
@@ -99,7 +97,7 @@ def _of_command(fault: Fault, events: Sequence[Event]) -> FaultFinding:
         return _yes(fault, _BY_ITS_EXIT_CODE)
     return _unknown(
         fault,
-        "its command did not end by itself, and only ending with 0 shows that it did its part",
+        "its command did not end with 0 by itself, and only that shows that it did its part",
     )
 
 

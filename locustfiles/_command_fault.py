@@ -97,11 +97,12 @@ class CommandFault:
         ended = self._command.follow(process)
         self._note("fault_command_ended", ended.as_text)
         self._learn_end(ended)
+        state = "completed" if ended.code == 0 and not ended.is_cut else "failed"
         if not self._heals:
-            self._end("completed" if ended.code == 0 else "failed")
+            self._end(state)
         elif self._heal_after_s is not None:
             gevent.sleep(self._heal_after_s)
-            self._heal("completed" if ended.code == 0 else "failed")
+            self._heal(state)
 
     def _learn_end(self, ended: Ended) -> None:
         """Keep what its end tells: with 0 it did its part, otherwise it failed and did not begin.

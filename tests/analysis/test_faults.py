@@ -103,6 +103,7 @@ def test_a_fault_that_did_not_happen_is_known_not_to_have(fault: dict[str, Any])
         {**BEGUN, "actions": [STOP, {**STOP, "name": "two", "state": "pending", "began_at": None}]},
         RUNNING,
         {**RUNNING, "state": "stopped"},
+        {**RUNNING, "state": "failed"},
         {**OLDER, "state": "pending"},
         {**OLDER, "state": "stopped"},
         {**OLDER, "targets": []},
