@@ -1,12 +1,16 @@
 """What a run comes to, in a sentence: from summary.json's content alone. Pure."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from analysis.faults import describe_faults
+
 __all__ = ["Headline", "headline_of"]
 
-from dataclasses import dataclass
+
+NO_FAULT = "No fault was asked for."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,15 +39,19 @@ _BROKEN = {
 def headline_of(summary: Mapping[str, Any], *, in_doubt: int | None = None) -> Headline:
     """Say it; `in_doubt` counts the orders whose customers were told that they failed, or nothing.
 
-    What is broken comes first, then what was bought unknown to those who bought it, then the rest.
+    What is broken comes first, then a fault that did not happen, then what was bought unknown to
+    those who bought it, then the rest.
     """
     said = [
         *_broken(summary),
+        *filter(None, [describe_faults(summary["faults"])]),
         *_undecided(summary),
         *_hidden(summary, in_doubt),
         *_kept(summary),
     ]
     first, *others = said or ["Nothing was ordered."]
+    if not summary["faults"]:
+        first = f"{first} {NO_FAULT}"
     return Headline(sentence=first, others=tuple(others))
 
 
@@ -57,8 +65,8 @@ def _broken(summary: Mapping[str, Any]) -> Iterable[str]:
 
 
 def _undecided(summary: Mapping[str, Any]) -> Iterable[str]:
-    if summary["verdict"] == "undecided":
-        reasons = [each for each in summary["invariants"] if each["verdict"] == "undecided"]
+    reasons = [each for each in summary["invariants"] if each["verdict"] == "undecided"]
+    if summary["verdict"] == "undecided" and (reasons or not summary["invariants"]):
         reason = f"{reasons[0]['id']}: {reasons[0]['detail']}" if reasons else "nothing was judged"
         yield f"Nothing is proven wrong, and not all is proven right ({reason})."
 
@@ -89,7 +97,8 @@ def _hidden(summary: Mapping[str, Any], in_doubt: int | None) -> Iterable[str]:
 
 def _kept(summary: Mapping[str, Any]) -> Iterable[str]:
     told = summary["attempts"]["acknowledged"]
-    if summary["verdict"] == "held" and told:
+    is_kept = all(each["verdict"] == "held" for each in summary["invariants"])
+    if is_kept and summary["invariants"] and told:
         yield (
             f"All {told:,} acknowledged orders are in the table, once and as they were sent."
             if told > 1

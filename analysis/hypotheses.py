@@ -48,7 +48,7 @@ def _score(table: HypothesisTable, subject: Subject) -> Hypothesis:
         verdict=RunVerdict.UNDECIDED if complaint else _verdict(measured, tolerated),
         measured=measured.value,
         tolerated=tolerated,
-        note=measured.note,
+        note=_note(measured, tolerated),
     )
 
 
@@ -79,8 +79,8 @@ def _unknown(what: str, name: str, known: Iterable[str]) -> str:
 
 def _measure(table: HypothesisTable, subject: Subject) -> Measured:
     measure = MEASURES[table.measure]
-    if measure.needs_fault and subject.fault_is_missing:
-        return Measured(note="the fault never began")
+    if measure.needs_fault and subject.missing_fault:
+        return Measured(note=subject.missing_fault)
     try:
         return measure.take(subject, table)
     except Exception as error:  # noqa: BLE001 -- one measure must not take the others with it
@@ -88,11 +88,31 @@ def _measure(table: HypothesisTable, subject: Subject) -> Measured:
 
 
 def _verdict(measured: Measured, tolerated: dict[str, float]) -> RunVerdict:
-    exceeds = {"at_most": operator.gt, "at_least": operator.lt}
-    if measured.value is not None:
-        is_broken = any(exceeds[name](measured.value, limit) for name, limit in tolerated.items())
-        return RunVerdict.BROKEN if is_broken else RunVerdict.HELD
     limit = tolerated.get("at_most")
-    if limit is not None and measured.at_least is not None and measured.at_least > limit:
+    if measured.at_least is not None:
+        is_over = limit is not None and measured.at_least > limit
+        return RunVerdict.BROKEN if is_over else RunVerdict.UNDECIDED
+    if measured.value is None:
+        return RunVerdict.UNDECIDED
+    exceeds = {"at_most": operator.gt, "at_least": operator.lt}
+    if any(exceeds[name](measured.value, limit) for name, limit in tolerated.items()):
         return RunVerdict.BROKEN
-    return RunVerdict.UNDECIDED
+    return RunVerdict.UNDECIDED if _is_too_short(measured, tolerated) else RunVerdict.HELD
+
+
+def _is_too_short(measured: Measured, tolerated: dict[str, float]) -> bool:
+    """Whether no run as short as this one could have shown more than is tolerated."""
+    limit = tolerated.get("at_most")
+    return limit is not None and measured.span_s is not None and measured.span_s <= limit
+
+
+def _note(measured: Measured, tolerated: dict[str, float]) -> str:
+    is_short = _verdict(measured, tolerated) is RunVerdict.UNDECIDED and _is_too_short(
+        measured, tolerated
+    )
+    why = (
+        f"it could not have been longer than {measured.span_s:g} s: the run ended"
+        if is_short
+        else ""
+    )
+    return "; ".join(filter(None, (measured.note, why)))

@@ -12,6 +12,7 @@ from analysis.access_log import BalancerLog, trace_root
 from analysis.clock import measure_clock
 from analysis.errors import EvidenceError
 from analysis.evidence import Evidence
+from analysis.faults import judge_faults
 from analysis.findings import Method
 from analysis.hypotheses import score
 from analysis.invariants import judge_invariants
@@ -161,6 +162,7 @@ def judge(
         windows=windows,
         exposure=find_exposure(evidence),
         clock=measure_clock(findings),
+        faults=judge_faults(evidence.run, evidence.events),
         late_window_s=late_window_s,
         retries=measure_retries(findings.attempts),
         fail_on=fail_on,

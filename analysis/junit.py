@@ -1,7 +1,8 @@
-"""A run as JUnit XML for CI: a case for each invariant and each hypothesis. Pure.
+"""A run as JUnit XML for CI: a case for each invariant, each fault and each hypothesis. Pure.
 
-`broken` is a failure. An invariant that is `undecided` is an error, because the run is not held
-(exit code 2); a hypothesis that could not be measured is skipped, because nothing hangs on it.
+`broken` is a failure. An invariant that is `undecided`, and a fault that was asked for and is not
+known to have happened, is an error, because the run is not held (exit code 2); a hypothesis that
+could not be measured is skipped, because nothing hangs on it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,6 +19,8 @@ def render_junit(summary: Mapping[str, Any], *, notes: Mapping[str, str] | None 
     run_id = _plain(summary["run_id"])
     suites = Element("testsuites", {"name": run_id})
     _add_suite(suites, f"{run_id}.invariants", map(_of_invariant, summary["invariants"]))
+    if summary["faults"]:
+        _add_suite(suites, f"{run_id}.faults", map(_of_fault, summary["faults"]))
     hypotheses = (_of_hypothesis(each, notes or {}) for each in summary["hypotheses"])
     _add_suite(suites, f"{run_id}.hypotheses", hypotheses)
     for kind in ("tests", "failures", "errors", "skipped"):
@@ -38,6 +41,15 @@ def _add_suite(suites: Element, name: str, cases: Iterable[Element]) -> None:
 
 def _of_invariant(invariant: Mapping[str, Any]) -> Element:
     return _case(invariant, {"broken": "failure", "undecided": "error"}, invariant["detail"])
+
+
+def _of_fault(fault: Mapping[str, Any]) -> Element:
+    judged = {
+        "id": f"fault-{fault['number']}",
+        "statement": f"The fault happens: {fault['name']}",
+        "verdict": "held" if fault["happened"] else "undecided",
+    }
+    return _case(judged, {"undecided": "error"}, fault["why_not"] or fault["known_by"])
 
 
 def _of_hypothesis(hypothesis: Mapping[str, Any], notes: Mapping[str, str]) -> Element:

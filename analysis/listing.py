@@ -14,12 +14,17 @@ from analysis.terminal_parts import grid, safe
 
 __all__ = ["ListedRun", "list_runs", "render_runs"]
 
+_WITHOUT_FAULT = {"no": "\nno fault", "none": "\nnone asked"}
 _STYLES = {"held": "green", "broken": "bold red", "undecided": "yellow"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedRun:
-    """A run in a list; what is not known of it is None. `verdict` is empty if it was not judged."""
+    """A run in a list; what is not known of it is None. `verdict` is empty if it was not judged.
+
+    `fault` is `yes` where all that were asked for happened, `no` where one did not, and `none`
+    where none was asked for; empty where that was not judged.
+    """
 
     name: str
     started_at: str | None
@@ -30,6 +35,7 @@ class ListedRun:
     in_doubt: int | None
     committed: int | None
     has_report: bool
+    fault: str = ""
 
     def as_json(self) -> dict[str, object]:
         """Return it as JSON has it."""
@@ -60,7 +66,17 @@ def _listed(directory: RunDirectory) -> ListedRun:
         in_doubt=attempts.get("indeterminate"),
         committed=orders.get("committed"),
         has_report=directory.has(REPORT_FILE),
+        fault=_fault(summary),
     )
+
+
+def _fault(summary: dict[str, Any]) -> str:
+    faults = summary.get("faults")
+    if not isinstance(faults, list):
+        return ""
+    if not faults:
+        return "none"
+    return "yes" if all(each.get("happened") for each in faults) else "no"
 
 
 def _read(directory: RunDirectory) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -85,6 +101,7 @@ def render_runs(runs: Iterable[ListedRun], console: Console, *, root: Path) -> N
     table = grid("run", "target", "verdict", *numbers, "report", right=numbers)
     for each in listed:
         verdict = Text(safe(each.verdict or "not judged"), style=_STYLES.get(each.verdict, "dim"))
+        verdict.append(_WITHOUT_FAULT.get(each.fault, ""), style="default")
         counts = (_count(each.attempts), _count(each.in_doubt), _count(each.committed))
         is_drawn = "yes" if each.has_report else ""
         table.add_row(safe(each.name), safe(each.target), verdict, *counts, is_drawn)

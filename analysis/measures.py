@@ -11,23 +11,30 @@ from dataclasses import dataclass
 
 from analysis.checks import CHECKS
 from analysis.evidence import Evidence
-from analysis.failures import ended_requests, is_failed
+from analysis.failures import RUN_STOPPING, ended_requests, is_failed
+from analysis.faults import describe_faults, judge_faults
 from analysis.findings import Reconciliation
 from analysis.invariants import Invariant
+from analysis.ledger import IN_FLIGHT
 from analysis.records import Request, RunVerdict, Verdict
 from analysis.run import HypothesisTable
-from analysis.windows import Windows
+from analysis.windows import Window, Windows
 
 __all__ = ["MEASURES", "PHASES", "Measure", "Measured", "Subject"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """A measurement. Where it is not complete it is `at_least` something, or nothing at all."""
+    """A measurement. Where it is not complete it is `at_least` something, or nothing at all.
+
+    `span_s` is given where the end of the load cut the measuring short: no more than that could
+    have been measured, so to be below it proves nothing.
+    """
 
     value: float | None = None
     at_least: float | None = None
     note: str = ""
+    span_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +47,13 @@ class Subject:
     windows: Windows
 
     @property
-    def fault_is_missing(self) -> bool:
-        """Whether a fault was planned, but never began."""
+    def missing_fault(self) -> str:
+        """Say why there is no fault to measure by; empty if there is, or none was asked for."""
+        found = judge_faults(self.evidence.run, self.evidence.events)
+        if missing := describe_faults([each.as_json() for each in found]):
+            return missing
         fault = self.evidence.run.fault
-        return fault is not None and fault.started_at is None
+        return "it is not known when the fault began" if fault and fault.started_at is None else ""
 
     @property
     def fault_began_at(self) -> int | None:
@@ -61,6 +71,23 @@ class Subject:
         return seen.ends_at if seen else None
 
     @property
+    def load_ended_at(self) -> int | None:
+        """When users were told to stop; after that no reply can be missed."""
+        stops = [
+            each.at
+            for each in self.evidence.events or ()
+            if each.source == "harness" and each.event in {"run_stopping", "run_interrupted"}
+        ]
+        return min(stops) if stops else self.evidence.run.ended_at
+
+    def why_open(self, table: HypothesisTable) -> str:
+        """Say why the table's phase was still going on as the load ended; empty if it was not."""
+        is_open = table.phase == "during" and self.recovered_at is None
+        return (
+            "the recovery was not seen, so `during` had not ended with the load" if is_open else ""
+        )
+
+    @property
     def gap(self) -> str:
         """Say where requests may be missing; empty if nowhere."""
         return "; ".join(self.evidence.gaps)
@@ -74,6 +101,19 @@ class Subject:
         begins_at, ends_at = phase
         requests = ended_requests(found, since=begins_at, names=table.requests)
         return [each for each in requests if ends_at is None or (each.ended_at or 0) < ends_at]
+
+    def open_for(self, table: HypothesisTable) -> list[int]:
+        """Return how long the named requests had taken that the end of the load cut off."""
+        ended_at, phase = self.load_ended_at, PHASES[table.phase or "since"](self)
+        if ended_at is None or phase is None or (phase[1] is not None and phase[1] <= ended_at):
+            return []
+        return [
+            max(0, ended_at - begun_at)
+            for each in self.evidence.requests or ()
+            if (each.ended_at is None or each.error in {IN_FLIGHT, RUN_STOPPING})
+            and (not table.requests or f"{each.method} {each.name}" in table.requests)
+            and (begun_at := _begun_at(each)) is not None
+        ]
 
 
 _Stretch = tuple[int | None, int | None]
@@ -149,15 +189,16 @@ def failed_requests(subject: Subject, table: HypothesisTable) -> Measured:
     requests = subject.requests(table)
     if not requests:
         return _NO_REQUESTS
-    return _no_less(sum(map(is_failed, requests)), subject)
+    return _no_less(sum(map(is_failed, requests)), subject.gap or subject.why_open(table))
 
 
 @_measure()
 def failure_share(subject: Subject, table: HypothesisTable) -> Measured:
     """Which part of them failed, from 0 to 1."""
     requests = subject.requests(table)
-    if not requests or subject.gap:
-        return Measured(note=subject.gap) if requests else _NO_REQUESTS
+    why_not = subject.gap or subject.why_open(table)
+    if not requests or why_not:
+        return Measured(note=why_not) if requests else _NO_REQUESTS
     return Measured(value=round(sum(map(is_failed, requests)) / len(requests), 6))
 
 
@@ -170,21 +211,40 @@ def latency_ms(subject: Subject, table: HypothesisTable) -> Measured:
     took = sorted(
         each.ended_at - begun_at
         for each in subject.requests(table) or ()
-        if each.ended_at is not None
-        and (begun_at := each.due_at if each.due_at is not None else each.sent_at) is not None
+        if each.ended_at is not None and (begun_at := _begun_at(each)) is not None
     )
-    if not took or subject.gap:
-        return Measured(note=subject.gap) if took else _NO_REQUESTS
+    why_not = subject.gap or subject.why_open(table)
+    if not took or why_not:
+        return Measured(note=why_not) if took else _NO_REQUESTS
     percentile = 95 if table.percentile is None else table.percentile
-    return Measured(value=took[math.ceil(len(took) * percentile / 100) - 1] / 1000)
+    value = _percentile(took, percentile) / 1000
+    cut_off: list[float] = [*subject.open_for(table)]
+    least = _percentile(sorted([*took, *cut_off]), percentile) / 1000
+    most = _percentile([*took, *(math.inf for _ in cut_off)], percentile) / 1000
+    if not cut_off or table.at_most is None or most <= table.at_most:
+        return Measured(value=value)
+    note = f"{len(cut_off)} requests were on their way as the load ended, and may take longer"
+    return Measured(value=max(value, least), at_least=least, note=note)
+
+
+def _percentile(took: Sequence[float], percentile: float) -> float:
+    return took[math.ceil(len(took) * percentile / 100) - 1]
+
+
+def _begun_at(request: Request) -> int | None:
+    return request.due_at if request.due_at is not None else request.sent_at
 
 
 @_measure()
 def longest_gap_s(subject: Subject, table: HypothesisTable) -> Measured:
-    """The longest time without a successful reply, within the phase and the load."""
+    """The longest time without a successful reply, within the phase and the load.
+
+    One that is still open as the load ends, and is more than twice what was usual before the
+    fault, may have become any longer.
+    """
     requests = subject.requests(table)
     phase = PHASES[table.phase or "since"](subject)
-    load_ends_at = _load_ended_at(subject.evidence)
+    load_ends_at = subject.load_ended_at
     if not requests or phase is None or load_ends_at is None:
         return Measured(note="there were no such requests, or the run's times are unknown")
     begins_at = subject.evidence.run.started_at if phase[0] is None else phase[0]
@@ -195,8 +255,28 @@ def longest_gap_s(subject: Subject, table: HypothesisTable) -> Measured:
         each.ended_at for each in requests if each.ended_at is not None and not is_failed(each)
     )
     moments = [begins_at, *(at for at in successes if at <= ends_at), max(begins_at, ends_at)]
-    gaps = (later - earlier for earlier, later in itertools.pairwise(moments))
-    return Measured(value=max(gaps) / 1e6)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
+    longest_s = max(gaps) / 1e6
+    # `during` ends by itself, with the recovery; all others with the load, or with the fault.
+    if table.phase == "during" and phase[1] is not None and phase[1] < load_ends_at:
+        return Measured(value=longest_s)
+    is_open = len(gaps) > 1 and gaps[-1] > 2 * (_usual_gap(subject, table) or max(gaps[:-1]))
+    why_more = "the last gap was still open at the end" if is_open else subject.why_open(table)
+    if why_more:
+        return Measured(value=longest_s, at_least=longest_s, note=why_more)
+    return Measured(value=longest_s, span_s=(moments[-1] - begins_at) / 1e6)
+
+
+def _usual_gap(subject: Subject, table: HypothesisTable) -> int | None:
+    """Return the longest time between successes before the fault; None if there were not two."""
+    fault_at = subject.fault_began_at
+    successes = sorted(
+        each.ended_at
+        for each in ended_requests(subject.evidence.requests or (), names=table.requests)
+        if each.ended_at is not None and not is_failed(each)
+        if fault_at is None or each.ended_at < fault_at
+    )
+    return max((later - earlier for earlier, later in itertools.pairwise(successes)), default=None)
 
 
 @_measure()
@@ -228,10 +308,29 @@ def window_s(subject: Subject, table: HypothesisTable) -> Measured:
         return Measured(note="there was no fault")
     window = getattr(subject.windows, table.of)
     if table.of == "client" and subject.evidence.requests:
-        return _no_less(window.seconds if window else 0, subject)
+        return _felt(subject, window)
     if window is not None:
         return Measured(value=window.seconds)
     return Measured(note=f"the {table.of} window was not seen to end")
+
+
+def _felt(subject: Subject, window: Window | None) -> Measured:
+    """How long clients felt it; they still do where a request's last reply is a failure."""
+    fault_at, ended_at = subject.fault_began_at, subject.load_ended_at
+    last: dict[str, tuple[int, bool]] = {}
+    for each in ended_requests(subject.evidence.requests or (), since=fault_at):
+        name = f"{each.method} {each.name}"
+        last[name] = max(last.get(name, (0, False)), (each.ended_at or 0, is_failed(each)))
+    if not last:
+        return Measured(note="no request ended after the fault began")
+    seconds = window.seconds if window else 0
+    failing = sorted(name for name, (_, has_failed) in last.items() if has_failed)
+    if failing:
+        note = f"{', '.join(failing)} still failed as the load ended"
+        return Measured(value=seconds, at_least=seconds, note=note)
+    if subject.gap or fault_at is None or ended_at is None:
+        return _no_less(seconds, subject.gap)
+    return Measured(value=seconds, span_s=(ended_at - fault_at) / 1e6)
 
 
 @_measure(about="invariant", choices=[name for name, _, _ in CHECKS], needs_fault=False)
@@ -262,21 +361,11 @@ def verdict_count(subject: Subject, table: HypothesisTable) -> Measured:
     open_ones = subject.findings.count(Verdict.POSSIBLE)
     if open_ones and table.of in (Verdict.COMMITTED, Verdict.ABSENT):
         return Measured(at_least=count, note=f"{open_ones} attempts are in doubt")
-    return _no_less(count, subject)
+    return _no_less(count, subject.gap)
 
 
-def _no_less(value: float, subject: Subject) -> Measured:
-    """Measure what can only be more where requests are missing."""
-    if subject.gap:
-        return Measured(at_least=value, note=subject.gap)
+def _no_less(value: float, why_more: str) -> Measured:
+    """Measure what can only be more where requests are missing, or still to come."""
+    if why_more:
+        return Measured(at_least=value, note=why_more)
     return Measured(value=value)
-
-
-def _load_ended_at(evidence: Evidence) -> int | None:
-    """When users were told to stop; after that no reply can be missed."""
-    stops = [
-        each.at
-        for each in evidence.events or ()
-        if each.source == "harness" and each.event in {"run_stopping", "run_interrupted"}
-    ]
-    return min(stops) if stops else evidence.run.ended_at

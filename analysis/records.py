@@ -17,6 +17,7 @@ import msgspec.json
 from analysis.errors import TornLine
 
 __all__ = [
+    "HARMLESS_ACTIONS",
     "LEDGER_VERSION",
     "LEDGER_WITH_TAIL",
     "UNPLAIN",
@@ -48,6 +49,8 @@ __all__ = [
 ]
 
 LEDGER_VERSION, LEDGER_WITH_TAIL = 2, 3
+# Actions of FIS that do nothing to anybody: where only these began, no fault did.
+HARMLESS_ACTIONS = frozenset({"aws:fis:wait", "aws:cloudwatch:assert-alarm-state"})
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

@@ -15,6 +15,9 @@ _NONSENSE = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 SETTLE_LIMIT_S = 30.0
 DATABASE_WAIT_S = 60.0
 
+# What an experiment is before any of its actions can have begun.
+_NOT_YET = frozenset({"pending", "initiating"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settle:
@@ -50,14 +53,49 @@ class Settle:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One action of an experiment as it was last seen; `has_begun` by FIS's own clock."""
+
+    id: str
+    name: str
+    state: str
+    has_begun: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """The FIS experiment of the run. Times in microseconds."""
+    """A fault that was asked for: a FIS experiment or a command. Times in microseconds.
+
+    `started_at` is when it began to act. `asked_at` is when FIS, or the machine, was asked for it
+    (`was_asked` where the time is not known). `why_not` says why it did not happen, where whoever
+    was to fire it knew that. `actions` is None where they were not recorded, as in older runs.
+    """
 
     experiment_id: str
     action: str
     targets: tuple[str, ...]
     started_at: int | None
     ended_at: int | None
+    number: int = 1
+    name: str = ""
+    at: str = ""
+    state: str = ""
+    reason: str = ""
+    why_not: str = ""
+    was_asked: bool = False
+    asked_at: int | None = None
+    exit_code: int | None = None
+    actions: tuple[Action, ...] | None = None
+
+    @property
+    def is_command(self) -> bool:
+        """Whether it is a command of the user's, and no experiment."""
+        return self.action.startswith("command: ")
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return self.name or self.action or self.experiment_id or f"fault {self.number}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +160,7 @@ class Run:
     `incomplete_ledgers` names the processes whose ledger may lack what they did last.
     `older_rows` came to be during the run with ids from before it: orders.csv lacks them.
     `money` is the types of the columns that hold it; `unread` why orders.csv is missing.
+    `fault` is the first of `faults` that began, or else the first.
     """
 
     run_id: str
@@ -141,6 +180,12 @@ class Run:
     money: Mapping[str, str] = field(default_factory=dict)
     unread: str = ""
     database_wait_s: float = DATABASE_WAIT_S
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def asked_for(self) -> tuple[Fault, ...]:
+        """Every fault that was asked for."""
+        return self.faults or ((self.fault,) if self.fault else ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +227,9 @@ def _complaint(file_name: str, error: Exception) -> str:
 
 
 def _parse_run(content: Mapping[str, Any]) -> Run:
+    faults = _parse_faults(content)
+    begun = [each for each in faults if each.started_at is not None]
+    first = min(begun, key=lambda each: each.started_at or 0, default=faults[0] if faults else None)
     return Run(
         run_id=str(content["run_id"]),
         started_at=_maybe_time(content.get("started_at")),
@@ -192,7 +240,8 @@ def _parse_run(content: Mapping[str, Any]) -> Run:
         interrupted=bool(content.get("interrupted")),
         settle=_parse_settle(content.get("settle")),
         hypotheses=tuple(_parse_hypothesis(each) for each in content.get("hypotheses") or ()),
-        fault=_parse_fault(content.get("fault")),
+        fault=first,
+        faults=faults,
         health_check=_parse_health_check(content.get("health_check")),
         ledger=_parse_findings(content.get("ledger") or {}),
         incomplete_ledgers=tuple(str(each) for each in content.get("incomplete_ledgers") or ()),
@@ -231,15 +280,72 @@ def _parse_settle(content: Mapping[str, Any] | None) -> Settle | None:
     )
 
 
-def _parse_fault(content: Mapping[str, Any] | None) -> Fault | None:
-    if not content:
-        return None
+def _parse_faults(content: Mapping[str, Any]) -> tuple[Fault, ...]:
+    """Return the faults that were recorded, and those that were planned and never got so far."""
+    recorded = list(content.get("faults") or filter(None, [content.get("fault")]))
+    faults = [_parse_fault(each, number) for number, each in enumerate(recorded, 1)]
+    planned = _planned(content.get("settings") or {})
+    for number, (name, at) in enumerate(planned[len(faults) :], len(faults) + 1):
+        faults.append(
+            Fault(
+                experiment_id="",
+                action="",
+                targets=(),
+                started_at=None,
+                ended_at=None,
+                number=number,
+                name=name,
+                at=at,
+                why_not="the run ended before it was prepared",
+            )
+        )
+    return tuple(faults)
+
+
+def _planned(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what was asked for, by name, and when it was to come; older runs name templates."""
+    if "fault_plan" in settings:
+        plan = settings["fault_plan"] or ()
+        return [(str(each.get("what") or ""), str(each.get("at") or "")) for each in plan]
+    names = str(settings.get("fis_template") or "").split(",")
+    return [(name.strip(), "") for name in names if name.strip()]
+
+
+def _parse_fault(content: Mapping[str, Any], number: int) -> Fault:
+    state, actions = str(content.get("state") or ""), content.get("actions")
+    started_at = _maybe_time(content.get("started_at"))
+    asked_at = _maybe_time(content.get("asked_at"))
+    action = str(content.get("action") or "")
+    is_older = "why_not" not in content and not action.startswith("command: ")
+    if is_older:
+        # There an experiment has begun as soon as StartExperiment has answered.
+        asked_at = started_at
+        started_at = None if state in _NOT_YET else started_at
     return Fault(
         experiment_id=str(content.get("experiment_id") or ""),
-        action=str(content.get("action") or ""),
+        action=action,
         targets=tuple(str(each) for each in content.get("targets") or ()),
-        started_at=_maybe_time(content.get("started_at")),
+        started_at=started_at,
         ended_at=_maybe_time(content.get("ended_at")),
+        number=_maybe_count(content.get("number")) or number,
+        name=str(content.get("name") or ""),
+        at=str(content.get("at") or ""),
+        state=state,
+        reason=str(content.get("reason") or ""),
+        why_not=str(content.get("why_not") or ""),
+        was_asked=bool(content.get("client_token") or content.get("experiment_id") or state),
+        asked_at=asked_at,
+        exit_code=_maybe_count(content.get("exit_code")),
+        actions=None if actions is None else tuple(map(_parse_action, actions)),
+    )
+
+
+def _parse_action(content: Mapping[str, Any]) -> Action:
+    return Action(
+        id=str(content.get("id") or ""),
+        name=str(content.get("name") or ""),
+        state=str(content.get("state") or ""),
+        has_begun=bool(content.get("began_at")),
     )
 
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from analysis.bootstrap import Stretches
 from analysis.differences import settings_of
 from analysis.errors import EvidenceError, UsageError
+from analysis.faults import describe_faults, judge_faults
+from analysis.headline import NO_FAULT
 from analysis.judgement import judge_run
 from analysis.locust_history import (
     ALL,
@@ -29,6 +31,7 @@ from analysis.locust_history import (
 from analysis.records import parse_time
 from analysis.run import parse_run
 from analysis.run_directory import RunDirectory, read_rows
+from analysis.tables import EVENTS
 from analysis.timeline import GATHER_REQUESTS, gather_values
 
 if TYPE_CHECKING:
@@ -110,11 +113,26 @@ def _of_run(directory: RunDirectory) -> Side:
         judge_run(directory)
         summary = directory.read_summary() or {}
     run = directory.read_run()
+    side = _judged(_of_tables(directory, run, summary), run, summary)
+    return replace(side, notes=(*side.notes, *_on_faults(directory)))
+
+
+def _of_tables(directory: RunDirectory, run: Mapping[str, Any], summary: Mapping[str, Any]) -> Side:
     with directory.relations() as relations:
         if "requests" in relations.names:
-            return _judged(_of_ledger(directory.run_id, run, summary, relations), run, summary)
-    side = _of_locust(directory.path / "locust", name=directory.run_id)
-    return _judged(side, run, summary)
+            return _of_ledger(directory.run_id, run, summary, relations)
+    return _of_locust(directory.path / "locust", name=directory.run_id)
+
+
+def _on_faults(directory: RunDirectory) -> list[str]:
+    """Say of a run that it is one without its fault; nothing if it is not."""
+    try:
+        events = list(directory.read_table(EVENTS)) if directory.has_table(EVENTS) else []
+    except EvidenceError:
+        events = []
+    found = judge_faults(parse_run(directory.read_run()), events)
+    said = describe_faults([each.as_json() for each in found]) if found else NO_FAULT
+    return [f"{directory.run_id}: {said}"] if said else []
 
 
 # --- from the ledger's tables ---

@@ -32,10 +32,13 @@ def _lines(summary: Mapping[str, Any], in_doubt: int | None) -> Iterable[str]:
     for outcome in ("acknowledged", "rejected", "unsent", "indeterminate"):
         yield f"| {outcome} | {summary['attempts'][outcome]:,} |"
     yield ""
-    yield "| | invariant or hypothesis | found |"
+    yield "| | invariant, fault or hypothesis | found |"
     yield "|---|---|---|"
     for each in summary["invariants"]:
         yield _line(each, each["id"], each["detail"])
+    for each in summary["faults"]:
+        judged = {"verdict": "held" if each["happened"] else "undecided"}
+        yield _line(judged, f"fault {each['name']}", each["why_not"] or each["known_by"])
     for each in summary["hypotheses"]:
         measured = each["measured"]
         found = "not measured" if measured is None else f"measured {round(measured, 2):g}"

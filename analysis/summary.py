@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
 from analysis.access_log import BalancerLine, BalancerLog
 from analysis.clock import Clock
 from analysis.evidence import Evidence
+from analysis.faults import FaultFinding
 from analysis.findings import AttemptFinding, Method, Reconciliation, RowFinding
 from analysis.hypotheses import Hypothesis
 from analysis.invariants import Invariant, worst
@@ -45,14 +46,17 @@ class Judgement:
     windows: Windows
     exposure: Exposure
     clock: Clock
+    faults: list[FaultFinding] = field(default_factory=list)
     late_window_s: float | None = None
     retries: Retries | None = None
     fail_on: FailOn = FailOn.DATA
 
     @property
     def verdict(self) -> RunVerdict:
-        """The run's verdict: that of its worst invariant."""
-        return worst(each.verdict for each in self.invariants)
+        """The run's verdict: that of its worst invariant, and of its faults having happened."""
+        verdicts = [each.verdict for each in self.invariants]
+        # Faults alone prove nothing: where no invariant was judged, nothing is held.
+        return worst([*verdicts, *(each.verdict for each in self.faults)] if verdicts else [])
 
     @property
     def exit_code(self) -> int:
@@ -120,6 +124,31 @@ class Judgement:
         line = balancer.of_trace(finding.attempt.trace_id) if balancer is not None else None
         return tell(finding, line, offset_us=self.clock.certain_offset_us)
 
+    @property
+    def exposure_note(self) -> str:
+        """What the run cannot speak about for want of orders in flight; empty if there is nothing.
+
+        It is said only where a server is known to have been hit, and no order in doubt is, or may
+        be, in the table.
+        """
+        fault = self.evidence.run.fault
+        was_hit = any(each.happened for each in self.faults if each.fault == fault)
+        hit = set(fault.targets) & self._servers if fault and was_hit else set()
+        in_doubt = (Verdict.COMMITTED, Verdict.POSSIBLE)
+        if self.exposure.on_victim != 0 or not hit or any(map(self.findings.count, in_doubt)):
+            return ""
+        return (
+            "none was on the victim, so this run does not show what becomes of orders that a "
+            "server dies with; give it more users, or orders that take longer"
+        )
+
+    @property
+    def _servers(self) -> set[str]:
+        """Return those that answered an order or that the load balancer had as targets."""
+        answered = {each.attempt.served_by for each in self.findings.attempts}
+        targets = {each.subject for each in self.evidence.events or () if each.source == "elb"}
+        return (answered | targets) - {""}
+
     def count_outcome(self, outcome: Outcome) -> int:
         """Return how many attempts ended so."""
         return self.findings.count_outcome(outcome)
@@ -170,7 +199,8 @@ def summarise(judgement: Judgement) -> dict[str, object]:
             }
             for each in judgement.hypotheses
         ],
-        "fault": _fault(evidence),
+        "fault": _fault(judgement),
+        "faults": [each.as_json() for each in judgement.faults],
         "exposure": {
             "orders_in_flight_at_fault": judgement.exposure.orders_in_flight_at_fault,
             "on_victim": judgement.exposure.on_victim,
@@ -220,17 +250,10 @@ def _unacknowledged(findings: Reconciliation) -> dict[str, object] | None:
     return {"count": found.count, "pieces": found.pieces, "value": format(found.value, "f")}
 
 
-def _fault(evidence: Evidence) -> dict[str, object] | None:
-    fault = evidence.run.fault
-    if fault is None:
-        return None
-    return {
-        "experiment_id": fault.experiment_id,
-        "action": fault.action,
-        "targets": list(fault.targets),
-        "started_at": format_time(fault.started_at) if fault.started_at is not None else None,
-        "ended_at": format_time(fault.ended_at) if fault.ended_at is not None else None,
-    }
+def _fault(judgement: Judgement) -> dict[str, object] | None:
+    """Return the first that began, by which windows and phases are measured."""
+    first = judgement.evidence.run.fault
+    return next((each.as_json() for each in judgement.faults if each.fault == first), None)
 
 
 def _retries(retries: Retries) -> dict[str, object]:

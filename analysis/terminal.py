@@ -9,7 +9,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from analysis.faults import FaultFinding, describe_faults
 from analysis.findings import Method
+from analysis.headline import NO_FAULT
 from analysis.hypotheses import Hypothesis
 from analysis.latency import Latency, Spread
 from analysis.records import Outcome, RunVerdict, Verdict, format_time
@@ -82,6 +84,9 @@ def _panel(judgement: Judgement) -> Panel:
     head = Text(f"{_MARKS[verdict]} {verdict.value.upper()}", style=_STYLES[verdict])
     head.append(f"  {_sentence(judgement)}", style="default")
     lines = [head, *(Text(line) for line in _for_customers(judgement))]
+    missing = _missing_faults(judgement)
+    if missing and missing != _sentence(judgement):
+        lines.insert(1, Text(missing, style="yellow"))
     if run.interrupted:
         lines.append(Text("The run was interrupted; this is what it had recorded.", style="yellow"))
     title = Text(safe(run.run_id))
@@ -94,12 +99,19 @@ def _sentence(judgement: Judgement) -> str:
     match judgement.verdict:
         case RunVerdict.HELD:
             count = judgement.count_outcome(Outcome.ACKNOWLEDGED)
-            return f"All {count} acknowledged orders are in the table, once and as they were sent."
+            kept = f"All {count} acknowledged orders are in the table, once and as they were sent."
+            return kept if judgement.faults else f"{kept} {NO_FAULT}"
         case RunVerdict.BROKEN:
             return f"The shop broke its word: {named}."
         case RunVerdict.UNDECIDED:
+            if not of_verdict and judgement.invariants:
+                return _missing_faults(judgement)
             reason = of_verdict[0].detail if of_verdict else "nothing was judged"
             return safe(f"Nothing is proven wrong, and not all is proven right: {reason}.")
+
+
+def _missing_faults(judgement: Judgement) -> str:
+    return safe(describe_faults([each.as_json() for each in judgement.faults]))
 
 
 def _for_customers(judgement: Judgement) -> Iterable[str]:
@@ -198,10 +210,8 @@ def _time(shown: dict[str, object], spread: Spread, name: str) -> str:
 def _windows(judgement: Judgement) -> RenderableType:
     fault = judgement.evidence.run.fault
     if fault is None:
-        return Text("no fault was injected", style="dim")
-    victims = ", ".join(fault.targets) or "nothing"
-    began = format_time(fault.started_at) if fault.started_at is not None else "never"
-    head = Text(safe(f"{fault.action or 'fault'} on {victims}, began {began}"))
+        return Text("no fault was asked for", style="dim")
+    head = Text("\n").join(Text(safe(_told(each))) for each in judgement.faults)
     if fault.started_at is None:
         return head
     table = grid("seen by", "from", "to", "seconds", right=["from", "to", "seconds"])
@@ -216,9 +226,17 @@ def _windows(judgement: Judgement) -> RenderableType:
         f"orders in flight when it began: {_or_unknown(exposure.orders_in_flight_at_fault)}, "
         f"on the victim: {_or_unknown(exposure.on_victim)}"
     )
-    if exposure.note:
-        caught.append(f" ({exposure.note})", style="yellow")
+    if judgement.exposure_note:
+        caught.append(f" ({judgement.exposure_note})", style="yellow")
     return Group(head, table, *_arithmetic(judgement.evidence.run.health_check), caught)
+
+
+def _told(finding: FaultFinding) -> str:
+    fault = finding.fault
+    victims = f" on {', '.join(fault.targets)}" if fault.targets else ""
+    began = "" if fault.started_at is None else f", began {format_time(fault.started_at)}"
+    said = {True: "happened", False: "did not happen", None: "may have happened"}[finding.happened]
+    return f"{fault.action or fault.title}{victims}{began}: {said}, {finding.why}"
 
 
 def _window(window: Window | None, fault_at: int) -> tuple[str, str, str]:

@@ -16,6 +16,7 @@ from analysis.records import Attempt, Event, Outcome, Request, format_time
 from analysis.run import Fault
 
 _SUCCESSFUL = "Successful"
+_OVER = frozenset({_SUCCESSFUL, "Failed", "Cancelled"})
 _TAKEN_OUT = frozenset({"unhealthy", "draining", "unused", "unavailable", "deregistered"})
 
 
@@ -56,16 +57,6 @@ class Exposure:
     orders_in_flight_at_fault: int | None
     on_victim: int | None
 
-    @property
-    def note(self) -> str:
-        """What the run cannot speak about for want of it; empty if there is nothing."""
-        if self.on_victim != 0:
-            return ""
-        return (
-            "none was on the victim, so this run does not show what becomes of orders that a "
-            "server dies with; give it more users, or orders that take longer"
-        )
-
 
 def find_windows(evidence: Evidence) -> Windows:
     """Return the three windows of the fault."""
@@ -103,8 +94,9 @@ def _balancer_window(events: Iterable[Event] | None, fault: Fault, fault_at: int
 def _autoscaling_window(events: Iterable[Event] | None, fault_at: int) -> Window | None:
     activities = [each for each in events or () if each.source == "asg" and each.at >= fault_at]
     done = [each.at for each in activities if each.event == _SUCCESSFUL]
-    if not done:
-        return None
+    last = {each.subject: each.event for each in sorted(activities, key=lambda each: each.at)}
+    if not done or not _OVER.issuperset(last.values()):
+        return None  # the run ended before scaling did
     return Window(begins_at=min(each.at for each in activities), ends_at=max(done))
 
 

@@ -23,11 +23,15 @@ _LOOK_EVERY_S = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How a command ended: its exit code (None where it could not start), and what it said."""
+    """How a command ended: its exit code (None where it could not start), and what it said.
+
+    `is_cut` is one that was ended by us and not by itself, whatever its code.
+    """
 
     code: int | None
     output: str
     is_late: bool = False
+    is_cut: bool = False
 
     @property
     def as_text(self) -> str:
@@ -82,7 +86,7 @@ class Command:
         """Wait for its end, or its limit, and keep the beginning of what it says."""
         kept = bytearray()
         give_up_at = time.monotonic() + self.limit_s
-        is_late = is_read = False
+        is_late = is_read = is_cut = False
         try:
             while process.poll() is None:
                 is_read = is_read or self._read(kept)
@@ -90,6 +94,7 @@ class Command:
                     time.sleep(_LOOK_EVERY_S)
                 is_late = time.monotonic() > give_up_at
                 if is_late or self._is_wanted_over:
+                    is_cut = True
                     end_group(process.pid, since=self.began)
                     process.wait()
             if not is_read:
@@ -98,7 +103,7 @@ class Command:
             os.close(self._reading)
         said = kept.decode(errors="replace")
         output = said if len(said) <= _KEPT else f"{said[:_KEPT]} ..."
-        return Ended(code=process.returncode, output=output, is_late=is_late)
+        return Ended(code=process.returncode, output=output, is_late=is_late, is_cut=is_cut)
 
     def end(self) -> None:
         """End it and all it has left running, of its group and no other."""

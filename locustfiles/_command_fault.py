@@ -19,6 +19,7 @@ from locustfiles._journal import Journal, now
 __all__ = ["CommandFault"]
 
 _ROOT = Path(__file__).resolve().parent.parent
+_REASON_AT_MOST = 200  # characters; events.csv has more
 
 
 class CommandFault:
@@ -45,7 +46,9 @@ class CommandFault:
         self._environment = {"CHAOS_RUN": str(journal.run.path), "CHAOS_RUN_ID": journal.run.run_id}
         self._command = self._make(line)
         self.name = self._command.text[:80]
-        self._record = records.add(action=f"command: {self.name}", at=str(at))
+        self._record = records.add(
+            name=self.name, action=f"command: {self.name}", at=str(at), exit_code=None
+        )
         self._guard: subprocess.Popen[bytes] | None = None
         self._healing = RLock()
 
@@ -56,6 +59,10 @@ class CommandFault:
     def why_refuse(self) -> str:
         """There is nothing to ask about a command beside what is asked of the load."""
         return ""
+
+    def rule_out(self, why: str) -> None:
+        """Note that it does not happen, and why."""
+        self._record.learn(why_not=why)
 
     @property
     def was_started(self) -> bool:
@@ -74,13 +81,14 @@ class CommandFault:
 
     def fire(self) -> None:
         """Run it, and after a while what heals it, if that is to be in the run."""
-        self._record.learn(state="running")
+        self._record.learn(state="running", why_not=None)
         self._start_guard()
         self._note("fault_command_started", self._command.text)
         started_at = now()
         process = self._command.start()
         if isinstance(process, Ended):
             self._note("fault_command_ended", process.as_text)
+            self._learn_end(process)
             self._end("failed")
             self._dismiss_guard()
             return
@@ -88,11 +96,26 @@ class CommandFault:
         self._record.learn(started_at=format_time(started_at))
         ended = self._command.follow(process)
         self._note("fault_command_ended", ended.as_text)
+        self._learn_end(ended)
+        state = "completed" if ended.code == 0 and not ended.is_cut else "failed"
         if not self._heals:
-            self._end("completed" if ended.code == 0 else "failed")
+            self._end(state)
         elif self._heal_after_s is not None:
             gevent.sleep(self._heal_after_s)
-            self._heal("completed" if ended.code == 0 else "failed")
+            self._heal(state)
+
+    def _learn_end(self, ended: Ended) -> None:
+        """Keep what its end tells: with 0 it did its part, otherwise it failed and did not begin.
+
+        Of one that we ended nothing is known.
+        """
+        if ended.is_cut:
+            return
+        if ended.code == 0:
+            self._record.learn(exit_code=0)
+        else:
+            why = f"its command failed: {ended.as_text}"[:_REASON_AT_MOST]
+            self._record.learn(exit_code=ended.code, started_at=None, why_not=why)
 
     def stop(self) -> None:
         """End the command and what it left running, and heal."""

@@ -44,6 +44,8 @@ class FaultRecord:
             "started_at": None,
             "ended_at": None,
             "state": None,
+            # Why it did not happen, as soon as that is known; what ends without is judged later.
+            "why_not": None,
             **facts,
         }
 

@@ -6,13 +6,14 @@ AWS's failures become events; they never disturb the users.
 
 import time
 import uuid
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import gevent
 from botocore.exceptions import ClientError
 from gevent.lock import RLock
 
-from analysis.records import format_time
+from analysis.records import HARMLESS_ACTIONS, format_time
 from locustfiles._blast import Blast, find_blast
 from locustfiles._errors import BadArgument
 from locustfiles._experiments import (
@@ -98,7 +99,12 @@ class FisFault:
         self.name = template.get("tags", {}).get("Name") or template["id"]
         actions = [action.get("actionId", "") for action in template["actions"].values()]
         self._record = records.add(
-            template_id=template["id"], action=", ".join(actions), at=str(at)
+            name=self.name,
+            template_id=template["id"],
+            action=", ".join(actions),
+            at=str(at),
+            asked_at=None,
+            actions=[],
         )
         self._run_began = time.time()
         self._is_failing = False
@@ -121,6 +127,10 @@ class FisFault:
             self._journal.note_run("fis_refused", refusal)
             message = f"the fault {self.name} is refused: {refusal}"
             raise BadArgument(message)
+
+    def rule_out(self, why: str) -> None:
+        """Note that it does not happen, and why."""
+        self._record.learn(why_not=why)
 
     def why_refuse(self) -> str:
         """Say why it must not happen now; empty if it may."""
@@ -164,7 +174,7 @@ class FisFault:
         token = self._choose_token()
         if not token:
             return
-        self._record.learn(client_token=token)
+        self._record.learn(client_token=token, asked_at=format_time(now()), why_not=None)
         self._start(token)
         while self._record["experiment_id"] and not self.is_over:
             gevent.sleep(self._poll_every_s)
@@ -195,28 +205,32 @@ class FisFault:
                 run_started_at=self._run_began,
             )
         except AWS_ERRORS as error:
-            self._journal.note_run("fis_refused", f"{self.name}: {reason_of(error)}")
+            self._refuse(reason_of(error))
             return ""
         if used.why_not:
-            self._journal.note_run("fis_refused", f"{self.name}: {used.why_not}")
+            self._refuse(used.why_not)
         return used.token
+
+    def _refuse(self, why: str) -> None:
+        self.rule_out(why)
+        self._journal.note_run("fis_refused", f"{self.name}: {why}")
 
     def _start(self, token: str) -> None:
         """Ask for it; with the one token, as often as it takes for half a minute."""
         give_up_at = time.monotonic() + _START_FOR_S
         while not self._record["experiment_id"]:
-            called_at = now()
             # A greenlet of its own: an answer that comes after our end is waited for by `stop`.
             self._call = gevent.spawn(self._ask_to_start, token)
             self._call.join()
             answer = self._call.value
             if not isinstance(answer, Exception):
-                self._take(answer, called_at)
+                self._take(answer)
                 return
             error = answer
             self._journal.note("fis", self._subject, "start_failed", reason_of(error))
             if _is_final(error):
-                self._record.learn(state="failed", ended_at=format_time(now()))
+                why = f"FIS did not start it: {reason_of(error)}"
+                self._record.learn(state="failed", ended_at=format_time(now()), why_not=why)
                 return
             if time.monotonic() > give_up_at:
                 return  # it may have been heard all the same: `stop` looks for it
@@ -236,23 +250,26 @@ class FisFault:
         except AWS_ERRORS as error:
             return error
 
-    def _take(self, experiment: Any, called_at: int) -> None:
+    def _take(self, experiment: Any) -> None:
         """Take FIS's answer; an experiment of another process with our token is not ours."""
         whose = experiment.get("tags", {}).get(OWNER_TAG)
         if whose is not None and whose != owner():
             why = f"{experiment['id']} was started under this run's id by {whose}"
-            self._journal.note_run("fis_refused", f"{self.name}: {why}")
+            self._refuse(why)
             self._record.learn(state="cancelled")
             return
-        self._record.learn(experiment_id=experiment["id"], started_at=format_time(called_at))
+        self._record.learn(experiment_id=experiment["id"])
         self._see(experiment)
 
     def _poll(self) -> None:
         """Look at the experiment once; a failure to is noted when failures begin."""
         try:
             experiment = self._clients.fis.get_experiment(id=self._record["experiment_id"])
-            self._see(experiment["experiment"])
-            self._name_victims()
+            try:
+                # First: where a fault is seen to have begun, whom it hit is known.
+                self._name_victims()
+            finally:
+                self._see(experiment["experiment"])
         except AWS_ERRORS as error:
             if not self._is_failing:
                 self._journal.note("fis", self._subject, "poll_failed", reason_of(error))
@@ -261,19 +278,21 @@ class FisFault:
             self._is_failing = False
 
     def _see(self, experiment: Any) -> None:
-        """Note the experiment's state if it is another than before."""
+        """Note the state of the experiment, and of its actions, where it is another than before."""
         state = experiment["state"]
         status = str(state["status"])
-        if status == self._record["state"]:
+        actions = _actions_of(experiment)
+        if status == self._record["state"] and actions == self._record["actions"]:
             return
-        self._journal.note("fis", self._subject, status, state.get("reason", ""))
-        facts: dict[str, Any] = {"ended_at": format_time(now())} if status in OVER else {}
-        began = _began_at(experiment)
-        if began:
-            facts["started_at"] = began
-        elif status in {"failed", "cancelled"}:
-            facts["started_at"] = None  # nothing was done to anybody
-        self._record.learn(state=status, **facts)
+        facts: dict[str, Any] = {"state": status, "actions": actions}
+        if status != self._record["state"]:
+            self._journal.note("fis", self._subject, status, state.get("reason", ""))
+            facts["reason"] = state.get("reason", "")
+            if status in OVER:
+                facts["ended_at"] = format_time(now())
+        if not self._record["started_at"]:
+            facts["started_at"] = _began_at(actions)
+        self._record.learn(**facts)
 
     def _name_victims(self) -> None:
         for name in targets_of(self._clients, self._record["experiment_id"]):
@@ -306,10 +325,9 @@ class FisFault:
         call = self._call
         if call is None or self._record["experiment_id"]:
             return
-        asked_at = now()
         call.join(timeout=_ANSWER_WITHIN_S)
         if call.ready() and call.value is not None and not isinstance(call.value, Exception):
-            self._take(call.value, asked_at)
+            self._take(call.value)
 
     def _find(self, *, is_last: bool) -> None:
         """Look for an experiment that was started although its reply never came."""
@@ -317,23 +335,45 @@ class FisFault:
         for each in list_experiments(self._clients):
             is_ours = each.tags.get(RUN_TAG) == run_id and each.tags.get(FAULT_TAG) == number
             if is_ours and each.tags.get(OWNER_TAG) == owner():
-                self._record.learn(experiment_id=each.id, started_at=format_time(now()))
+                self._record.learn(experiment_id=each.id)
                 return
         if is_last:
             self._journal.note_run(
                 "fis_not_found", f"{self.name} was asked for and is not there: see `make fis-stop`"
             )
-            self._record.learn(state="failed", ended_at=format_time(now()))
+            why = "it was asked for, and FIS knows of no such experiment"
+            self._record.learn(state="failed", ended_at=format_time(now()), why_not=why)
 
 
-def _began_at(experiment: Any) -> str | None:
-    """When the first action began to act, by AWS's clock: an experiment is initiating before."""
+def _actions_of(experiment: Any) -> list[dict[str, str | None]]:
+    """Return how its actions stand: name, id, state and when each began, by FIS's clock."""
+    found = []
+    for name, action in sorted(experiment.get("actions", {}).items()):
+        began = action.get("startTime")
+        found.append(
+            {
+                "name": name,
+                "id": action.get("actionId", ""),
+                "state": str(action.get("state", {}).get("status", "")),
+                "began_at": format_time(round(began.timestamp() * 1_000_000)) if began else None,
+            }
+        )
+    return found
+
+
+def _began_at(actions: Sequence[Mapping[str, str | None]]) -> str | None:
+    """When the first action that harms began: one that is seen to act, or to have done so.
+
+    That one has been stopped, or has failed, does not show that it acted.
+    """
     began = [
-        action["startTime"]
-        for action in experiment.get("actions", {}).values()
-        if "startTime" in action
+        each["began_at"]
+        for each in actions
+        if each["began_at"]
+        and each["state"] in {"running", "completed"}
+        and each["id"] not in HARMLESS_ACTIONS
     ]
-    return format_time(round(min(began).timestamp() * 1_000_000)) if began else None
+    return min(began, default=None)
 
 
 def _is_final(error: BaseException) -> bool:

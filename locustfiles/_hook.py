@@ -31,6 +31,7 @@ class Fault(Protocol):
     @property
     def state(self) -> str: ...
     def announce(self) -> None: ...
+    def rule_out(self, why: str) -> None: ...
     def why_refuse(self) -> str: ...
     def fire(self) -> None: ...
     def stop(self) -> None: ...
@@ -156,10 +157,9 @@ class Hook:
         self._stop(self._shots)
         for each in self._shots:
             if each.greenlet is not None and not each.fault.was_started and not each.was_refused:
-                self._journal.note_run(
-                    "fault_not_injected",
-                    f"{each.fault.name}: the run ended before {each.fault.at} came",
-                )
+                why = f"the run ended before {each.fault.at} came"
+                each.fault.rule_out(why)
+                self._journal.note_run("fault_not_injected", f"{each.fault.name}: {why}")
             each.greenlet = None
 
     def _stop(self, shots: Sequence[_Shot]) -> None:
@@ -190,10 +190,13 @@ class Hook:
             refusal = refusal or self._why_failing() or shot.fault.why_refuse()
             shot.was_refused = bool(refusal)
             if refusal:
+                shot.fault.rule_out(refusal)
                 self._journal.note_run("fis_refused", f"{shot.fault.name}: {refusal}")
             else:
                 shot.fault.fire()
         except Exception as error:  # noqa: BLE001 -- the end of a greenlet: nobody else would hear
+            if not shot.fault.was_started:
+                shot.fault.rule_out(f"a fault of ours: {type(error).__name__}: {error}")
             self._journal.on_our_fault(error)
 
     def _await_moment(self, shot: _Shot, after_s: float | None) -> str:

@@ -233,7 +233,7 @@ def test_summary_is_as_the_contract_has_it(good: RunDirectory) -> None:
     assert list(summary) == [
         *("run_id", "verdict", "exit_code", "attempts", "indeterminate_by_cause", "orders"),
         *("committed_by_cause", "unacknowledged_orders", "method", "invariants", "hypotheses"),
-        *("fault", "exposure", "windows", "clock", "settle", "latency"),
+        *("fault", "faults", "exposure", "windows", "clock", "settle", "latency"),
     ]
 
 

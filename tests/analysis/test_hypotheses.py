@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from analysis.errors import UsageError
 from analysis.hypotheses import Hypothesis, check_hypotheses
@@ -112,6 +114,70 @@ def test_longest_gap_ends_when_users_were_told_to_stop() -> None:
 def test_without_any_success_the_gap_is_all_of_the_time() -> None:
     requests = [ended_after(30, http_status=502)]
     assert score_one("longest_gap_s", requests, with_fault=fault()).measured == 40
+
+
+def test_a_gap_that_could_not_have_been_longer_than_is_tolerated_is_undecided() -> None:
+    failed = [ended_after(30, http_status=502)]
+    found = score_one("longest_gap_s", failed, at_most=60, with_fault=fault())
+    assert (found.measured, found.verdict) == (40, RunVerdict.UNDECIDED)
+    assert "could not have been longer than 40 s" in found.note
+    steady = [ended_after(seconds) for seconds in range(1, 60)]
+    assert score_one("longest_gap_s", steady, at_most=60, with_fault=fault()).verdict == "undecided"
+    assert score_one("longest_gap_s", steady, at_most=30, with_fault=fault()).verdict == "held"
+
+
+def test_a_gap_that_is_open_as_the_load_ends_may_be_any_longer() -> None:
+    requests = [ended_after(seconds) for seconds in range(1, 51)]
+    found = score_one("longest_gap_s", requests, at_most=20, with_fault=fault())
+    assert (found.measured, found.verdict) == (10, RunVerdict.UNDECIDED)
+    assert "still open" in found.note
+    assert score_one("longest_gap_s", requests, at_most=9, with_fault=fault()).verdict == "broken"
+
+
+@pytest.mark.parametrize(
+    ("measure", "at_most"), [("failed_requests", 5), ("failure_share", 0.5), ("latency_ms", 9e9)]
+)
+def test_what_is_measured_until_the_recovery_is_undecided_where_that_was_not_seen(
+    measure: str, at_most: float
+) -> None:
+    how: dict[str, Any] = {"at_most": at_most, "with_fault": fault(), "phase": "during"}
+    requests = [ended_after(21)]
+    assert score_one(measure, requests, **how).verdict is RunVerdict.UNDECIDED
+    assert score_one(measure, requests, events=RECOVERED, **how).verdict is RunVerdict.HELD
+
+
+def test_latency_of_what_the_end_of_the_load_cut_off_may_be_any_longer() -> None:
+    sent_at = NOON + 30 * SECOND
+    hung = request(due_at=sent_at, sent_at=sent_at, ended_at=None, http_status=None)
+    requests = [*(request() for _ in range(10)), *[hung] * 2]
+    how: dict[str, Any] = {"percentile": 95}
+    assert score_one("latency_ms", requests, at_most=40_000, **how).verdict == "undecided"
+    assert score_one("latency_ms", requests, at_most=20_000, **how).verdict == "broken"
+    assert score_one("latency_ms", requests, at_most=20_000, percentile=50).verdict == "held"
+
+
+def test_a_window_that_had_not_ended_with_the_load_may_be_any_longer() -> None:
+    failing = [ended_after(21), ended_after(22, http_status=502), ended_after(25, http_status=502)]
+    how: dict[str, Any] = {"with_fault": fault(), "of": "client"}
+    found = score_one("window_s", failing, at_most=30, **how)
+    assert (found.measured, found.verdict) == (3, RunVerdict.UNDECIDED)
+    assert "GET /products still failed" in found.note
+    over = [*failing, ended_after(26)]
+    assert score_one("window_s", over, at_most=30, **how).verdict is RunVerdict.HELD
+    assert score_one("window_s", over, at_most=40, **how).verdict is RunVerdict.UNDECIDED
+    assert score_one("window_s", [ended_after(1)], at_most=9, **how).verdict == "undecided"
+
+
+@given(successes=st.lists(st.floats(20, 60), max_size=5), at_most=st.floats(0, 100))
+def test_no_gap_is_held_that_a_longer_run_could_have_had(
+    successes: list[float], at_most: float
+) -> None:
+    requests = [ended_after(20.5, http_status=502), *map(ended_after, successes)]
+    found = score_one("longest_gap_s", requests, at_most=at_most, with_fault=fault())
+    assert found.measured is not None
+    if found.verdict is RunVerdict.HELD:
+        assert found.measured <= at_most < 40
+    assert (found.verdict is RunVerdict.BROKEN) is (found.measured > at_most)
 
 
 def test_replacement_is_a_target_that_was_not_there_before_the_fault() -> None:

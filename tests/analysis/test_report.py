@@ -206,7 +206,11 @@ def test_a_lost_order_comes_first(
     store(directory, evidence([told, hidden, gone], [row(1, told), row(2, hidden)]))
     with watched_page(browser) as (page, seen):
         open_report(page, judged(directory))
-        assert page.locator("#headline").inner_text() == "1 acknowledged order is not in the table."
+        assert (
+            page.locator("#headline")
+            .inner_text()
+            .startswith("1 acknowledged order is not in the table.")
+        )
         assert page.locator("#attention summary .mark").all_inner_texts() == ["lost", "committed"]
         assert numbers(page, "acknowledged")["lost"] == "1"
         assert seen.troubles == []

@@ -76,6 +76,19 @@ def test_broken_is_a_failure_and_undecided_an_error(directory: RunDirectory) -> 
     assert "error" in found.values()
 
 
+def test_a_fault_that_did_not_happen_is_an_error_and_the_run_undecided(good: RunDirectory) -> None:
+    refused = {"name": "hit-one", "why_not": "only 1 healthy", "started_at": None}
+    good.update_run(faults=[refused], fault=refused)
+    assert call("reconcile", good.path) == 2
+    found = cases_of(good)
+    assert found["fault-1"] == "error"
+    assert "failure" not in found.values()
+    assert "only 1 healthy" in good.path.joinpath("junit.xml").read_text()
+    assert "No fault happened" in good.path.joinpath("report.html").read_text()
+    assert call("reconcile", good.path, "--fail-on", "hypothesis") == 2
+    assert call("reconcile", good.path, "--fail-on", "never") == 0
+
+
 def test_control_characters_leave_junit_readable(directory: RunDirectory) -> None:
     store(directory, evidence([A], [row(1, A)]))
     directory.update_run(

@@ -78,6 +78,14 @@ def test_autoscaling_window_is_from_its_first_activity_to_the_last_success() -> 
     assert (window.begins_at - NOON, window.seconds) == (28 * SECOND, 17.0)
 
 
+def test_autoscaling_window_of_what_was_still_in_progress_at_the_end_is_not_known() -> None:
+    more = event(50, "asg", "act-2", "InProgress")
+    case = replace(felt(), events=[*(felt().events or ()), more])
+    assert find_windows(case).autoscaling is None
+    over = replace(case, events=[*(case.events or ()), event(55, "asg", "act-2", "Failed")])
+    assert find_windows(over).autoscaling is not None
+
+
 def test_without_a_fault_or_its_traces_there_is_no_window() -> None:
     for case in (
         replace(felt(), run=run()),

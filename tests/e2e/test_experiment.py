@@ -335,6 +335,7 @@ def ended_early(tmp_path_factory: pytest.TempPathFactory) -> Ended:
         while not (
             (evidence.path / "events.csv").exists()
             and {"running", "completed"} & set(evidence.events("fis"))
+            and evidence.run["fault"]["started_at"]
         ):
             assert process.poll() is None, process.communicate()[0]
             assert time.monotonic() < deadline

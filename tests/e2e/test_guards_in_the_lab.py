@@ -23,7 +23,9 @@ def refusal(evidence: Evidence) -> str:
 def assert_nobody_was_harmed(evidence: Evidence) -> None:
     assert evidence.events("fis") == []
     assert {"stopping", "stopped"}.isdisjoint(evidence.events("ec2"))
-    assert evidence.summary["fault"] is None or evidence.summary["fault"]["started_at"] is None
+    assert evidence.summary["verdict"] == "undecided"
+    assert [each["happened"] for each in evidence.summary["faults"]] == [False]
+    assert evidence.summary["fault"]["started_at"] is None
 
 
 @pytest.mark.parametrize(
@@ -48,7 +50,7 @@ def test_what_no_waiting_mends_ends_the_run_before_any_load(
 def test_too_few_healthy_refuse_and_the_load_goes_on(aws: dict[str, str], tmp_path: Path) -> None:
     code, printed = chaos_load(short(aws, "--min-healthy", "2"), tmp_path / "run")
     evidence = Evidence(path=tmp_path / "run")
-    assert code == 0, printed
+    assert code == 2, printed
     assert "of which 1 would be left; needs --min-healthy 2" in refusal(evidence)
     assert evidence.summary["orders"]["confirmed"] > 0
     assert_nobody_was_harmed(evidence)
@@ -85,7 +87,7 @@ def test_somebody_elses_experiment_on_the_same_servers_refuses(
     try:
         code, printed = chaos_load(short(aws), tmp_path / "run")
         evidence = Evidence(path=tmp_path / "run")
-        assert code == 0, printed
+        assert code == 2, printed
         assert f"another experiment, {name}, is running on i-" in refusal(evidence)
         assert_nobody_was_harmed(evidence)
         state = client.get_experiment(id=name)["experiment"]["state"]["status"]

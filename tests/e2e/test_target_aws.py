@@ -130,8 +130,11 @@ def test_an_engaged_safety_lever_keeps_the_servers_and_the_run_says_so(
             id=lever, state={"status": "disengaged", "reason": "it is over"}
         )
     evidence = Evidence(path=tmp_path / "run")
-    assert code == 0, printed
+    assert code == 2, printed
     assert evidence.events("fis")[-1] == "cancelled"
+    (fault,) = evidence.summary["faults"]
+    assert fault["happened"] is False
+    assert "a test" in printed
     assert evidence.summary["fault"]["started_at"] is None
     undecided = {
         each["id"] for each in evidence.summary["hypotheses"] if each["verdict"] == "undecided"

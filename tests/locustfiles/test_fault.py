@@ -79,7 +79,9 @@ def test_run_that_ends_first_stops_its_experiment(load: Load, shop: Shop, cloud:
     locust.stop_when(lambda: _names(locust, "fis"))
     assert "fis_stop_requested" in locust.event_names("harness")
     assert locust.event_names("fis")[-1] == "stopped"
-    assert locust.run_json()["fault"]["state"] == "stopped"
+    fault = locust.run_json()["fault"]
+    # It was pending until then, so that nothing had begun.
+    assert (fault["state"], fault["started_at"]) == ("stopped", None)
 
 
 def test_fault_is_refused_when_too_few_are_healthy(load: Load, shop: Shop, cloud: Cloud) -> None:

@@ -1,10 +1,12 @@
 """Faults that are commands: for shops outside AWS, bounded, healed, and never from a web form."""
 
+import json
 import socket
 import time
 import urllib.parse
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -41,8 +43,11 @@ def test_commands_come_at_their_moments_bounded_and_without_a_shell(
     assert healed.exists()
     faults = locust.run_json()["faults"]
     assert [each["at"] for each in faults] == ["users:10", "1s", "steady:3s", "2s"]
-    assert [bool(each["started_at"]) for each in faults] == [True, True, True, False]
+    assert [bool(each["started_at"]) for each in faults] == [True, True, False, False]
+    assert [each["exit_code"] for each in faults] == [0, None, 3, None]
     assert all(each["ended_at"] for each in faults)
+    told = [each["happened"] for each in judged(locust)["faults"]]
+    assert told == [True, None, False, False]
     texts = [each.read_text() for each in locust.run.glob("*.*")] + [locust.output, locust.errors]
     assert not any("hunter22" in text for text in texts)
 
@@ -60,6 +65,9 @@ def test_a_load_that_never_becomes_steady_is_said_and_the_run_goes_on(
     assert "the load did not become steady within 1 s" in why
     assert not (tmp_path / "fault").exists()
     assert locust.run_json()["fault"]["started_at"] is None
+    (missing,) = judged(locust)["faults"]
+    assert missing["happened"] is False
+    assert "the load did not become steady within 1 s" in missing["why_not"]
 
 
 def test_a_load_generator_that_is_killed_leaves_nothing_broken(
@@ -105,6 +113,14 @@ def test_who_reaches_the_web_ui_cannot_have_a_command_run(
     locust.kill_all()
     assert not any(each.exists() for each in marks)
     assert '"guard_off": []' in (run / "run.json").read_text()
+
+
+def judged(locust: Locust) -> dict[str, Any]:
+    """What the run was judged to be: undecided, since none here has a database."""
+    summary = json.loads((locust.run / "summary.json").read_text())
+    assert (summary["verdict"], summary["exit_code"]) == ("undecided", 2)
+    assert isinstance(summary, dict)
+    return summary
 
 
 def _names(locust: Locust) -> list[str]:

@@ -1,5 +1,6 @@
 """FIS refuses in mid-run what it allowed before: one line, no experiment, and users go on."""
 
+import json
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -71,3 +72,6 @@ def test_a_final_refusal_is_one_line_and_the_load_goes_on(
     assert cloud.client("fis").list_experiments()["experiments"] == []
     fault = locust.run_json()["fault"]
     assert (fault["started_at"], fault["state"]) == (None, "failed")
+    assert code in fault["why_not"]
+    (found,) = json.loads((locust.run / "summary.json").read_text())["faults"]
+    assert (found["happened"], found["why_not"]) == (False, fault["why_not"])

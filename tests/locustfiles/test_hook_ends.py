@@ -1,6 +1,7 @@
 """However a run ends, its experiment does; there is one at most, whatever is lost on the way."""
 
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -143,6 +144,12 @@ def test_the_next_start_stops_what_a_run_left_that_was_killed_before_the_answer(
     fault = killed.run_json()["fault"]
     assert fault["client_token"]
     assert fault["experiment_id"] is None
+    finish = [sys.executable, "-m", "analysis", "finish", str(killed.run), "--no-report"]
+    judged = subprocess.run(finish, cwd=ROOT, capture_output=True, timeout=120, check=False)
+    assert judged.returncode == 2
+    (found,) = json.loads((killed.run / "summary.json").read_text())["faults"]
+    assert found["happened"] is None
+    assert "the record ends before its answer" in found["why_not"]
     after = start(load, shop)
     wait_until(lambda: begun(after))
     assert alive(fis, killed.run.name) == []
@@ -242,7 +249,10 @@ def test_a_condition_ends_the_experiment_and_the_run_which_is_judged(
         code = locust.wait()
     finally:
         shop.misbehave = shop.misbehave_at_reads = lambda _socket, _arrival: False
-    assert code == 2  # there is no database to judge by
+    assert code == 2  # there is no database to judge by, and the experiment stayed pending
+    (found,) = json.loads((locust.run / "summary.json").read_text())["faults"]
+    # moto gives actions of a pending experiment a start as they are stopped: nobody saw them act.
+    assert (found["happened"], found["started_at"]) == (None, None)
     assert locust.run_json()["interrupted"] is True
     at = {row["event"]: row["at"] for row in reversed(locust.events())}
     assert at["run_aborted"] <= at["fis_stop_requested"] <= at["users_stopped"]
