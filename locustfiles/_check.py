@@ -34,6 +34,8 @@ def check_options(options: Namespace) -> Settings | None:
         raise BadArgument(message)
     if options.host:
         Host.parse(options.host)
+    settings.check_run_dir()
+    load_hypotheses(config=options.config, experiment=settings.experiment)
     if is_headless(options) or options.autostart:
         _check_without_form(settings, options)
     return settings
@@ -52,9 +54,6 @@ def _check_without_form(settings: Settings, options: Namespace) -> None:
     run_time_s = options.run_time or None
     settings.orders.check(run_time_s=run_time_s, parts=max(1, options.processes or 1))
     settings.faults.check(run_time_s=run_time_s, users=options.num_users)
-    if settings.run_dir is not None:
-        settings.check_run_dir()
-    load_hypotheses(config=options.config, experiment=settings.experiment)
 
 
 def _check_processes(options: Namespace) -> None:

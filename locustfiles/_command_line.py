@@ -20,6 +20,7 @@ from locustfiles._arguments import Settings
 from locustfiles._commands import AnalysisCommand
 from locustfiles._errors import EXIT_USAGE, BadArgument
 from locustfiles._experiment import experiment_file
+from locustfiles._process import process
 
 __all__ = ["check_command_line"]
 
@@ -29,6 +30,7 @@ def check_command_line(arguments: Sequence[str]) -> int:
 
     Locust's own functions read the command line: it imports the locustfiles, as a run would.
     """
+    process.only_checks = True
     sys.argv = ["locust", *arguments]
     try:
         files = get_locustfiles_locally(parse_locustfile_option())  # type: ignore[no-untyped-call]
