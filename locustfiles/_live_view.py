@@ -35,12 +35,11 @@ def live_view(
 def _run_view(watched: WatchedRun, since: int, after: int) -> dict[str, Any]:
     watched.gather()
     fleet, run = watched.fleet, watched.run
-    ended = watched.ended if watched.ended is not None else time.monotonic()
     return {
         "run": {
             "id": watched.directory.run_id if watched.directory is not None else "",
             "state": watched.state,
-            "elapsed_s": round(ended - watched.began, 1),
+            "elapsed_s": round(watched.elapsed_s, 1),
             "experiment": run.settings.experiment if run is not None else "",
             "host": run.host if run is not None else "",
             "template": run.settings.faults.template_names if run is not None else "",

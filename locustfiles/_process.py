@@ -35,6 +35,7 @@ from analysis.run_directory import RunDirectory
 from locustfiles._arguments import Settings, add_arguments
 from locustfiles._arrivals import Arriving
 from locustfiles._chaos_page import add_chaos_page
+from locustfiles._check import check_options
 from locustfiles._desk import Desk
 from locustfiles._dry_run import rehearse
 from locustfiles._ending import await_end_of, end_children, end_web_ui, stop_users
@@ -46,6 +47,7 @@ from locustfiles._errors import (
     LedgerFailed,
     LoadError,
 )
+from locustfiles._exit_code import NO_LOAD, ExitCode
 from locustfiles._fault_settings import FROZEN
 from locustfiles._journal import now
 from locustfiles._ledger import Ledger, LedgerKeeper, NoLedger, process_id
@@ -53,6 +55,8 @@ from locustfiles._live import LiveCounts
 from locustfiles._place import Offer
 from locustfiles._plan import Plan
 from locustfiles._run import Run
+from locustfiles._run_time import RunClock, RunTime
+from locustfiles._stdout import KeptStdout
 from locustfiles._upload import EvidenceStore
 from locustfiles._watch import Watch, WatchedRun
 from locustfiles._worker import LEDGER_MESSAGE, WorkerSide
@@ -104,13 +108,18 @@ class LoadProcess:
         # What nobody may change from the web UI, and workers need not have.
         self._frozen: dict[str, Any] = {}
         self._reporter: gevent.Greenlet[..., None] | None = None
-        self._failed_with: int | None = None
+        self._exit_code = ExitCode()
+        self._stdout: KeptStdout | None = None
+        self._run_time: RunTime | None = None
+        self._has_started = False
         self._interrupts = 0
         self._result = ""
         self._was_released = False
         # Of the run that is on, where there is a page to show it: here, or at the master.
         self.live: LiveCounts | None = None
         self._watch: Watch | None = None
+        self._is_checked = False
+        self.only_checks = False  # the command line is looked at, and no Locust is to be
         # Locust imports us and then makes workers by forking: by now their master may be dead.
         self._imported_by = os.getpid()
 
@@ -125,19 +134,38 @@ class LoadProcess:
     # --- Locust's events ---
 
     def on_parser(self, parser: LocustArgumentParser, **_: object) -> None:
-        """Add our arguments."""
+        """Add our arguments, and check all as soon as they are read: nothing has begun then."""
         add_arguments(parser)
+        read = parser.parse_args
+
+        def read_and_check(*arguments: Any, **more: Any) -> Namespace:
+            options: Namespace = read(*arguments, **more)
+            # Locust's page has them read again, when the run's directory is there.
+            if not self._is_checked:
+                self._is_checked = True
+                self._take(options)
+            return options
+
+        parser.parse_args = read_and_check
 
     def on_init(
         self, environment: Environment, runner: Runner, web_ui: WebUI | None, **_: object
     ) -> None:
-        """Check the arguments before anything starts, and listen to signals and workers."""
+        """Listen to signals and workers, and take over what Locust would do by itself."""
+        try:
+            self._join(environment, runner, web_ui)
+        except Exception as error:
+            self.on_our_fault(error)
+            raise  # it ends Locust
+
+    def _join(self, environment: Environment, runner: Runner, web_ui: WebUI | None) -> None:
         self._environment = environment
-        # Importing took a while in which its clock stood still, and a run time would count that.
-        gevent.get_hub().loop.update_now()
+        self._exit_code.guard(environment)
+        self._exit_code.is_ready = True
         gevent.signal_handler(signal.SIGINT, self.on_interrupt)
         if isinstance(runner, WorkerRunner):
             self._worker = WorkerSide(runner)
+            self._exit_code.of_run = 0  # requests that failed are its master's to judge
             _listen(environment.events.report_to_master, self.on_report_to_master)
             if self._options.processes:
                 gevent.spawn(self._end_with, self._imported_by)
@@ -150,7 +178,17 @@ class LoadProcess:
             _listen(environment.events.worker_connect, self.on_worker_connect)
             # A worker that comes back would be ignored until its old connection is seen to be dead.
             runner.server.socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
-        self._check_arguments(self._options, is_headless=web_ui is None)
+        settings = Settings.from_options(self._options)
+        if settings.faults.is_dry_run:
+            if self._options.processes:
+                end_children()
+            code = rehearse(settings, host=self._options.host or "")
+            self._exit_code.is_settled = True
+            sys.exit(code)
+        # Locust sends its options to every worker; only this process needs the secrets.
+        self._frozen = {name: getattr(self._options, name) for name in FROZEN}
+        self._hide_frozen(self._options)
+        self._run_time = RunTime(environment, self._options, web_ui)
         if web_ui is not None:
             self._watch = Watch()
             add_chaos_page(web_ui, self._watch, base_path=self._options.web_base_path or "")
@@ -167,9 +205,11 @@ class LoadProcess:
             if self.settings is not None and self.settings.faults.needs_pulse:
                 self._report_often(self.live)
             return
+        self._has_started = True
+        clock = self._claim_clock()
         self._leave_run_before()
         self.is_stopping = False
-        self._start_run(environment)
+        self._start_run(environment, clock)
 
     @_guarded
     def on_spawning_complete(self, user_count: int, **_: object) -> None:
@@ -205,14 +245,25 @@ class LoadProcess:
             self._close_run()
         elif self._closing is not None:
             self._closing.join()
-        elif not (self._was_released or self._failed_with) and self._is_headless():
-            why = "no load was run: Locust ended before its users could start"
-            if self._options.run_time:
-                why += f"; a --run-time of {self._options.run_time} s may be too short"
-            self.fail(why, EXIT_UNDECIDED)
+        elif not (self._was_released or self._exit_code.failed_with) and self._is_headless():
+            self.fail(NO_LOAD, EXIT_UNDECIDED)
+
+    def on_quitting_last(self, **_: object) -> None:
+        """Everybody's listeners are done: what Locust prints now is its own."""
+        if self._worker is not None:
+            # Sent by the master, whose file it would be; a worker's own statistics are empty.
+            self._options.json, self._options.json_file = False, None
+        elif self._stdout is not None:
+            self._stdout.give_back()
+        if self._exit_code.failed_with and not self._was_released:
+            # Empty tables would be below the line that says why there was no load.
+            logging.getLogger("locust.stats_logger").disabled = True
 
     def on_quit(self, **_: object) -> None:
         """Locust has printed its statistics: the verdict is the last that people read."""
+        self._exit_code.is_settled = True
+        if self._stdout is not None:
+            self._stdout.take()
         result, self._result = self._result, ""
         print(result, end="", flush=True)
 
@@ -234,6 +285,8 @@ class LoadProcess:
         if run is not None:
             run.interrupt("SIGINT")
         self._end_locust()
+        if self._waits_for_workers:
+            sys.exit(EXIT_UNDECIDED)  # it would wait on
 
     @_guarded
     def on_ledger_message(self, msg: Message, **_: object) -> None:
@@ -333,23 +386,17 @@ class LoadProcess:
             raise LoadError(message)
         return options
 
-    def _check_arguments(self, options: Namespace, *, is_headless: bool) -> None:
+    def _take(self, options: Namespace) -> None:
+        """Check the options; from now on Locust's own codes say nothing, nor its stdout."""
         try:
-            settings = Settings.from_options(options)
-            if is_headless:
-                _check_headless(settings, options)
+            is_run = check_options(options) is not None
         except BadArgument as error:
             sys.stderr.write(f"chaos-shop: {error}\n")
-            if options.processes:
-                end_children()
             sys.exit(EXIT_USAGE)
-        if settings.faults.is_dry_run:
-            if options.processes:
-                end_children()
-            sys.exit(rehearse(settings, host=options.host or ""))
-        # Locust sends its options to every worker; only this process needs the secrets.
-        self._frozen = {name: getattr(options, name) for name in FROZEN}
-        self._hide_frozen(options)
+        if is_run and not self.only_checks:
+            self._exit_code.watch(has_workers=bool(options.processes))
+            if options.json:
+                self._stdout = KeptStdout()
 
     def _hide_frozen(self, options: Namespace) -> None:
         """Keep secrets and commands from workers, who need none of them."""
@@ -359,13 +406,27 @@ class LoadProcess:
         """Return the options with those that no form may change as they were given."""
         return Namespace(**{**vars(options), **self._frozen})
 
-    def _start_run(self, environment: Environment) -> None:
+    @property
+    def _waits_for_workers(self) -> bool:
+        """Whether Locust is still to start the test that it starts by itself."""
+        is_automatic = self._is_headless() or self._options.autostart
+        return self._options.master and is_automatic and not self._has_started
+
+    def _claim_clock(self) -> RunClock:
+        if self._run_time is None:
+            message = "a test starts that Locust was not initialised for"
+            raise LoadError(message)
+        return self._run_time.claim()
+
+    def _start_run(self, environment: Environment, clock: RunClock) -> None:
         try:
             on_event = _nothing if self._watch is None else self._watch.begin()
             self._hide_frozen(self._options)  # a form may have brought some back
             self.settings = Settings.from_options(self._thaw(self._options))
-            self._failed_with = None
-            self._run = run = Run.create(environment, self.settings, self.on_our_fault, on_event)
+            self._exit_code.begin_run()
+            self._run = run = Run.create(
+                environment, self.settings, clock, self.on_our_fault, on_event
+            )
             if self._watch is not None:
                 self._watch.prepared(run)
             run.prepare()
@@ -545,8 +606,7 @@ class LoadProcess:
                 self._newest.close()
             code = run.close(ended_at)
             self._result = run.result
-            if self._failed_with is None and self._environment is not None:
-                self._environment.process_exit_code = code
+            self._exit_code.of_run = code
         except LoadError as error:
             self.fail(str(error), error.exit_code)
         except Exception as error:  # noqa: BLE001 -- the outermost frame that is ours
@@ -577,18 +637,7 @@ class LoadProcess:
         self._end_locust()
 
     def _remember(self, exit_code: int) -> None:
-        self._failed_with = self._failed_with or exit_code
-        if self._environment is not None:
-            self._environment.process_exit_code = self._failed_with
-
-
-def _check_headless(settings: Settings, options: Namespace) -> None:
-    """Check what a web UI would still let people fill in."""
-    if not options.host:
-        message = "no host: name the shop's URL with --host"
-        raise BadArgument(message)
-    settings.orders.check(run_time_s=options.run_time or None, parts=max(1, options.processes or 1))
-    settings.faults.check(run_time_s=options.run_time or None, users=options.num_users)
+        self._exit_code.failed_with = self._exit_code.failed_with or exit_code
 
 
 def _nothing(_event: Event) -> None:
@@ -606,4 +655,6 @@ _listen(events.test_start, process.on_test_start)
 _listen(events.spawning_complete, process.on_spawning_complete)
 _listen(events.test_stopping, process.on_test_stopping)
 _listen(events.test_stop, process.on_test_stop)
+# Fired in reverse: the earliest is the last.
+_listen(events.quitting, process.on_quitting_last)
 _listen(events.quit, process.on_quit)

@@ -3,7 +3,6 @@
 import os
 import platform
 import sys
-import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -26,20 +25,22 @@ from locustfiles._fis_fault import FisFault, load_template
 from locustfiles._fleet import AWS_ERRORS, Clients, Fleet, NoFleet, find_fleet, reason_of
 from locustfiles._guards import who_am_i
 from locustfiles._hook import Fault, Hook
+from locustfiles._host import Host
 from locustfiles._journal import Journal, now
 from locustfiles._live import LiveCounts
 from locustfiles._live_fleet import LiveFleet
 from locustfiles._observer import Observer
 from locustfiles._pulse import Pulse
+from locustfiles._run_time import RunClock
 from locustfiles._statistics import StatisticsFiles
 from locustfiles._watchman import Watchman
 
 __all__ = ["Run", "SnapshotFailed"]
 
 RUNS = Path("runs")
-# The run time is counted from when Locust's loop last looked at the clock, which may be seconds
-# before the run began. Ctrl-C and signals are known for what they are; this is for the rest.
-_EARLY_S = 5.0
+_CLONE = Path(__file__).resolve().parent.parent
+# So long a shop that is still starting may take to answer at all.
+_ANSWERS_WITHIN_S = 5.0
 _PASSED_ON = frozenset({0, 1, EXIT_UNDECIDED, EXIT_USAGE, EXIT_OUR_FAULT})
 
 
@@ -63,11 +64,13 @@ class Run:
         settings: Settings,
         directory: RunDirectory,
         journal: Journal,
+        clock: RunClock,
     ) -> None:
         self.environment = environment
         self.settings = settings
         self.directory = directory
         self.journal = journal
+        self.clock = clock
         self.is_stopping = False
         self.is_interrupted = False
         self.result = ""
@@ -81,13 +84,13 @@ class Run:
         self._watchman: Watchman | None = None
         self._records = FaultRecords(journal)
         self._was_left = False
-        self._began = time.monotonic()
 
     @classmethod
     def create(
         cls,
         environment: Environment,
         settings: Settings,
+        clock: RunClock,
         on_our_fault: Any,
         on_event: Callable[[Event], None],
     ) -> "Run":
@@ -121,7 +124,7 @@ class Run:
             health_check=None,
             access_log=_place_in_log(settings.access_log),
         )
-        run = cls(environment, settings, directory, journal)
+        run = cls(environment, settings, directory, journal, clock)
         run._announce()
         return run
 
@@ -133,6 +136,7 @@ class Run:
 
     def prepare(self) -> None:
         """Do all that must be done before the first user starts. Raises LoadError."""
+        self._find_shop()
         faults = self._prepare_aws() if self.settings.watches_aws else []
         self._prepare_faults(faults)
         if self.settings.database_url:
@@ -148,6 +152,7 @@ class Run:
     def release(self, local: LiveCounts | None = None) -> None:
         """Start the clocks: users start now; `local` counts those of this process."""
         self._local = local
+        self.clock.begin()
         if self._statistics is not None:
             self._statistics.start()
         if self._hook is not None:
@@ -210,10 +215,11 @@ class Run:
         """Note that users are being told to stop."""
         if self.is_stopping:
             return
-        run_time_s = self._run_time_s if self.environment.web_ui is None else None
-        lasted_s = time.monotonic() - self._began
-        if run_time_s is not None and lasted_s < run_time_s - _EARLY_S:
-            self.interrupt(f"users were stopped after {lasted_s:.0f} of {run_time_s:g} s")
+        self.clock.cancel()
+        limit_s = self.clock.limit_s if self.environment.web_ui is None else None
+        if limit_s is not None and not self.clock.is_over:
+            lasted_s = self.clock.elapsed_s
+            self.interrupt(f"users were stopped after {lasted_s:.0f} of {limit_s:g} s")
         self.is_stopping = True
         self.journal.note_run("run_stopping")
 
@@ -228,6 +234,7 @@ class Run:
 
     def call_off(self) -> None:
         """End a run that has had no user; there is nothing to judge."""
+        self.clock.cancel()
         for part in (self._watchman, self._hook, self._observer, self._statistics):
             if part is not None:
                 part.close()
@@ -275,7 +282,9 @@ class Run:
 
     @property
     def _finish_line(self) -> str:
-        return f"python -m analysis finish {self.name}"
+        if Path.cwd() == _CLONE:
+            return f"python -m analysis finish {self.name}"
+        return f"PYTHONPATH={_CLONE} python -m analysis finish {self.directory.path}"
 
     @property
     def _run_time_s(self) -> float | None:
@@ -299,6 +308,25 @@ class Run:
         finally:
             self.result += command.output
             self._command = None
+
+    def _find_shop(self) -> None:
+        """See that somebody is there to take the load. BadArgument, where this process tells."""
+        host = self.environment.host
+        if not host:  # a user class may have one of its own
+            return
+        try:
+            Host.parse(host).await_answer(
+                timeout_s=self.settings.connect_timeout_s, within_s=_ANSWERS_WITHIN_S
+            )
+        except BadArgument as error:
+            options = self.environment.parsed_options
+            if not isinstance(self.environment.runner, MasterRunner) or (
+                options is not None and options.processes
+            ):
+                raise
+            # Its workers may be where the shop can be reached.
+            self.journal.note_run("host_silent", f"from the master: {error}")
+            sys.stderr.write(f"chaos-shop: from the master: {error}\n")
 
     def _prepare_aws(self) -> list[Fault]:
         """Find what stands behind the host; a fault needs it, watching only would like it."""

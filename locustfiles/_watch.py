@@ -1,6 +1,5 @@
 """The runs of one Locust as they are seen from its web UI: the newest live, all by their files."""
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -28,8 +27,7 @@ class WatchedRun:
     def __init__(self) -> None:
         self.scene = Scene()
         self.state = "preparing"
-        self.began = time.monotonic()
-        self.ended: float | None = None
+        self._lasted_s: float | None = None
         self.results = Results()
         self.fleet: LiveFleet | None = None
         self.directory: RunDirectory | None = None
@@ -50,11 +48,17 @@ class WatchedRun:
         """Users start; `local` counts those of this process."""
         self._local = local
         self.state = "running"
-        self.began = time.monotonic()
         if self.fleet is not None and self.run is not None:
             url = self.run.settings.database_url
             self._resolution = Resolution(self.fleet, database_url=url, gather=self.gather)
             self._resolution.start()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since users started, until all of them had stopped; 0 before."""
+        if self._lasted_s is not None or self.run is None:
+            return self._lasted_s or 0.0
+        return self.run.clock.elapsed_s
 
     def gather(self) -> None:
         """Bring into the fleet what this process has seen since the last time."""
@@ -69,7 +73,7 @@ class WatchedRun:
     def close(self) -> None:
         """Users have stopped, and the evidence is closed and judged."""
         self.state = "judging"
-        self.ended = time.monotonic()
+        self._lasted_s = self.elapsed_s
         self.gather()
         if self._resolution is not None:
             self._resolution.close()
@@ -81,7 +85,7 @@ class WatchedRun:
         self.gather()
         if self._resolution is not None:
             self._resolution.close()
-        self.ended = self.ended or time.monotonic()
+        self._lasted_s = self.elapsed_s
         if self.directory is not None and is_over:
             # In a real thread: a table of a million rows takes a while, and the page goes on.
             pool = gevent.get_hub().threadpool

@@ -1,8 +1,13 @@
 """The prober: one look at the shop every two seconds, as an operator with a shell loop would."""
 
+import sys
 import time
+from pathlib import Path
 
 from locust import constant, task
+
+# `locust -f .../locustfiles` works from any directory, and nothing of ours is installed.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from locustfiles._customer import Customer
 

@@ -1,9 +1,14 @@
 """Shoppers: they look around, order, and look at what they have ordered."""
 
 import random
+import sys
 from http import HTTPStatus
+from pathlib import Path
 
 from locust import between, task
+
+# `locust -f .../locustfiles` works from any directory, and nothing of ours is installed.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from analysis.records import Outcome
 from locustfiles._customer import Customer

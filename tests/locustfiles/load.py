@@ -161,8 +161,12 @@ class Load:
             start_new_session=True,
         )
         locust = Locust(process, run)
-        self._started.append(locust)
+        self.adopt(locust)
         return locust
+
+    def adopt(self, locust: Locust) -> None:
+        """See that it is ended with those that were started here."""
+        self._started.append(locust)
 
     def complete(self, host: str, *arguments: str) -> Locust:
         locust = self.start(host, *arguments)

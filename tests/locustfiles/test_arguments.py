@@ -1,8 +1,10 @@
 """Our arguments: what they mean, and that a wrong one ends Locust before anything starts."""
 
 import contextlib
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,9 @@ from hypothesis import strategies as st
 from locustfiles._arguments import without_password
 from locustfiles._errors import BadArgument
 from locustfiles._fire_at import FireAt, parse_fire_at
+from locustfiles._host import Host
 from tests.locustfiles.load import Load
+from tests.locustfiles.shop_server import Shop
 
 
 @pytest.mark.parametrize(
@@ -79,7 +83,8 @@ def test_password_is_never_kept(url: str, kept: str) -> None:
         (("--connect-timeout", "9"), "longer than --total-timeout"),
         (("--fis-template", "x", "--fis-at", "99s"), "the run ends after 3 s"),
         (("--arrival-rate", "5..50", "-t", "0"), "needs a --run-time"),
-        (("--no-such-thing",), "unrecognized arguments"),
+        (("--fis-tempalte", "x"), "--fis-tempalte; did you mean --fis-template?"),
+        (("--autoquit", "3"), "add --autostart"),
     ],
 )
 def test_wrong_argument_is_one_line_and_64(
@@ -106,12 +111,52 @@ def test_missing_host_and_taken_directory_are_64(load: Load, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_unreachable_database_means_no_load(load: Load) -> None:
+def test_shop_that_does_not_answer_means_no_load(load: Load) -> None:
+    locust = load.start("http://somebody:geheim@127.0.0.1:9", "-t", "60s")
+    assert locust.wait() == 64
+    complaints = [line for line in locust.errors.splitlines() if not line.startswith("[")]
+    assert len(complaints) == 1  # and no tables of Locust's, which would be empty
+    assert "nobody answers at 127.0.0.1:9" in complaints[0]
+    assert "geheim" not in locust.output + locust.errors
+
+
+def test_shop_that_is_still_starting_is_waited_for() -> None:
+    with socket.socket() as shop:
+        shop.bind(("127.0.0.1", 0))  # it refuses connections until it listens
+        host = Host.parse(f"http://127.0.0.1:{shop.getsockname()[1]}/shop")
+        with pytest.raises(BadArgument, match=f"nobody answers at {host} .*refused"):
+            host.await_answer(timeout_s=1, within_s=0.1)
+        threading.Timer(0.3, shop.listen).start()
+        host.await_answer(timeout_s=1, within_s=30)
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("http://shop.example", "shop.example:80"),
+        ("https://u:geheim@shop.example/here", "shop.example:443"),
+        ("http://[::1]:8080/", "[::1]:8080"),
+    ],
+)
+def test_host_is_said_by_name_and_port_alone(url: str, place: str) -> None:
+    assert str(Host.parse(url)) == place
+
+
+@pytest.mark.parametrize("url", ["shop.example:80", "ftp://x", "http://", "http://geheim:x@h:9x"])
+def test_host_that_is_no_url_is_refused_without_its_secrets(url: str) -> None:
+    with pytest.raises(BadArgument, match="--host is no URL") as refused:
+        Host.parse(url)
+    assert "geheim" not in str(refused.value)
+
+
+@pytest.mark.slow
+def test_unreachable_database_means_no_load(load: Load, shop: Shop) -> None:
     locust = load.start(
-        "http://127.0.0.1:9", "-t", "60s", "--database-url", "postgresql://u:geheim@127.0.0.1:9/x"
+        shop.url, "-t", "60s", "--database-url", "postgresql://u:geheim@127.0.0.1:9/x"
     )
     assert locust.wait() == 64
     assert "no load was started" in locust.errors
+    assert "Aggregated" not in locust.errors  # Locust's tables would be empty
     assert "geheim" not in locust.output + locust.errors
     assert "geheim" not in (locust.run / "run.json").read_text()
     assert not list((locust.run / "ledger").iterdir())

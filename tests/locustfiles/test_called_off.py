@@ -35,6 +35,7 @@ from locustfiles._fire_at import parse_fire_at
 from locustfiles._hook import Hook
 from locustfiles._journal import Journal
 from locustfiles._run import Run
+from locustfiles._run_time import RunClock
 
 directory = RunDirectory.create(root=Path(sys.argv[1]), experiment="test", at=1)
 journal = Journal(directory, on_our_fault=lambda _error: None)
@@ -47,7 +48,7 @@ faults = [
     for mark, at in zip(marks, ("0.1s", "0s"))
 ]
 hooks = [Hook([each], journal, pulse=None, guards=None, steady_limit_s=1) for each in faults]
-run = Run(None, None, directory, journal)
+run = Run(None, None, directory, journal, RunClock(None, lambda: None))
 run._hook = hooks[0]
 hooks[0].start(None)
 run.call_off()

@@ -1,6 +1,7 @@
 """A run from its start to its verdict, however it ends. Each test is a real Locust."""
 
 import fcntl
+import json
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from analysis.records import LedgerClosed, Outcome, RequestDone
 from analysis.run_directory import RunDirectory
 from analysis.tables import ATTEMPTS
+from infra.lab.processes import free_port
 from locustfiles._errors import EXIT_USAGE
 from tests.locustfiles.load import ROOT, Load, Locust, wait_until
 from tests.locustfiles.shop_server import Shop
@@ -22,11 +24,15 @@ pytestmark = pytest.mark.slow
 # A locustfile that takes longer than the run time just before Locust would start its users.
 SLOW_TO_START = """
 import time
+from pathlib import Path
 from locust import events
+from locust.runners import WorkerRunner
 
 @events.test_start.add_listener
-def dawdle(**_):
-    time.sleep(2)
+def dawdle(environment, **_):
+    if not isinstance(environment.runner, WorkerRunner):
+        Path("dawdling").touch()
+        time.sleep(3)
 events.test_start._handlers.insert(0, events.test_start._handlers.pop())
 """
 UNDECIDED = 2  # what a run without a database comes to
@@ -74,8 +80,12 @@ def test_evidence_is_stored_as_parquet_too_where_that_is_asked_for(load: Load, s
 
 
 def test_two_processes_write_two_ledgers_and_lose_nothing(load: Load, shop: Shop) -> None:
-    locust = load.start(shop.url, "--processes", "2", "-t", "2s")
+    kept = load.folder / "kept"  # of Locust's statistics; its workers would write it as well
+    locust = load.start(shop.url, "--processes", "2", "-t", "2s", "--json-file", str(kept))
     assert locust.wait() == UNDECIDED
+    statistics = json.loads(kept.with_suffix(".json").read_text())
+    requests = sum(each["num_requests"] for each in statistics if each["name"] == "/orders")
+    assert requests == len(shop.attempt_ids())
     assert len(list((locust.run / "ledger").iterdir())) == 2
     assert sum(isinstance(line, LedgerClosed) for line in locust.ledger()) == 2
     assert set(locust.sent()) == set(shop.attempt_ids())
@@ -166,7 +176,7 @@ def test_second_ctrl_c_leaves_the_evidence_and_says_how_to_go_on(load: Load, sho
         locust.tell(signal.SIGINT)
         assert locust.wait() == UNDECIDED
     other.unlink()
-    assert f"analysis finish {locust.run.name} goes on" in locust.errors
+    assert f"PYTHONPATH={ROOT} python -m analysis finish {locust.run} goes on" in locust.errors
     assert locust.run_json()["ended_at"]
     assert not (locust.run / "attempts.csv").exists()
     again = [sys.executable, "-m", "analysis", "finish", str(locust.run)]
@@ -176,10 +186,31 @@ def test_second_ctrl_c_leaves_the_evidence_and_says_how_to_go_on(load: Load, sho
 def test_load_that_never_began_is_no_success(load: Load, shop: Shop) -> None:
     slow = load.folder / "slow.py"
     slow.write_text(SLOW_TO_START)
-    locust = load.complete(shop.url, "-t", "1s", "-f", f"{ROOT / 'locustfiles'},{slow}")
-    assert locust.process.returncode == UNDECIDED
+    locust = load.start(shop.url, "-f", f"{ROOT / 'locustfiles'},{slow}")
+    wait_until((load.folder / "dawdling").exists)
+    locust.tell(signal.SIGTERM)
+    assert locust.wait() == UNDECIDED
     assert "no load was run: Locust ended before its users could start" in locust.errors
     assert not shop.arrivals
+
+
+@pytest.mark.parametrize(
+    "how", [(), ("--processes", "2"), ("--headful", "--autostart", "--autoquit", "0")]
+)
+def test_run_time_counts_from_when_users_start(
+    load: Load, shop: Shop, how: tuple[str, ...]
+) -> None:
+    slow = load.folder / "slow.py"
+    slow.write_text(SLOW_TO_START)  # for longer than the run time
+    port = ("--web-host", "127.0.0.1", "--web-port", str(free_port()))
+    files = f"{ROOT / 'locustfiles'},{slow}"
+    locust = load.start(shop.url, "-t", "2s", "-f", files, *port, *how)
+    assert locust.wait() == UNDECIDED, locust.errors
+    assert shop.arrivals
+    assert len(locust.table("attempts.csv")) == len(shop.attempt_ids())
+    assert locust.run_json()["settings"]["run_time_s"] == 2
+    assert not locust.run_json()["interrupted"]
+    assert "No run time limit" not in locust.errors
 
 
 def test_connection_refused_is_unsent_and_what_was_sent_is_not(load: Load, shop: Shop) -> None:

@@ -30,6 +30,23 @@ def wait(environment, **_):
 """
 
 
+# Longer than the run time, once a run has its directory and before its users may come.
+SLOW_TO_START = """
+from pathlib import Path
+import gevent
+from locustfiles._run import Run
+
+prepare = Run.prepare
+
+def prepare_slowly(self):
+    gevent.sleep(3)
+    Path("slept").touch()
+    while not Path("go").exists():
+        gevent.sleep(0.05)
+    prepare(self)
+
+Run.prepare = prepare_slowly
+"""
 FAILS_ONCE = """
 from locust import events
 from locust.runners import MasterRunner
@@ -58,8 +75,14 @@ class WebUI:
         load.serve(*common, *arguments)
         wait_until(self._is_there, within_s=30)
 
-    def start(self, users: int) -> None:
-        self._ask("/swarm", {"user_count": str(users), "spawn_rate": "100"})
+    def start(self, users: int, *, run_time: str = "") -> None:
+        form = {"user_count": str(users), "spawn_rate": "100", "run_time": run_time}
+        self._ask("/swarm", form)
+
+    def live(self) -> dict[str, Any]:
+        """What the Chaos page is told of the newest run."""
+        run: dict[str, Any] = self._ask("/chaos/live", None)["run"]
+        return run
 
     def stop(self) -> None:
         """Returns when the run is closed and judged."""
@@ -140,6 +163,24 @@ def test_start_pressed_while_users_stop_begins_when_they_have(web: WebUI) -> Non
         assert (run / "summary.json").exists()
         assert _last_line(run)[0] == "closed"
         assert "in_flight_at_stop" not in (run / "attempts.csv").read_text()
+
+
+def test_run_time_of_the_form_counts_from_when_users_start(load: Load, shop: Shop) -> None:
+    web = WebUI(load, shop, SLOW_TO_START)
+    web.start(10, run_time="2s")
+    wait_until((load.folder / "slept").exists)
+    assert web.live()["elapsed_s"] == 0  # of a run that gets ready
+    (load.folder / "go").touch()
+    wait_until((web.runs()[0] / "summary.json").exists)
+    assert shop.arrivals
+    assert not _facts(web.runs()[0])["interrupted"]
+    assert web.live()["run_time_s"] == 2
+    assert 2 <= web.live()["elapsed_s"] < 60
+    shop.arrivals.clear()
+    web.start(10)  # the form's field is empty: a run without an end, whatever the last one had
+    wait_until(lambda: shop.arrivals)
+    assert web.live()["run_time_s"] is None
+    web.stop()
 
 
 def test_workers_of_a_run_that_failed_have_users_in_the_next(load: Load, shop: Shop) -> None:
