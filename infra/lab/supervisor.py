@@ -252,16 +252,18 @@ class Supervisor:
         """Give up on servers that have ended or are stuck, and not on slow ones; LabError."""
         ended = fleet.ended()
         if ended:
-            log_file = self._folder.path / f"{ended[0]}.log"
-            raise LabError(
-                f"a server ended while it started: {last_lines(log_file, 3)} (log: {log_file})"
-            )
+            raise LabError(f"a server ended while it started: {self._last_words(ended[0])}")
         if patience.is_over(fleet.progress()):
-            healthy = sum(each.health == "healthy" for each in self._instances())
+            late = [each for each in self._instances() if each.health != "healthy"]
+            wanted = self._settings.desired_capacity
             raise LabError(
-                f"{healthy} of {self._settings.desired_capacity} servers are healthy, and no more "
-                f"have answered for {STUCK_AFTER_S:g} s; see the logs in {self._folder.path}"
+                f"{wanted - len(late)} of {wanted} servers are healthy, and nothing has changed for "
+                f"{STUCK_AFTER_S:g} s; one of the others: {self._last_words(late[0].instance_id)}"
             )
+
+    def _last_words(self, instance_id: str) -> str:
+        log_file = self._folder.path / f"{instance_id}.log"
+        return f"{last_lines(log_file, 3)} (log: {log_file})"
 
     def _tick(self) -> None:
         assert self._fleet is not None
