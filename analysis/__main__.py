@@ -105,6 +105,11 @@ def _run(options: argparse.Namespace, surroundings: Surroundings) -> int:
             return run_comparison(options, _console(), step_summary=surroundings.step_summary)
         case "runs":
             return _list(options)
+        case "check-hypotheses":
+            from analysis.experiment import check_experiment  # noqa: PLC0415 -- see above
+
+            check_experiment(options.experiment)
+            return 0
         case _:
             return _run_on(RunDirectory(options.run_dir), options, surroundings)
 
@@ -358,6 +363,11 @@ def _parser() -> argparse.ArgumentParser:
 
     runs = commands.add_parser("runs", help="list runs with their verdicts")
     runs.add_argument("root", type=Path, nargs="?", default=Path("runs"), metavar="FOLDER")
+
+    check = commands.add_parser(
+        "check-hypotheses", help="say whether an experiment's hypotheses could be scored"
+    )
+    check.add_argument("experiment", type=Path, metavar="FILE", help="a TOML file")
 
     for command in commands.choices.values():
         command.add_argument("--json", action="store_true", help="the result as JSON on stdout")

@@ -1,11 +1,11 @@
 """What run.json and the first snapshot say, as records. Pure; unknown fields are left alone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from analysis.errors import EvidenceError
+from analysis.errors import EvidenceError, UsageError
 from analysis.records import parse_time
 
 _SHOWN_CHARACTERS = 200
@@ -137,6 +137,16 @@ def parse_run(content: Mapping[str, Any]) -> Run:
         return _parse_run(content)
     except _NONSENSE as error:
         raise EvidenceError(_complaint("run.json", error)) from error
+
+
+def parse_hypotheses(tables: Iterable[Mapping[str, Any]]) -> tuple[HypothesisTable, ...]:
+    """Return an experiment's `[[hypothesis]]` tables as records; UsageError if one is none."""
+    try:
+        return tuple(_parse_hypothesis(each) for each in tables)
+    except _NONSENSE as error:
+        what = f"lacks {error}" if isinstance(error, KeyError) else f"makes no sense: {error}"
+        message = f"a [[hypothesis]] {what[:_SHOWN_CHARACTERS]}"
+        raise UsageError(message) from error
 
 
 def parse_before(content: Mapping[str, Any]) -> Before:

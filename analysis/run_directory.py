@@ -109,6 +109,15 @@ class RunDirectory:
         _point(root / LATEST, run.path)
         return run
 
+    @staticmethod
+    def check_new(path: Path) -> None:
+        """Raise EvidenceError or OSError where `create` could not make a run of `path`."""
+        _refuse_taken(path)
+        there = next(each for each in (path, *path.absolute().parents) if each.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            message = f"{there} is no directory that can be written to; name another directory"
+            raise EvidenceError(message)
+
     # --- the ledger ---
 
     def ledger_file(self, process_id: str) -> Path:
@@ -594,11 +603,15 @@ def _make_next(root: Path, name: str) -> Path:
 
 def _make_empty(path: Path) -> Path:
     path.mkdir(parents=True, exist_ok=True)
+    _refuse_taken(path)
+    return path
+
+
+def _refuse_taken(path: Path) -> None:
     taken = [name for name in (RUN_FILE, LEDGER_FOLDER, EVENTS.file_name) if (path / name).exists()]
     if taken:
         message = f"{path} holds a run already ({', '.join(taken)}); name another directory"
         raise EvidenceError(message)
-    return path
 
 
 def _point(link: Path, target: Path) -> None:

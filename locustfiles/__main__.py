@@ -1,10 +1,11 @@
-"""`python -m locustfiles arguments`: tell of our arguments; `fis-stop`: of dead runs' experiments.
+"""`python -m locustfiles`: our arguments explained, a command line checked, leftover faults ended.
 
 Locust's own `--help` ends before it has read a locustfile, and so without ours.
 """
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 __all__: list[str] = []
@@ -18,6 +19,11 @@ def main() -> int:
     stop = commands.add_parser("fis-stop", help="stop the experiments that dead runs have left")
     stop.add_argument("--run", type=Path, help="those of one run, which hears of it in its events")
     stop.add_argument("--all", action="store_true", help="also those of other machines' runs")
+    check = commands.add_parser("check", help="say whether `locust ARGS...` can become a run")
+    check.add_argument("args", nargs=argparse.REMAINDER, help="what Locust would be given")
+    # Before argparse looks at them: they are Locust's, and it would take `--config` for its own.
+    if sys.argv[1:2] == ["check"] and sys.argv[2:] not in (["-h"], ["--help"]):
+        return _check(sys.argv[2:])
     asked = parser.parse_args()
     # Imported only where needed: Locust has to come before whatever else knows of TLS.
     if asked.command == "arguments":
@@ -25,6 +31,12 @@ def main() -> int:
     from locustfiles._leftovers import stop_what_is_left  # noqa: PLC0415
 
     return stop_what_is_left(asked.run, also_elsewhere=asked.all)
+
+
+def _check(arguments: Sequence[str]) -> int:
+    from locustfiles._command_line import check_command_line  # noqa: PLC0415
+
+    return check_command_line(arguments)
 
 
 def _tell_arguments() -> int:

@@ -3,6 +3,7 @@
 Every one may come from a flag, its environment variable, or an experiment's `[tool.locust]` table.
 """
 
+import difflib
 import re
 import sys
 from argparse import Namespace, _ArgumentGroup
@@ -12,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from analysis.run_directory import EvidenceError, RunDirectory
 from locustfiles._argument_values import add as _add
 from locustfiles._argument_values import checked as _checked
 from locustfiles._argument_values import seconds as _seconds
@@ -67,6 +69,16 @@ class Settings:
     def watches_aws(self) -> bool:
         """Whether AWS is asked anything at all."""
         return self.target is not Target.EXTERNAL or bool(self.faults.templates)
+
+    def check_run_dir(self) -> None:
+        """Raise BadArgument where --run-dir cannot be a new run's directory."""
+        if self.run_dir is None:
+            return
+        try:
+            RunDirectory.check_new(self.run_dir)
+        except (EvidenceError, OSError) as error:
+            message = f"the run's directory cannot be made: {error}"
+            raise BadArgument(message) from error
 
     @classmethod
     def from_options(cls, options: Namespace) -> "Settings":
@@ -276,5 +288,16 @@ def _evidence_uri(text: str) -> str:
 
 
 def _refuse(parser: "LocustArgumentParser", message: str) -> NoReturn:
-    sys.stderr.write(f"{parser.prog}: error: {message}\n")
+    _, is_about_flags, words = message.partition("unrecognized arguments: ")
+    if is_about_flags:
+        message = _unknown_flags(words.split(), list(parser._option_string_actions))  # noqa: SLF001
+    sys.stderr.write(f"{parser.prog}: error: {' '.join(message.split())}\n")
     sys.exit(EXIT_USAGE)
+
+
+def _unknown_flags(words: list[str], known: list[str]) -> str:
+    """Name what is no flag, and what was meant; without values, which may be secrets."""
+    flags = [word.partition("=")[0] for word in words if word.startswith("-")]
+    close = [each for flag in flags for each in difflib.get_close_matches(flag, known, n=1)]
+    hint = f"; did you mean {', '.join(close)}?" if close else ""
+    return f"unrecognized arguments: {' '.join(flags) or 'a word that belongs to no flag'}{hint}"

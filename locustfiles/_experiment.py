@@ -6,9 +6,15 @@ from typing import Any
 
 from locustfiles._errors import BadArgument
 
-__all__ = ["load_hypotheses"]
+__all__ = ["experiment_file", "load_hypotheses"]
 
 _FOLDER = Path(__file__).resolve().parent.parent / "infra" / "experiments"
+
+
+def experiment_file(*, config: str | None, experiment: str) -> Path | None:
+    """Return --config, or the file of the experiment with this name; None where it is no TOML."""
+    path = Path(config) if config else _FOLDER / f"{experiment}.toml"
+    return path if path.suffix == ".toml" and (config or path.exists()) else None
 
 
 def load_hypotheses(*, config: str | None, experiment: str) -> list[dict[str, Any]]:
@@ -16,8 +22,8 @@ def load_hypotheses(*, config: str | None, experiment: str) -> list[dict[str, An
 
     BadArgument if the file is there and cannot be read; no file, no hypotheses.
     """
-    path = Path(config) if config else _FOLDER / f"{experiment}.toml"
-    if path.suffix != ".toml" or not (config or path.exists()):
+    path = experiment_file(config=config, experiment=experiment)
+    if path is None:
         return []
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8")).get("hypothesis", [])

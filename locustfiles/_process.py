@@ -35,6 +35,7 @@ from analysis.run_directory import RunDirectory
 from locustfiles._arguments import Settings, add_arguments
 from locustfiles._arrivals import Arriving
 from locustfiles._chaos_page import add_chaos_page
+from locustfiles._check import check_options
 from locustfiles._desk import Desk
 from locustfiles._dry_run import rehearse
 from locustfiles._ending import await_end_of, end_children, end_web_ui, stop_users
@@ -111,6 +112,7 @@ class LoadProcess:
         # Of the run that is on, where there is a page to show it: here, or at the master.
         self.live: LiveCounts | None = None
         self._watch: Watch | None = None
+        self._is_checked = False
         # Locust imports us and then makes workers by forking: by now their master may be dead.
         self._imported_by = os.getpid()
 
@@ -125,8 +127,20 @@ class LoadProcess:
     # --- Locust's events ---
 
     def on_parser(self, parser: LocustArgumentParser, **_: object) -> None:
-        """Add our arguments."""
+        """Add our arguments, and check all as soon as they are read: nothing has begun then."""
         add_arguments(parser)
+        read = parser.parse_args
+
+        def read_and_check(*arguments: Any, **more: Any) -> Namespace:
+            options: Namespace = read(*arguments, **more)
+            if (
+                not self._is_checked
+            ):  # Locust's page reads them again, when the run directory is there
+                self._check_arguments(options)
+                self._is_checked = True
+            return options
+
+        parser.parse_args = read_and_check
 
     def on_init(
         self, environment: Environment, runner: Runner, web_ui: WebUI | None, **_: object
@@ -150,7 +164,14 @@ class LoadProcess:
             _listen(environment.events.worker_connect, self.on_worker_connect)
             # A worker that comes back would be ignored until its old connection is seen to be dead.
             runner.server.socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
-        self._check_arguments(self._options, is_headless=web_ui is None)
+        settings = Settings.from_options(self._options)
+        if settings.faults.is_dry_run:
+            if self._options.processes:
+                end_children()
+            sys.exit(rehearse(settings, host=self._options.host or ""))
+        # Locust sends its options to every worker; only this process needs the secrets.
+        self._frozen = {name: getattr(self._options, name) for name in FROZEN}
+        self._hide_frozen(self._options)
         if web_ui is not None:
             self._watch = Watch()
             add_chaos_page(web_ui, self._watch, base_path=self._options.web_base_path or "")
@@ -333,23 +354,12 @@ class LoadProcess:
             raise LoadError(message)
         return options
 
-    def _check_arguments(self, options: Namespace, *, is_headless: bool) -> None:
+    def _check_arguments(self, options: Namespace) -> None:
         try:
-            settings = Settings.from_options(options)
-            if is_headless:
-                _check_headless(settings, options)
+            check_options(options)
         except BadArgument as error:
             sys.stderr.write(f"chaos-shop: {error}\n")
-            if options.processes:
-                end_children()
             sys.exit(EXIT_USAGE)
-        if settings.faults.is_dry_run:
-            if options.processes:
-                end_children()
-            sys.exit(rehearse(settings, host=options.host or ""))
-        # Locust sends its options to every worker; only this process needs the secrets.
-        self._frozen = {name: getattr(options, name) for name in FROZEN}
-        self._hide_frozen(options)
 
     def _hide_frozen(self, options: Namespace) -> None:
         """Keep secrets and commands from workers, who need none of them."""
@@ -580,15 +590,6 @@ class LoadProcess:
         self._failed_with = self._failed_with or exit_code
         if self._environment is not None:
             self._environment.process_exit_code = self._failed_with
-
-
-def _check_headless(settings: Settings, options: Namespace) -> None:
-    """Check what a web UI would still let people fill in."""
-    if not options.host:
-        message = "no host: name the shop's URL with --host"
-        raise BadArgument(message)
-    settings.orders.check(run_time_s=options.run_time or None, parts=max(1, options.processes or 1))
-    settings.faults.check(run_time_s=options.run_time or None, users=options.num_users)
 
 
 def _nothing(_event: Event) -> None:
