@@ -255,10 +255,10 @@ class Supervisor:
             raise LabError(f"a server ended while it started: {self._last_words(ended[0])}")
         if patience.is_over(fleet.progress()):
             late = [each for each in self._instances() if each.health != "healthy"]
-            wanted = self._settings.desired_capacity
+            words = f"; the first: {self._last_words(late[0].instance_id)}" if late else ""
             raise LabError(
-                f"{wanted - len(late)} of {wanted} servers are healthy, and nothing has changed for "
-                f"{STUCK_AFTER_S:g} s; one of the others: {self._last_words(late[0].instance_id)}"
+                f"of {self._settings.desired_capacity} servers {len(late)} are not healthy, and "
+                f"nothing has changed for {STUCK_AFTER_S:g} s{words}"
             )
 
     def _last_words(self, instance_id: str) -> str:
