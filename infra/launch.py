@@ -40,7 +40,7 @@ TARGETS = ("lab", "aws", "external")
 BAD_ARGUMENT, OUR_FAULT = 64, 70
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # What Locust may take to end its users, close the evidence and judge it.
-CLOSE_LIMIT_S = 120.0
+CLOSE_LIMIT_S = 600.0
 DEFAULT_EXPERIMENT = "stop-one-server"
 
 
