@@ -1,4 +1,4 @@
-"""Objects in S3, listed and read: the one module of `analysis` that talks to AWS."""
+"""Objects in S3, listed and read."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +9,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from analysis.aws_client import aws_client
 from analysis.errors import EvidenceError, UsageError
 
 _CHUNK = 1 << 20
@@ -42,7 +43,7 @@ class Bucket:
             retries={"total_max_attempts": 4, "mode": "standard"},
         )
         with self._translated():
-            self._client: Any = boto3.Session().client("s3", config=config)
+            self._client: Any = aws_client(boto3.Session(), "s3", config)
 
     def objects(self, folder: str) -> Iterator[Object]:
         """Yield all objects whose key begins so, page by page."""

@@ -21,6 +21,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
+from analysis.aws_client import aws_client
 from analysis.errors import DatabaseAway, DatabaseError
 from analysis.session import AS_STORED, LIMITS, Row, Value, subject_of
 
@@ -94,9 +95,8 @@ class DataApiSession:
             retries={"total_max_attempts": 6, "mode": "standard"},
         )
         with self._translated():
-            self._client: Any = boto3.Session(region_name=place.region).client(
-                "rds-data", config=config
-            )
+            session = boto3.Session(region_name=place.region)
+            self._client: Any = aws_client(session, "rds-data", config)
         self._page = _FIRST_PAGE
 
     @property

@@ -24,11 +24,14 @@ from typing import Any
 
 from infra.aws.errors import AwsError
 from infra.aws.stack import Stack
+from infra.checks import FLAGS, check_command, check_lab, check_make_variables
 from infra.lab.cloud_names import CREDENTIALS, REGION
 from infra.lab.errors import BadSetting, LabError
+from infra.lab.near_miss import did_you_mean
 from infra.lab.processes import Guard
+from infra.lab.proxies import go_past_proxies
 from infra.lab.raising import KEPT, PrivateLab
-from infra.lab.settings import settings_from
+from infra.lab.settings import VARIABLES, settings_from
 from infra.lab.state import LabFolder, LabState
 from infra.last_reading import read_before_it_goes
 
@@ -38,7 +41,7 @@ TARGETS = ("lab", "aws", "external")
 BAD_ARGUMENT, OUR_FAULT = 64, 70
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # What Locust may take to end its users, close the evidence and judge it.
-CLOSE_LIMIT_S = 120.0
+CLOSE_LIMIT_S = 600.0
 DEFAULT_EXPERIMENT = "stop-one-server"
 
 
@@ -67,7 +70,8 @@ class Launch:
         """
         target = environment.get("TARGET") or "lab"
         if target not in TARGETS:
-            raise BadSetting(f"TARGET={target}: choose one of {', '.join(TARGETS)}")
+            meant = did_you_mean(target, TARGETS)
+            raise BadSetting(f"TARGET={target}: {meant}choose one of {', '.join(TARGETS)}")
         host = environment.get("HOST") or ""
         if target == "external" and not host:
             raise BadSetting(f"TARGET={target} needs HOST=http://... (the load balancer's address)")
@@ -79,7 +83,7 @@ class Launch:
             is_web=is_web,
             experiment=experiment,
             fis_template=content.get("tool", {}).get("locust", {}).get("fis-template", ""),
-            lab=_lab_settings(content),
+            lab=_lab_settings(content, experiment),
             target=target,
             host=host,
             workers=_whole(environment, "WORKERS", 1),
@@ -104,8 +108,11 @@ class Launch:
 def _experiment(name: str) -> Path:
     path = EXPERIMENTS / f"{name}.toml"
     if "/" in name or not path.is_file():
-        known = ", ".join(sorted(each.stem for each in EXPERIMENTS.glob("*.toml")))
-        raise BadSetting(f"EXPERIMENT={name}: there is none in infra/experiments (known: {known})")
+        known = sorted(each.stem for each in EXPERIMENTS.glob("*.toml"))
+        raise BadSetting(
+            f"EXPERIMENT={name}: {did_you_mean(name, known)}there is none in infra/experiments "
+            f"(known: {', '.join(known)})"
+        )
     return path
 
 
@@ -118,8 +125,14 @@ def _content(experiment: Path) -> dict[str, Any]:
         ) from None
 
 
-def _lab_settings(content: Mapping[str, Any]) -> dict[str, str]:
-    return {f"LAB_{name.upper()}": str(value) for name, value in content.get("lab", {}).items()}
+def _lab_settings(content: Mapping[str, Any], experiment: Path) -> dict[str, str]:
+    wanted = {f"LAB_{name.upper()}": str(value) for name, value in content.get("lab", {}).items()}
+    for name in wanted.keys() - VARIABLES.keys():
+        raise BadSetting(
+            f"{experiment}: [lab] has no setting {name.removeprefix('LAB_').lower()}; "
+            f"{did_you_mean(name, VARIABLES)}".strip(" ;")
+        )
+    return wanted
 
 
 def _whole(environment: Mapping[str, str], name: str, default: int) -> int:
@@ -131,12 +144,7 @@ def _whole(environment: Mapping[str, str], name: str, default: int) -> int:
 
 def _locust_arguments(environment: Mapping[str, str]) -> tuple[str, ...]:
     arguments: list[str] = []
-    for variable, flag in {
-        "USERS": "--users",
-        "SPAWN_RATE": "--spawn-rate",
-        "RUN_TIME": "--run-time",
-        "RUN_DIR": "--run-dir",
-    }.items():
+    for variable, flag in FLAGS.items():
         if environment.get(variable):
             arguments += [flag, environment[variable]]
     try:
@@ -245,8 +253,14 @@ class _LabInUse:
     """The kept lab if it is up and free, else a private one on addresses of its own."""
 
     def __init__(
-        self, environment: Mapping[str, str], *, is_special: bool, progress: Callable[[str], None]
+        self,
+        environment: Mapping[str, str],
+        *,
+        is_special: bool,
+        check: Callable[[], None],
+        progress: Callable[[str], None],
     ) -> None:
+        """`check` is called before one is raised."""
         self._private: PrivateLab | None = None
         self._lock = None
         kept = LabFolder(KEPT)
@@ -262,6 +276,7 @@ class _LabInUse:
                 progress("using the lab that is up (`make lab-status` shows it)")
                 return
             progress("another run is using the lab that is up: raising one more")
+        check()
         self._private = PrivateLab(environment, progress=progress)
         self.folder, self.state = self._private.folder, self._private.state
 
@@ -306,21 +321,32 @@ def _fis_templates(arguments: Sequence[str]) -> list[str]:
     return found
 
 
+def _faults(launch: Launch) -> list[tuple[str, str, str]]:
+    """The FIS templates of the run: name, `@` or nothing, and when; none is possible."""
+    asked = _fis_templates(launch.arguments)
+    named = ",".join(asked) if asked else launch.fis_template
+    faults = (each.partition("@") for each in named.split(",") if each.strip())
+    return [(name.strip(), at, when) for name, at, when in faults]
+
+
+def _check_arguments(launch: Launch, environment: Mapping[str, str]) -> None:
+    """See whether Locust will take them, before there is anything for it to load."""
+    told = dict(environment)
+    if launch.target == "lab":  # it has a database of its own
+        told.pop("DATABASE_URL", None)
+    check_command(launch.command(launch.host or "http://127.0.0.1:1"), told)
+
+
 def _run_on_aws(launch: Launch, environment: Mapping[str, str]) -> int:
     """Run against what Terraform has made, once it is clear what that is and that it is meant."""
     from infra.aws.briefing import brief, confirm  # noqa: PLC0415  (boto3 takes its time)
 
     stack = Stack.read(environment)
     told = {**environment, **stack.environment(environment)}
-    asked = _fis_templates(launch.arguments)
-    faults = [
-        each.partition("@")
-        for each in (",".join(asked) if asked else launch.fis_template).split(",")
-        if each.strip()
-    ]
+    faults = _faults(launch)
     briefing = brief(
         stack,
-        templates=[name.strip() for name, _, _ in faults],
+        templates=[name for name, _, _ in faults],
         profile=told.get("AWS_PROFILE", ""),
     )
     is_asked = sys.stdin.isatty() and sys.stderr.isatty()
@@ -331,9 +357,11 @@ def _run_on_aws(launch: Launch, environment: Mapping[str, str]) -> int:
         say=_say,
     )
     arguments = (*stack.arguments(), *launch.arguments)
-    if not asked:  # a name may be that of several labs in the account, an id is not
+    if not _fis_templates(
+        launch.arguments
+    ):  # a name may be that of several labs in the account, an id is not
         ids = {each.wanted: each.id for each in briefing.templates}
-        named = ",".join(f"{ids[name.strip()]}{at}{when}" for name, at, when in faults)
+        named = ",".join(f"{ids[name]}{at}{when}" for name, at, when in faults)
         arguments = (f"--fis-template={named}", *arguments)
     locust = LocustRun(replace(launch, arguments=arguments), stack.host, told)
     code = locust.run()
@@ -376,14 +404,21 @@ def stop_leftovers(environment: Mapping[str, str]) -> int:
 
 def run(launch: Launch, environment: Mapping[str, str]) -> int:
     """Run what was asked for; returns the exit code of the run."""
-    if launch.target == "aws" and not launch.host:
-        return _run_on_aws(launch, environment)
     if launch.target != "lab":
+        _check_arguments(launch, environment)
+        if launch.target == "aws" and not launch.host:
+            return _run_on_aws(launch, environment)
         return LocustRun(launch, launch.host, environment).run()
     environment = {**launch.lab, **environment}
-    settings_from(environment)  # a bad setting is said here, not in the lab's log
+    settings = settings_from(environment)  # a bad setting is said here, not in the lab's log
+    faults = [name for name, _, _ in _faults(launch)]
+    source = "LOCUST_ARGS" if _fis_templates(launch.arguments) else str(launch.experiment)
+    _check_arguments(launch, environment)
     lab = _LabInUse(
-        environment, is_special=bool(launch.lab), progress=lambda text: _say(f"lab: {text}")
+        environment,
+        is_special=bool(launch.lab),
+        check=lambda: check_lab(settings, faults, source=source),
+        progress=lambda text: _say(f"lab: {text}"),
     )
     try:
         _say(f"lab: up, load balancer at {lab.state.host}")
@@ -415,9 +450,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
+    go_past_proxies(os.environ)
     try:
         if words == ["fis-stop"]:
             return stop_leftovers(os.environ)
+        check_make_variables(os.environ)
         return run(Launch.from_environment(os.environ, is_web=words == ["web"]), os.environ)
     except (LabError, AwsError) as error:
         _say(str(error))

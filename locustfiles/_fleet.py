@@ -12,6 +12,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from analysis.aws_client import aws_client
 from locustfiles._errors import LoadError
 
 if TYPE_CHECKING:
@@ -49,11 +50,11 @@ class Clients:
             connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 2, "mode": "standard"}
         )
         return cls(
-            ec2=session.client("ec2", config=config),
-            elb=session.client("elbv2", config=config),
-            autoscaling=session.client("autoscaling", config=config),
-            fis=session.client("fis", config=config),
-            sts=session.client("sts", config=config),
+            ec2=aws_client(session, "ec2", config),
+            elb=aws_client(session, "elbv2", config),
+            autoscaling=aws_client(session, "autoscaling", config),
+            fis=aws_client(session, "fis", config),
+            sts=aws_client(session, "sts", config),
         )
 
 

@@ -14,6 +14,7 @@ import boto3
 import gevent
 from botocore.config import Config
 
+from analysis.aws_client import aws_client
 from locustfiles._errors import BadArgument
 from locustfiles._fleet import AWS_ERRORS, reason_of
 
@@ -42,7 +43,7 @@ class EvidenceStore:
         )
         bucket, _, prefix = uri.removeprefix("s3://").partition("/")
         try:
-            client = boto3.Session().client("s3", config=config)
+            client = aws_client(boto3.Session(), "s3", config)
         except (*AWS_ERRORS, ValueError) as error:  # the latter for a wrong AWS_ENDPOINT_URL
             message = f"--evidence-uri cannot be used: {reason_of(error)}"
             raise BadArgument(message) from error

@@ -14,7 +14,12 @@ OURS = ("analysis", "infra", "locustfiles", "shop")
 ALLOWED: dict[str, tuple[str, ...]] = {
     "shop": (),
     "analysis": (),
-    "locustfiles": ("analysis.ledger_tail", "analysis.records", "analysis.run_directory"),
+    "locustfiles": (
+        "analysis.aws_client",
+        "analysis.ledger_tail",
+        "analysis.records",
+        "analysis.run_directory",
+    ),
     "infra": (),
 }
 

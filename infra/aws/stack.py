@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from infra.aws.errors import AwsError
+from infra.aws.errors import AwsError, TerraformMissing
 from infra.aws.terraform import HERE, terraform
 
 OUTPUTS = "AWS_OUTPUTS"
 # What only targets of experiments bear.
 TARGET_TAG = "ChaosTarget"
 _LIMIT_S = 120
+_FIRST = "run `make aws-up` first"
 
 
 class NoStack(AwsError):
@@ -83,18 +84,25 @@ class Stack:
                 return cls.parse(Path(named).read_text(encoding="utf-8"), source=named)
             except (OSError, UnicodeError) as error:
                 raise NoStack(f"{OUTPUTS}={named} cannot be read: {error}") from None
-        asked = subprocess.run(
-            [terraform(), "output", "-json"],
-            cwd=HERE,
-            env=dict(environment),
-            capture_output=True,
-            text=True,
-            timeout=_LIMIT_S,
-            check=False,
-        )
+        try:
+            asked = subprocess.run(
+                [terraform(), "output", "-json"],
+                cwd=HERE,
+                env=dict(environment),
+                capture_output=True,
+                text=True,
+                timeout=_LIMIT_S,
+                check=False,
+            )
+        except TerraformMissing as error:
+            raise TerraformMissing(f"{_FIRST}: {error}") from None
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise NoStack(f"`terraform output` in infra/aws failed: {error}") from None
         if asked.returncode:
             why = " ".join(asked.stderr.split())[:300]
-            raise NoStack(f"`terraform output` in infra/aws failed: {why}")
+            raise NoStack(f"`terraform output` in infra/aws failed: {why}; {_FIRST}")
+        if asked.stdout.strip() in {"", "{}"}:
+            raise NoStack(f"Terraform has made nothing in infra/aws yet: {_FIRST}")
         return cls.parse(asked.stdout, source="`terraform output -json` in infra/aws")
 
     @property

@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.lab.errors import BadSetting, LabError
+from infra.lab.network import refuse_taken_port
+from infra.lab.proxies import go_past_proxies
 from infra.lab.raising import KEPT, raise_kept, take_down
 from infra.lab.settings import settings_from
 from infra.lab.state import LabFolder, LabState
@@ -37,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     serve.add_argument("folder", type=Path)
     serve.add_argument("--private", action="store_true", help="end when standard input ends")
     options = parser.parse_args(arguments)
+    go_past_proxies(os.environ)
     try:
         return _run(options, LabFolder(options.folder))
     except BadSetting as error:
@@ -65,7 +68,9 @@ def _run(options: argparse.Namespace, folder: LabFolder) -> int:
 
 
 def _up(folder: LabFolder) -> int:
-    settings_from(os.environ)  # a bad setting is said here, not in the supervisor's log
+    settings = settings_from(os.environ)  # a bad setting is said here, not in the supervisor's log
+    if not folder.is_supervised():
+        refuse_taken_port(settings.load_balancer_port, "LAB_LOAD_BALANCER_PORT")
     # Both mean: take down what there is, and go.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.default_int_handler)

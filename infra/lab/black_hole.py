@@ -27,7 +27,7 @@ _PIDFD_GETFD = 438
 class BlackHole:
     """Occupies an address and port and never accepts."""
 
-    def __init__(self, address: str, port: int, *, limit_s: float = 2.0) -> None:
+    def __init__(self, address: str, port: int, *, limit_s: float = 20.0) -> None:
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._bind(listener, address, port, limit_s)

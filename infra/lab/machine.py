@@ -106,6 +106,7 @@ class Machine:
         self._pace = pace
         self._serve = serve
         self._changed = changed
+        self.server_started_at = now
         self._server: Server | None = None
         self._black_hole: BlackHole | None = None
         self._seal: SealedListener | None = None
@@ -118,6 +119,12 @@ class Machine:
     def is_serving(self) -> bool:
         """Whether its server process runs."""
         return self._server is not None and self._server.is_alive()
+
+    @property
+    def has_lost_server(self) -> bool:
+        """Whether its server process has ended, and the machine runs on without it."""
+        is_on = self.state is MachineState.RUNNING
+        return is_on and self._server is not None and not self._server.is_alive()
 
     @property
     def is_frozen(self) -> bool:
@@ -146,6 +153,7 @@ class Machine:
             self._due = now + self._pace.boot_s
             self._enter(MachineState.RUNNING, now)
         elif self.state is MachineState.RUNNING and self._server is None and self.has_power:
+            self.server_started_at = now
             self._server = self._serve(self.place)
             if self._cuts:
                 self._freeze_server()

@@ -9,7 +9,7 @@ import random
 import socket
 from dataclasses import dataclass
 
-from infra.lab.errors import LabBusy
+from infra.lab.errors import BadSetting, LabBusy
 from infra.lab.processes import free_port
 
 _LOCK_HOST = "0.1"
@@ -25,6 +25,19 @@ class Address:
     host: str
     port: int
     private_ip: str | None
+
+
+def refuse_taken_port(port: int, variable: str) -> None:
+    """BadSetting where somebody listens on it already; 0 is any free one."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise BadSetting(
+                f"{variable}={port}: {error.strerror or error}; name another port, or none and any "
+                "free one is taken"
+            ) from None
 
 
 class Network:

@@ -22,9 +22,9 @@ import psutil
 import psycopg
 
 from infra.lab.errors import PartFailed
+from infra.lab.patience import Patience
 from infra.lab.processes import Guard, ProcessGroup, free_port
 
-START_LIMIT_S = 30.0
 # PostgreSQL refuses to run as root; root runs it as the user that owns nothing.
 UNPRIVILEGED_USER = "nobody"
 SETTINGS = {
@@ -187,11 +187,11 @@ class Postgres:
 
     def _wait_until_ready(self) -> None:
         assert self._process is not None
-        deadline = time.monotonic() + START_LIMIT_S
+        patience = Patience()
         while True:
             if self.is_ready():
                 return
-            if not self._process.is_alive() or time.monotonic() > deadline:
+            if not self._process.is_alive() or patience.is_over():
                 raise PartFailed(
                     f"PostgreSQL did not start: {self._process.tail()} ({self._process.log})"
                 )

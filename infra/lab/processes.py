@@ -22,8 +22,10 @@ from infra.lab.errors import PartFailed
 # The child waits for a line before it becomes what it is for. If the supervisor dies between
 # starting it and telling the guard of it, the line never comes and the child ends by itself.
 _WAIT_FOR_GO = 'read -r go || exit 1; exec "$@" </dev/null'
-# What thawed workers get to show that they live before their leader looks.
+# What thawed workers get to show that they live before their leader looks: at least, since some
+# need more than one turn, and at most, since one may be stuck.
 _WORKERS_LEAD_S = 0.2
+_WORKERS_LIMIT_S = 10.0
 
 
 class Guard:
@@ -196,11 +198,17 @@ class ProcessGroup:
     def thaw(self) -> None:
         """Let it go on: the leader last, or it would take its workers' silence for their death."""
         workers = [each for each in self.members() if each.pid != self.pgid]
+        frozen_at = {each: _turns(each) for each in workers}
         for each in workers:
             with contextlib.suppress(psutil.Error):
                 each.send_signal(signal.SIGCONT)
         if workers:
             time.sleep(_WORKERS_LEAD_S)
+        limit = time.monotonic() + _WORKERS_LIMIT_S
+        while any(_turns(each) == turns is not None for each, turns in frozen_at.items()):
+            if time.monotonic() > limit:
+                break
+            time.sleep(0.02)
         self.send_all(signal.SIGCONT)
 
     def stop(self, signal_number: int = signal.SIGTERM, *, grace_s: float = 5.0) -> None:
@@ -219,6 +227,14 @@ class ProcessGroup:
     def tail(self, lines: int = 5) -> str:
         """The end of its log, for error messages."""
         return last_lines(self.log, lines)
+
+
+def _turns(process: psutil.Process) -> int | None:
+    """How often it has gone to sleep by itself; None where it has ended."""
+    try:
+        return int(process.num_ctx_switches().voluntary)
+    except psutil.Error:
+        return None
 
 
 def _group_of(user: str) -> int:

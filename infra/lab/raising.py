@@ -13,13 +13,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from infra.lab.errors import LabBusy, LabError
+from infra.lab.patience import STUCK_AFTER_S, Patience
 from infra.lab.processes import last_lines
 from infra.lab.state import LabFolder, LabState
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / ".lab"
-UP_LIMIT_S = 90.0
-DOWN_LIMIT_S = 30.0
+# The supervisor gives up on parts that are stuck, and we on a supervisor that no longer writes.
+SILENT_LIMIT_S = 2 * STUCK_AFTER_S
+DOWN_LIMIT_S = STUCK_AFTER_S
 
 
 def raise_kept(
@@ -127,7 +129,7 @@ def _spawn(
 def _wait_until_up(
     folder: LabFolder, process: subprocess.Popen[bytes], progress: Callable[[str], None]
 ) -> LabState:
-    deadline = time.monotonic() + UP_LIMIT_S
+    patience = Patience(SILENT_LIMIT_S)
     told = ""
     while True:
         has_ended = process.poll() is not None
@@ -138,8 +140,11 @@ def _wait_until_up(
             raise LabError(f"the lab did not come up: {why}{where}")
         if state is not None and state.status == "up":
             return state
-        if time.monotonic() > deadline:
-            raise LabError(f"the lab did not come up within {UP_LIMIT_S:g} s")
+        if patience.is_over(folder.written_at()):
+            raise LabError(
+                f"the lab did not come up: its supervisor has said nothing for {SILENT_LIMIT_S:g} s"
+                f"; see {folder.supervisor_log}"
+            )
         now = _describe(state)
         if now != told:
             progress(now)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.lab.errors import BadSetting
+from infra.lab.near_miss import did_you_mean, near_miss
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +98,9 @@ PROFILES: dict[str, LabSettings] = {
 }
 
 
+VARIABLES = {f"LAB_{field.name.upper()}": field for field in dataclasses.fields(LabSettings)}
+
+
 def settings_from(environment: Mapping[str, str]) -> LabSettings:
     """The profile named by LAB_PROFILE (default `article`) with LAB_<SETTING> on top.
 
@@ -106,11 +110,12 @@ def settings_from(environment: Mapping[str, str]) -> LabSettings:
     """
     name = environment.get("LAB_PROFILE", "article")
     if name not in PROFILES:
-        raise BadSetting(f"LAB_PROFILE={name}: choose one of {', '.join(sorted(PROFILES))}")
+        meant = did_you_mean(name, PROFILES)
+        raise BadSetting(f"LAB_PROFILE={name}: {meant}choose one of {', '.join(sorted(PROFILES))}")
     settings = PROFILES[name]
     changes: dict[str, Any] = {}
-    for field in dataclasses.fields(LabSettings):
-        variable = f"LAB_{field.name.upper()}"
+    _refuse_near_misses(environment)
+    for variable, field in VARIABLES.items():
         if variable in environment:
             changes[field.name] = _value(
                 variable, environment[variable], default=getattr(settings, field.name)
@@ -126,6 +131,15 @@ def settings_from(environment: Mapping[str, str]) -> LabSettings:
             f"({changed.min_size}) to LAB_MAX_SIZE ({changed.max_size})"
         )
     return changed
+
+
+def _refuse_near_misses(environment: Mapping[str, str]) -> None:
+    """One that is like none of ours may be another program's."""
+    known = ["LAB_PROFILE", *VARIABLES]
+    for name in environment:
+        meant = near_miss(name, known) if name.startswith("LAB_") and name not in known else ""
+        if meant:
+            raise BadSetting(f"{name}: the lab has no such setting; did you mean {meant}?")
 
 
 def _value(variable: str, text: str, *, default: str | float) -> str | int | float:

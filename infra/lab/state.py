@@ -82,6 +82,13 @@ class LabFolder:
             instances = ()
         return dataclasses.replace(state, instances=instances)
 
+    def written_at(self) -> int:
+        """When the last one was written, in nanoseconds; 0 for never."""
+        try:
+            return self._state.stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
     def is_ours(self) -> bool:
         """Whether it holds a lab, or nothing: not something that must not be cleared away."""
         return self.supervisor_log.exists() or all(

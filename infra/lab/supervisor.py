@@ -25,8 +25,9 @@ from infra.lab.live import LiveAnswers
 from infra.lab.live_lab import LiveDatabase, LiveLab, LiveServers
 from infra.lab.machine import Place
 from infra.lab.network import Network
+from infra.lab.patience import STUCK_AFTER_S, Patience
 from infra.lab.postgres import Postgres
-from infra.lab.processes import Guard, ProcessGroup
+from infra.lab.processes import Guard, ProcessGroup, last_lines
 from infra.lab.settings import LabSettings
 from infra.lab.state import InstanceState, LabFolder, LabState
 from infra.lab.stock import set_stock
@@ -36,7 +37,6 @@ from infra.lab.writer import Writer
 log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]
-READY_LIMIT_S = 60.0
 HEALTH_LOOK_S = 0.25
 STATE_WRITE_S = 1.0
 
@@ -230,22 +230,40 @@ class Supervisor:
     # Looking after it.
 
     def _look_after(self) -> None:
-        limit = time.monotonic() + READY_LIMIT_S
+        assert self._fleet is not None
+        patience = Patience()
         while not self._stop.wait(self._settings.tick_s):
             self._tick()
             if self._status == "starting":
-                if self._all_healthy():
-                    if self._settings.stock:
-                        set_stock(self._postgres.url, self._settings.stock)
-                    # What was there before the run must not be what a crash takes.
-                    self._postgres.settle()
-                    self._status = "up"
-                    self._write_state()
-                elif time.monotonic() > limit:
-                    raise LabError(
-                        f"no {self._settings.desired_capacity} healthy servers within "
-                        f"{READY_LIMIT_S:g} s; see the logs in {self._folder.path}"
-                    )
+                if self._fleet.is_up:
+                    self._be_up()
+                else:
+                    self._see_that_it_comes_up(self._fleet, patience)
+
+    def _be_up(self) -> None:
+        if self._settings.stock:
+            set_stock(self._postgres.url, self._settings.stock)
+        # What was there before the run must not be what a crash takes.
+        self._postgres.settle()
+        self._status = "up"
+        self._write_state()
+
+    def _see_that_it_comes_up(self, fleet: Fleet, patience: Patience) -> None:
+        """Give up on servers that have ended or are stuck, and not on slow ones; LabError."""
+        ended = fleet.ended()
+        if ended:
+            raise LabError(f"a server ended while it started: {self._last_words(ended[0])}")
+        if patience.is_over(fleet.progress()):
+            late = [each for each in self._instances() if each.health != "healthy"]
+            words = f"; the first: {self._last_words(late[0].instance_id)}" if late else ""
+            raise LabError(
+                f"of {self._settings.desired_capacity} servers {len(late)} are not healthy, and "
+                f"nothing has changed for {STUCK_AFTER_S:g} s{words}"
+            )
+
+    def _last_words(self, instance_id: str) -> str:
+        log_file = self._folder.path / f"{instance_id}.log"
+        return f"{last_lines(log_file, 3)} (log: {log_file})"
 
     def _tick(self) -> None:
         assert self._fleet is not None
@@ -270,15 +288,6 @@ class Supervisor:
         if now >= self._next_write:
             self._next_write = now + STATE_WRITE_S
             self._write_state()
-
-    def _all_healthy(self) -> bool:
-        with self._lock:
-            healthy = [
-                each
-                for each in self._health.instance_ids()
-                if self._health.of(each).state == "healthy"
-            ]
-        return len(healthy) >= self._settings.desired_capacity
 
     # Telling.
 

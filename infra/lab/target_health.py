@@ -21,6 +21,7 @@ class Health:
 class _Target:
     place: Place
     unhealthy_since: float | None = None
+    has_answered: bool = False
     deregistered_at: float | None = None
 
 
@@ -100,6 +101,8 @@ class TargetHealth:
             if since is not None and now - since > self._deregistration_delay_s:
                 del self._targets[instance_id]
                 continue
+            opinion = opinions.get(target.place.where)
+            target.has_answered |= opinion in {Opinion.HEALTHY, Opinion.WRONG_STATUS}
             if self.is_unhealthy(instance_id):
                 target.unhealthy_since = target.unhealthy_since or now
             else:
@@ -136,6 +139,14 @@ class TargetHealth:
         if is_routed != (opinion is Opinion.HEALTHY):  # Envoy is about to follow
             return _HEALTHY if is_routed else _FIRST_CHECKS
         return _IN_WORDS[opinion]
+
+    def answered(self) -> set[str]:
+        """Ids of those that have ever answered a check, however."""
+        return {each for each, target in self._targets.items() if target.has_answered}
+
+    def is_healthy(self, instance_id: str) -> bool:
+        """Whether it passes its checks, and Envoy knows."""
+        return self.of(instance_id).state == "healthy"
 
     def is_unhealthy(self, instance_id: str) -> bool:
         """Whether it has failed its checks, and Envoy knows."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 # A shutdown that takes longer is cut short.
-_PATIENCE_S = 10.0
+_PATIENCE_S = 60.0
 _RETRY_S = 0.5
 
 

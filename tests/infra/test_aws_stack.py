@@ -123,6 +123,20 @@ def test_without_terraform_it_is_said_where_to_get_it(monkeypatch: pytest.Monkey
         Stack.read({})
 
 
+def test_before_anything_is_made_it_is_said_to_make_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "terraform"
+    program.write_text("#!/bin/sh\necho '{}'\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(NoStack, match="nothing in infra/aws yet: run `make aws-up` first"):
+        Stack.read(dict(os.environ))
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(AwsError, match="run `make aws-up` first: neither terraform nor tofu"):
+        Stack.read({})
+
+
 def test_the_tunnel_goes_to_the_database_through_its_instance() -> None:
     command = tunnel_command(parse())
     assert command[:3] == ["aws", "ssm", "start-session"]

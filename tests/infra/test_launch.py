@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from infra.checks import check_lab, check_make_variables
 from infra.lab.errors import BadSetting
-from infra.launch import ROOT, Launch
+from infra.lab.settings import settings_from
+from infra.launch import EXPERIMENTS, ROOT, Launch
 
 
 def launch(**variables: str) -> Launch:
@@ -71,6 +77,11 @@ def test_no_secret_is_on_the_command_line() -> None:
         ({"WORKERS": "0"}, "WORKERS=0"),
         ({"WORKERS": "two"}, "WORKERS=two"),
         ({"LOCUST_ARGS": "--fis-at 'x"}, "LOCUST_ARGS: No closing quotation"),
+        (
+            {"EXPERIMENT": "stop-one-sever"},
+            "EXPERIMENT=stop-one-sever: did you mean stop-one-server",
+        ),
+        ({"TARGET": "externl"}, "TARGET=externl: did you mean external"),
     ],
 )
 def test_a_wrong_variable_is_named_with_what_it_may_be(
@@ -89,6 +100,76 @@ def test_an_experiment_in_another_encoding_is_named_with_the_way_out(
     (tmp_path / "mine.toml").write_text(f'[tool.locust]\ntags = "{statement}"\n', encoding=encoding)
     with pytest.raises(BadSetting, match=r"mine\.toml: .*; save it as TOML in UTF-8"):
         launch(EXPERIMENT="mine")
+
+
+def test_what_an_experiment_wants_of_its_lab_has_to_be_a_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.launch.EXPERIMENTS", tmp_path)
+    (tmp_path / "mine.toml").write_text("[lab]\nstok = 3\n", encoding="utf-8")
+    with pytest.raises(BadSetting, match=r"mine.toml: \[lab\] has no setting stok"):
+        launch(EXPERIMENT="mine")
+
+
+@contextlib.contextmanager
+def a_taken_port() -> Iterator[str]:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield str(other.getsockname()[1])
+
+
+def refusal(mode: str, **variables: str) -> str:
+    """What is printed by a launch that is refused before anything is raised."""
+    refused = subprocess.run(
+        [sys.executable, "-m", "infra.launch", mode],
+        cwd=ROOT,
+        env={**os.environ, "LAB_PROFILE": "fast", **variables},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert refused.returncode == 64, refused.stderr
+    assert refused.stdout == ""
+    line = refused.stderr.removesuffix("\n")
+    assert "\n" not in line, "more than one line: was something raised?"
+    return line
+
+
+def test_what_locust_will_not_take_is_refused_before_the_lab_is_raised(tmp_path: Path) -> None:
+    assert refusal("headless", USERS="abc").startswith("chaos-load: USERS=abc: ")
+    assert "LOCUST_ARGS: " in (line := refusal("headless", LOCUST_ARGS="--fis-att 3s"))
+    assert "did you mean --fis-at?" in line
+    (tmp_path / "run.json").write_text("{}", encoding="utf-8")
+    assert f"RUN_DIR={tmp_path}: " in refusal("headless", RUN_DIR=str(tmp_path))
+
+
+def test_a_taken_port_is_refused_before_the_lab_is_raised_with_a_way_out() -> None:
+    with a_taken_port() as port:
+        line = refusal("web", LOCUST_ARGS=f"--web-port {port}")
+        assert f"--web-port {port}" in line
+        assert 'LOCUST_ARGS="--web-port 8090"' in line
+        settings = settings_from({"LAB_LOAD_BALANCER_PORT": port})
+        with pytest.raises(BadSetting, match=f"LAB_LOAD_BALANCER_PORT={port}: .*in use"):
+            check_lab(settings, [], source="")
+
+
+def test_a_template_that_no_lab_has_is_refused_before_one_is_raised() -> None:
+    with pytest.raises(
+        BadSetting, match=r"LOCUST_ARGS: .*'stop-one-sever'; did you mean stop-one-s"
+    ):
+        check_lab(settings_from({}), ["stop-one-sever"], source="LOCUST_ARGS")
+    for experiment in EXPERIMENTS.glob("*.toml"):
+        asked = launch(EXPERIMENT=experiment.stem)
+        check_lab(settings_from({}), asked.fis_template.split(","), source="")
+
+
+def test_a_variable_of_make_that_is_nearly_ours_is_refused() -> None:
+    with pytest.raises(BadSetting, match=r"EXPERIMNT: .*did you mean EXPERIMENT"):
+        check_make_variables({"MAKEFLAGS": "s -- EXPERIMNT=x"})
+    check_make_variables({})
+    check_make_variables({"MAKEFLAGS": r"-j2 --jobserver-auth=3,4 -- USERS=3 RUN=a\ b N=4"})
 
 
 LOCUST = """

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -80,6 +81,42 @@ def test_without_its_guard_a_group_can_be_ended_and_a_new_one_guarded(tmp_path: 
     for each in (second, third):
         wait_until_gone(each.pid)
         assert not each.is_alive()
+
+
+LEADER = """
+import os, signal, sys, time
+log = os.open(sys.argv[1], os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+if os.fork():
+    signal.signal(signal.SIGCONT, lambda *_: os.write(log, b"L"))
+    while True:
+        signal.pause()
+while True:
+    time.sleep(0.05)
+    os.write(log, b"w")
+"""
+
+
+def test_a_leader_goes_on_only_when_its_workers_have_shown_that_they_live(tmp_path: Path) -> None:
+    shown = tmp_path / "shown"
+    with Guard() as guard:
+        group = ProcessGroup(
+            [sys.executable, "-c", LEADER, str(shown)], guard=guard, log=tmp_path / "log"
+        )
+        wait_for(lambda: shown.exists() and b"w" in shown.read_bytes())
+        group.freeze()
+        wait_for(lambda: all(each.status() == "stopped" for each in group.members()))
+        before = len(shown.read_bytes())
+        group.thaw()
+        wait_for(lambda: b"L" in shown.read_bytes())
+        assert shown.read_bytes()[before:].startswith(b"w")
+        group.kill()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_a_folder_may_be_kept_after_all(tmp_path: Path) -> None:

@@ -11,16 +11,28 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 
+from infra.lab.cloud_names import REGION
 from infra.lab.errors import LabError
 from infra.lab.raising import ROOT, PrivateLab, raise_kept, take_down
-from infra.lab.state import LabFolder
+from infra.lab.state import InstanceState, LabFolder
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
+NOBODY: Any = {
+    "region_name": REGION,
+    "aws_access_key_id": "lab",
+    "aws_secret_access_key": "lab",
+}
 FAST = {**os.environ, "LAB_PROFILE": "fast"}
+# As in many a company, and nothing that the lab says to itself may go there.
+A_PROXY = dict.fromkeys(
+    ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy"), "http://127.0.0.1:9"
+)
 
 
 def silent(_: str) -> None:
@@ -40,7 +52,7 @@ def raising(folder: LabFolder) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "infra.lab", "up", "--folder", str(folder.path)],
         cwd=ROOT,
-        env=FAST,
+        env={**FAST, **A_PROXY},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -88,6 +100,50 @@ def test_a_taken_port_is_named_and_the_logs_are_kept() -> None:
     kept = Path(str(error.value).split("(log: ")[1].split("/envoy.log)")[0])
     assert (kept / "supervisor.log").exists()
     shutil.rmtree(kept)
+
+
+def shop_that(folder: Path, begins: str) -> dict[str, str]:
+    """The shop as an application of ours, which does something before it serves."""
+    (folder / "late_shop.py").write_text(f"{begins}\nfrom shop.wsgi import app\n")
+    return {**FAST, "PYTHONPATH": str(folder), "LAB_SHOP_APP": "late_shop:app"}
+
+
+def test_servers_that_are_slow_to_boot_are_waited_for_and_not_replaced(tmp_path: Path) -> None:
+    """Failed checks would have each replaced long before it serves, if booting were no excuse."""
+    slow = shop_that(tmp_path, "import time; time.sleep(5)")
+    lab = PrivateLab(
+        {
+            **slow,
+            "LAB_HEALTH_CHECK_GRACE_S": "0",
+            "LAB_HEALTH_CHECK_INTERVAL_S": "0.5",
+            "LAB_UNHEALTHY_LIMIT_S": "0",
+        },
+        progress=silent,
+    )
+    try:
+        first, _ = lab.state.instances
+        ec2 = boto3.client("ec2", endpoint_url=lab.state.aws_endpoint, **NOBODY)
+        ec2.terminate_instances(InstanceIds=[first.instance_id])
+        deadline = time.monotonic() + 120
+        others: list[InstanceState] = []
+        while [each.health for each in others].count("healthy") < 2:
+            assert time.monotonic() < deadline, others
+            time.sleep(0.1)
+            state = lab.folder.read()
+            assert state is not None
+            others = [each for each in state.instances if each.instance_id != first.instance_id]
+        assert len(others) == 2, others
+    finally:
+        lab.close()
+
+
+def test_a_server_that_ends_while_it_starts_is_told_with_its_last_words(tmp_path: Path) -> None:
+    ends = shop_that(tmp_path, "raise RuntimeError('no licence')")
+    with pytest.raises(LabError, match=r"ended while it started: .* \(log: ") as error:
+        PrivateLab(ends, progress=silent)
+    log = Path(str(error.value).split("(log: ")[1].split(")")[0])
+    assert "no licence" in log.read_text(encoding="utf-8")
+    shutil.rmtree(log.parent)
 
 
 def test_two_labs_never_share_a_port() -> None:

@@ -31,6 +31,12 @@ def test_the_servers_may_serve_another_application() -> None:
     assert settings.shop_app == "my_company.web_shop:application"
 
 
+def test_a_misspelt_setting_is_refused_and_another_programs_is_let_be() -> None:
+    with pytest.raises(BadSetting, match=r"LAB_STOPING_S: .*did you mean LAB_STOPPING_S"):
+        settings_from({"LAB_STOPING_S": "3"})
+    settings_from({"LAB_ORATORY": "3", "LABEL": "x"})
+
+
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
