@@ -320,26 +320,6 @@ def saved_otherwise(content: bytes) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", ["run.json", "attempts.csv", "orders.csv", "products.csv"])
-def test_unreadable_evidence_is_64_and_named(
-    good: RunDirectory, capsys: pytest.CaptureFixture[str], name: str
-) -> None:
-    good.path.joinpath(name).write_text("nonsense")
-    assert call("reconcile", good.path) == 64
-    shown = capsys.readouterr().err
-    assert name in shown
-    assert shown.count("\n") == 1
-
-
-SAVED_OTHERWISE = {
-    "is empty": lambda content: b" \n",
-    "is UTF-16, as PowerShell's > writes it; save it as UTF-8": lambda content: (
-        content.decode().encode("utf-16")
-    ),
-    "is not UTF-8; save it as UTF-8": lambda content: content + b"\xe9",
-}
-
-
-@pytest.mark.parametrize("name", ["run.json", "attempts.csv", "orders.csv", "products.csv"])
 @pytest.mark.parametrize("said", saved_otherwise(b""))
 def test_a_file_that_was_saved_in_another_way_is_named_with_the_way_out(
     good: RunDirectory, capsys: pytest.CaptureFixture[str], name: str, said: str
