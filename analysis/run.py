@@ -103,6 +103,7 @@ class Run:
 
     `incomplete_ledgers` names the processes whose ledger may lack what they did last.
     `older_rows` came to be during the run with ids from before it: orders.csv lacks them.
+    `load_balancers` are those in front of the shop, as their access logs name them, if known.
     """
 
     run_id: str
@@ -119,6 +120,7 @@ class Run:
     ledger: LedgerFindings
     incomplete_ledgers: tuple[str, ...] = ()
     older_rows: int = 0
+    load_balancers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +175,7 @@ def _parse_run(content: Mapping[str, Any]) -> Run:
         ledger=_parse_findings(content.get("ledger") or {}),
         incomplete_ledgers=tuple(str(each) for each in content.get("incomplete_ledgers") or ()),
         older_rows=int(content.get("older_rows") or 0),
+        load_balancers=tuple(str(each) for each in content.get("load_balancers") or ()),
     )
 
 
