@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-__all__ = ["Headline", "headline_of"]
+__all__ = ["NOT_ACKNOWLEDGED", "Headline", "headline_of"]
 
 from dataclasses import dataclass
 
@@ -30,6 +30,12 @@ _BROKEN = {
     "duplicate": ("row is the second of one order", "rows are the second of one order"),
     "unexpected": ("row was ordered by nobody", "rows were ordered by nobody"),
 }
+
+
+NOT_ACKNOWLEDGED = (
+    "not acknowledged ({:,} of them answered with a success that promises none, or names it in a "
+    "form that is not understood)"
+)
 
 
 def headline_of(summary: Mapping[str, Any], *, in_doubt: int | None = None) -> Headline:
@@ -70,6 +76,11 @@ def _hidden(summary: Mapping[str, Any], in_doubt: int | None) -> Iterable[str]:
     count = hidden["count"]
     if count:
         goods = f"{Decimal(hidden['value']):,.2f} in goods"
+        if answered := hidden.get("answered"):
+            orders = "order" if count == 1 else "orders"
+            told = f"{NOT_ACKNOWLEDGED.format(answered)}, {'is' if count == 1 else 'are'}"
+            yield f"{count:,} {orders}, {told} in the table: {goods}."
+            return
         if in_doubt is None or in_doubt < count:
             whose = "order, whose customer was" if count == 1 else "orders, whose customers were"
             verb = "is" if count == 1 else "are"

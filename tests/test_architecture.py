@@ -14,7 +14,10 @@ OURS = ("analysis", "infra", "locustfiles", "shop")
 ALLOWED: dict[str, tuple[str, ...]] = {
     "shop": (),
     "analysis": (),
-    "locustfiles": ("analysis.ledger_tail", "analysis.records", "analysis.run_directory"),
+    "locustfiles": (
+        *("analysis.doubts", "analysis.ledger_tail"),
+        *("analysis.records", "analysis.run_directory"),
+    ),
     "infra": (),
 }
 
