@@ -5,15 +5,20 @@ The lab writes the same format. No header of a request is in it but the trace id
 """
 
 import re
-from collections.abc import Iterable, Set
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Set
+from dataclasses import dataclass, field
 
 from analysis.records import is_time, parse_time
 
 __all__ = ["BalancerLine", "BalancerLog", "parse_access_log_line", "trace_root"]
 
-# A quoted field may hold spaces; an ALB writes a quote in it as \x22.
-_FIELD = re.compile(r'"([^"]*)"|(\S+)')
+# A quoted field may hold spaces; an ALB writes a quote in it as \x22, and has written it as \".
+_FIELD = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
+# Whose line it is. A trace goes on through other load balancers, with the same root.
+_BALANCER = re.compile(r"\S+ \S+ (app/\S+) ")
+# Connection logs begin with a time; in health check logs a duration follows it.
+_OTHER_LOG = re.compile(r"(?:\w+ )?\d{4}-\d\d-\d\dT\S+ (?!app/)")
+_MOST_BALANCERS = 10  # that are told apart
 _ROOT = re.compile(r"Root=([0-9A-Za-z-]+)")
 # Newer load balancers write more fields at the end; these are there since request_creation_time.
 _LEAST_FIELDS = 22
@@ -40,33 +45,61 @@ class BalancerLine:
 
 @dataclass(slots=True)
 class BalancerLog:
-    """The lines that were asked for, by trace root, and how many lines could not be read."""
+    """The lines that were asked for, by trace root, and how many lines could not be read.
+
+    `balancers` are those that the log has lines of, and `why_none` says why none of them counts.
+    """
 
     lines: dict[str, BalancerLine]
     unreadable: int = 0
+    balancers: set[str] = field(default_factory=set)
+    why_none: str = ""
 
     @classmethod
-    def of(cls, lines: Iterable[str], *, wanted: Set[str]) -> "BalancerLog":
-        """Keep the lines whose trace root is wanted; a log may be far larger than memory."""
+    def of(
+        cls, lines: Iterable[str], *, wanted: Set[str], ours: Collection[str] = ()
+    ) -> "BalancerLog":
+        """Keep the lines whose trace root is wanted; a log may be far larger than memory.
+
+        Only those of `ours` count; where these are not known, the log must be of one alone.
+        """
         log = cls({})
         for text in lines:
-            if text.isspace() or not text:
-                continue
-            root = _ROOT.search(text)
-            if root is not None and root[1] not in wanted:
-                continue
-            try:
-                line = parse_access_log_line(text)
-            except ValueError:
-                log.unreadable += 1
-                continue
-            if line.trace_root in wanted:
-                log.lines.setdefault(line.trace_root, line)
+            log._take(text, wanted, ours)
+        if log.balancers and not (log.balancers & set(ours) if ours else len(log.balancers) == 1):
+            log.lines.clear()
+            log.why_none = _why_none(log.balancers, ours)
         return log
+
+    def _take(self, text: str, wanted: Set[str], ours: Collection[str]) -> None:
+        of_balancer = _BALANCER.match(text)
+        if text.isspace() or not text or (of_balancer is None and _OTHER_LOG.match(text)):
+            return
+        if of_balancer is not None and len(self.balancers) < _MOST_BALANCERS:
+            self.balancers.add(of_balancer[1])
+        if ours and of_balancer is not None and of_balancer[1] not in ours:
+            return
+        root = _ROOT.search(text)
+        if root is not None and root[1] not in wanted:
+            return
+        try:
+            line = parse_access_log_line(text)
+        except ValueError:
+            self.unreadable += 1
+            return
+        if line.trace_root in wanted:
+            self.lines.setdefault(line.trace_root, line)
 
     def of_trace(self, trace_id: str) -> BalancerLine | None:
         """Return the line of an attempt's trace id, if the log has one."""
         return self.lines.get(trace_root(trace_id))
+
+
+def _why_none(found: Set[str], ours: Collection[str]) -> str:
+    what = f"the access log is of {', '.join(sorted(found))}"
+    if ours:
+        return f"{what}, and not of the run's load balancer, {', '.join(sorted(ours))}"
+    return f"{what}, and the run does not know which of them is its own: it is no witness"
 
 
 def trace_root(trace_id: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from analysis.doubts import BAD_REPLY
 from analysis.findings import AttemptFinding, Basis
 from analysis.records import Attempt, OrderRow, Outcome, Verdict, format_time
 from analysis.stories import Step
@@ -26,6 +27,10 @@ _WORST = (
     *(Verdict.COMMITTED, Verdict.POSSIBLE),
 )
 _TOLD_AT_MOST = 50
+# Whoever was answered with a success expects the order, and has it.
+_WANTED = f"""verdict IN (SELECT unnest($wanted)) AND NOT (verdict = '{Verdict.COMMITTED}'
+    AND coalesce(http_status BETWEEN 200 AND 299, false)
+    AND (error = '' OR starts_with(error, '{BAD_REPLY}')))"""
 WHAT_TO_DO = {
     Verdict.LOST: "The customer was told that it is placed, and there is no such row: place it.",
     Verdict.ALTERED: "The row differs from what the customer was told: ask them which they want.",
@@ -82,12 +87,11 @@ def load_attention(relations: "Relations", judgement: Judgement) -> Attention:
     return Attention(counts=counts, cases=cases)
 
 
-_COUNTS = """SELECT verdict, count(*) FROM reconciliation
-    WHERE verdict IN (SELECT unnest($wanted)) GROUP BY verdict"""
-_CASES = """SELECT kind, attempt_id, order_key, order_id, product_id, quantity, http_status, error,
+_COUNTS = f"""SELECT verdict, count(*) FROM reconciliation WHERE {_WANTED} GROUP BY verdict"""  # noqa: S608
+_CASES = f"""SELECT kind, attempt_id, order_key, order_id, product_id, quantity, http_status, error,
         verdict, evidence, candidates
-    FROM reconciliation WHERE verdict IN (SELECT unnest($wanted))
-    ORDER BY list_position($wanted, verdict), order_id, attempt_id, order_key LIMIT $most"""
+    FROM reconciliation WHERE {_WANTED}
+    ORDER BY list_position($wanted, verdict), order_id, attempt_id, order_key LIMIT $most"""  # noqa: S608 -- of literals
 
 
 def _records(
@@ -120,6 +124,7 @@ def _case(
 ) -> Case:
     kind, attempt_id, order_key, order_id, product_id, quantity, status, error, *judged = cells
     verdict, evidence, candidates = judged
+    is_lost = verdict == Verdict.LOST
     steps: list[Step] = []
     if attempt is not None and kind == "attempt":
         finding = AttemptFinding(
@@ -140,7 +145,8 @@ def _case(
         order_id=order_id,
         product_id=product_id,
         quantity=quantity,
-        total="" if row is None or row.total is None else f"{row.total:,.2f}",
+        # The row that bears a lost order's id is another's.
+        total="" if row is None or row.total is None or is_lost else f"{row.total:,.2f}",
         told=_told(attempt, status, error) if kind == "attempt" else "",
         evidence=evidence,
         candidates=candidates,

@@ -37,6 +37,7 @@ _CAUSES = {
     "reset": "#1f93b8",
     "truncated": "#5f7fb0",
     "in_flight_at_stop": "#6f7b5a",
+    "accepted": "#3a7fa6",
 }
 # For what else may go wrong.
 _KINDS = ("#3f9c8f", "#c77b9b", "#7a8f2f", "#9a6fb0", "#b5655a", "#4d8cc0")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from analysis.doubts import BAD_REPLY, names_order_oddly, why_no_order_was_sent
 from analysis.evidence import Evidence
 from analysis.findings import Reconciliation
 from analysis.matching import Prices, is_same_money
@@ -67,35 +68,65 @@ def durability(case: Case) -> Finding:
     """Lost = 0, and there was something that could have been lost."""
     lost = case.count(Verdict.LOST)
     if lost:
-        return Finding(broken=f"{lost} of {case.acknowledged} acknowledged{_older(case)}")
+        said = f"{lost} of {case.acknowledged} acknowledged are not in the table"
+        return Finding(broken=said + _about_lost(case))
     unnamed = sum(
         each.attempt.outcome is Outcome.ACKNOWLEDGED and each.verdict is Verdict.POSSIBLE
         for each in case.findings.attempts
     )
     doubts = []
     if not case.acknowledged:
-        doubts.append("no order was acknowledged, so none could be lost")
+        doubts.append(_why_none_was_acknowledged(case))
+    elif odd := sum(_named_oddly(case, has_no_row=True).values()):
+        doubts.append(f"{odd} orders that a reply named in another form are not known to be there")
     if unnamed and not case.evidence.run.older_rows:
         doubts.append(f"of {unnamed} acknowledged orders it is open whether a row is theirs")
     return Finding(doubts=tuple(doubts), held=f"{case.acknowledged} acknowledged, none lost")
 
 
-def _older(case: Case) -> str:
-    """Say how many of the lost were named by an id from before the run."""
+def _about_lost(case: Case) -> str:
+    """Say how many of the lost were named by an id from before the run, or by another's."""
+    lost = [each for each in case.findings.attempts if each.verdict is Verdict.LOST]
     before = case.evidence.before
-    if before is None:
-        return " are not in the table"
-    older = sum(
-        each.verdict is Verdict.LOST
-        and each.attempt.order_id is not None
-        and each.attempt.order_id <= before.max_order_id
-        for each in case.findings.attempts
-    )
-    if not older:
-        return " are not in the table"
-    return (
-        f" are not in the table ({older} were given the id of an order from before the run, "
-        f"{before.max_order_id} or lower)"
+    said = []
+    if before is not None:
+        named = (each.attempt.order_id for each in lost)
+        older = sum(each is not None and each <= before.max_order_id for each in named)
+        if older:
+            said.append(
+                f"{older} were given the id of an order from before the run, "
+                f"{before.max_order_id} or lower"
+            )
+    others = [each.row.id for each in lost if each.row is not None]
+    if others:
+        said.append(f"the ids of {len(others)} are other orders': {_some('order', others)}")
+    return f" ({'; '.join(said)})" if said else ""
+
+
+def _why_none_was_acknowledged(case: Case) -> str:
+    """Say why nothing could be lost, as far as the run knows."""
+    if not case.findings.attempt_count and (why := why_no_order_was_sent(case.evidence.events)):
+        return f"no order could be sent: {why}"
+    odd = [f"{count} replies said: {why}" for why, count in _named_oddly(case).items()]
+    return "; ".join(("no order was acknowledged, so none could be lost", *odd))
+
+
+def _named_oddly(case: Case, *, has_no_row: bool = False) -> Counter[str]:
+    """Count the successes that named an order, but not by a whole number, by what was wrong."""
+    found: Counter[str] = Counter()
+    for each in case.findings.attempts:
+        if not (has_no_row and each.verdict is Verdict.COMMITTED):
+            found[each.attempt.error] += 1
+    plain = case.findings.plain
+    for endings in (plain.absent, {} if has_no_row else plain.committed):
+        for (_, error), count in endings.items():
+            found[error] += count
+    return Counter(
+        {
+            error.removeprefix(f"{BAD_REPLY}: "): count
+            for error, count in sorted(found.items())
+            if names_order_oddly(error)
+        }
     )
 
 

@@ -29,7 +29,8 @@ class Basis(StrEnum):
 class AttemptFinding:
     """The verdict of an attempt; None where the orders table was not read.
 
-    `row` is the row that it rests on. `candidates` counts the rows that may be this attempt's.
+    `row` is the row that it rests on: where the order is lost, another's that bears the id which
+    its customer was told. `candidates` counts the rows that may be this attempt's.
     """
 
     attempt: Attempt
@@ -37,6 +38,11 @@ class AttemptFinding:
     evidence: Basis
     row: OrderRow | None = None
     candidates: int = 0
+
+    @property
+    def own_row(self) -> OrderRow | None:
+        """The row if it is, or may be, this attempt's."""
+        return None if self.verdict is Verdict.LOST else self.row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +55,16 @@ class RowFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unacknowledged:
-    """Orders in the table of which no customer was told."""
+    """Orders in the table of which no customer was told for certain.
+
+    `answered` of them are, or without keys may be, of customers who were told of a success that
+    promises no order, or names it in a way that is not understood.
+    """
 
     count: int = 0
     pieces: int = 0
     value: Decimal = Decimal(0)
+    answered: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from analysis.faults import describe_faults
 
-__all__ = ["Headline", "headline_of"]
+__all__ = ["NOT_ACKNOWLEDGED", "NO_FAULT", "Headline", "headline_of"]
 
 
 NO_FAULT = "No fault was asked for."
@@ -34,6 +34,12 @@ _BROKEN = {
     "duplicate": ("row is the second of one order", "rows are the second of one order"),
     "unexpected": ("row was ordered by nobody", "rows were ordered by nobody"),
 }
+
+
+NOT_ACKNOWLEDGED = (
+    "not acknowledged ({:,} of them answered with a success that promises none, or names it in a "
+    "form that is not understood)"
+)
 
 
 def headline_of(summary: Mapping[str, Any], *, in_doubt: int | None = None) -> Headline:
@@ -78,6 +84,11 @@ def _hidden(summary: Mapping[str, Any], in_doubt: int | None) -> Iterable[str]:
     count = hidden["count"]
     if count:
         goods = f"{Decimal(hidden['value']):,.2f} in goods"
+        if answered := hidden.get("answered"):
+            orders = "order" if count == 1 else "orders"
+            told = f"{NOT_ACKNOWLEDGED.format(answered)}, {'is' if count == 1 else 'are'}"
+            yield f"{count:,} {orders}, {told} in the table: {goods}."
+            return
         if in_doubt is None or in_doubt < count:
             whose = "order, whose customer was" if count == 1 else "orders, whose customers were"
             verb = "is" if count == 1 else "are"

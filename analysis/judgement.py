@@ -2,7 +2,7 @@
 
 import gc
 import sys
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
@@ -220,22 +220,26 @@ def _with_balancer(directory: RunDirectory, evidence: Evidence, *, story_of: str
     attempts = evidence.attempts
     told = [trace_root(each.trace_id) for each in attempts if each.attempt_id == story_of]
     wanted = traces_that_tell(attempts, evidence.run.fault).union(filter(None, told))
-    return replace(evidence, balancer=_balancer_log(directory, wanted, evidence.notes))
+    ours = evidence.run.load_balancers
+    return replace(evidence, balancer=_balancer_log(directory, wanted, ours, evidence.notes))
 
 
 def _balancer_log(
-    directory: RunDirectory, wanted: Set[str], notes: list[str]
+    directory: RunDirectory, wanted: Set[str], ours: Sequence[str], notes: list[str]
 ) -> BalancerLog | None:
     """Read of the load balancer's access log what is of use, if there is one."""
     if not directory.has_access_log():
         return None
     try:
-        log = BalancerLog.of(directory.read_access_log(), wanted=wanted)
+        log = BalancerLog.of(directory.read_access_log(), wanted=wanted, ours=ours)
     except EvidenceError as error:
         notes.append(str(error))
         return None
     if log.unreadable:
         notes.append(f"{log.unreadable} lines of the load balancer's access log cannot be read")
+    if log.why_none:
+        notes.append(log.why_none)
+        return None
     return log
 
 

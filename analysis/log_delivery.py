@@ -7,7 +7,7 @@ its request has ended. Delivery takes minutes, and is not promised: what is miss
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -23,7 +23,7 @@ _EARLIER_US, _LATER_US = MINUTE_US, 5 * MINUTE_US
 DELIVERED_WITHIN_US = 15 * MINUTE_US
 # Connection logs, health check logs and those of other kinds of load balancer are named otherwise.
 _NAME = re.compile(
-    r"\d{12}_elasticloadbalancing_[a-z0-9-]+_app\.[A-Za-z0-9.-]+_"
+    r"\d{12}_elasticloadbalancing_[a-z0-9-]+_(app\.[A-Za-z0-9.-]+)_"
     r"(\d{8}T\d{4}Z)_[0-9A-Fa-f.:]+_[A-Za-z0-9]+\.log(?:\.gz)?"
 )
 
@@ -43,19 +43,23 @@ def fetch_access_log(directory: RunDirectory, uri: str, *, now: int) -> Delivery
     What is there already is not fetched again. EvidenceError if there is none, if S3 cannot be
     read, or if the run is not over.
     """
-    began, ended = _times(parse_run(directory.read_run()), directory)
+    run = parse_run(directory.read_run())
+    began, ended = _times(run, directory)
     bucket = Bucket(uri, about="the access logs", way_out="fetch them again")
     files = size = 0
     for name, found in _delivered(bucket, began, ended):
+        if not is_of(name, run.load_balancers):
+            continue
         files, size = files + 1, size + found.size
         if directory.size_of_access_log(name) != found.size:
             directory.keep_access_log_file(name, bucket.read(found))
     may_be_more = now < ended + _LATER_US + DELIVERED_WITHIN_US
     if not files:
+        whose = f" of {', '.join(run.load_balancers)}" if run.load_balancers else ""
         advice = "try again in some minutes" if may_be_more else "see whether it is the right place"
         message = (
-            f"{uri} holds no ALB access log of the run's time; where a load balancer has them "
-            f"enabled they are delivered every five minutes: {advice}"
+            f"{uri} holds no ALB access log{whose} of the run's time; where a load balancer has "
+            f"them enabled they are delivered every five minutes: {advice}"
         )
         raise EvidenceError(message)
     return Delivery(files=files, bytes=size, may_be_more=may_be_more)
@@ -85,11 +89,18 @@ def is_of_time(name: str, *, began: int, ended: int) -> bool:
     if found is None:
         return False
     try:
-        moment = datetime.strptime(found[1], "%Y%m%dT%H%MZ").replace(tzinfo=UTC)
+        moment = datetime.strptime(found[2], "%Y%m%dT%H%MZ").replace(tzinfo=UTC)
     except ValueError:
         return False
     until = round(moment.timestamp()) * 1_000_000
     return began - _EARLIER_US <= until and until - _COVERS_US <= ended + _LATER_US
+
+
+def is_of(name: str, balancers: Collection[str]) -> bool:
+    """Whether a file of this name is one of these load balancers', or these are not known."""
+    found = _NAME.fullmatch(name)
+    named = {each.replace("/", ".") for each in balancers}
+    return found is not None and (not named or found[1] in named)
 
 
 def _folders(bucket: Bucket, began: int, ended: int) -> Iterator[str]:

@@ -7,6 +7,7 @@ from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Decimal, localcontext
 from itertools import pairwise
 from typing import TypeVar
 
+from analysis.doubts import was_answered
 from analysis.records import Attempt, OrderRow, Outcome, Product
 
 RecordT = TypeVar("RecordT")
@@ -101,6 +102,10 @@ class Attempts:
         """Whether any attempt at this order was acknowledged."""
         return any(each.outcome is Outcome.ACKNOWLEDGED for each in self.by_order.get(order, ()))
 
+    def was_answered(self, order: str) -> bool:
+        """Whether any attempt at this order was told of a success, whatever that promised."""
+        return any(was_answered(each.http_status, each.error) for each in self.by_order[order])
+
     def was_refused(self, order: str) -> bool:
         """Whether every attempt at this order was told for certain that nothing was done."""
         refused = (Outcome.REJECTED, Outcome.UNSENT)
@@ -147,6 +152,13 @@ class Row:
     def bears_key_of_another(self, order: str) -> bool:
         """Whether its keys say that it is not this order's."""
         return self.is_keyed and self.orders != {order}
+
+    def is_anothers(self, order: str) -> bool:
+        """Whether it is known to be another order's: by its keys, or by a reply that it fits."""
+        if not self.is_keyed:
+            return self.claimed_by not in {None, order}
+        is_known = self.has_known_maker or bool(self.record.order_key)
+        return is_known and order not in self.orders
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import NamedTuple
 
+from analysis.doubts import was_answered
 from analysis.inference import Span, Use, infer
 from analysis.matching import Cell, Row, cell_of
 from analysis.records import Attempt, OrderRow, Outcome
@@ -22,6 +23,11 @@ class Seeker(NamedTuple):
     number: int
     attempt: Attempt
     is_hidden: bool  # whether no attempt at its order was acknowledged
+
+    @property
+    def was_answered(self) -> bool:
+        """Whether its customer was told of a success, though of no order."""
+        return was_answered(self.attempt.http_status, self.attempt.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,7 @@ class Ownerless:
     places: dict[Cell, _Place] = field(default_factory=dict)
     explained: set[Row] = field(default_factory=set)
     hidden: set[Row] = field(default_factory=set)
+    answered: int = 0  # of the hidden, how many may be of an attempt that was told of a success
     candidacies: dict[int, Candidacy] = field(default_factory=dict)
     late: int = 0
     total: int | None = 0
@@ -148,6 +155,8 @@ class Ownerless:
         hidden = [span for seeker, span in zip(seekers, spans, strict=True) if seeker.is_hidden]
         of_hidden = found if len(hidden) == len(spans) else infer(hidden, points)
         self.hidden.update(_covered(place.rows, of_hidden.is_covered))
+        answered = sum(seeker.is_hidden and seeker.was_answered for seeker in seekers)
+        self.answered += min(answered, of_hidden.size)
 
     def _candidacy(self, place: _Place, span: Span, use: Use) -> Candidacy:
         candidates = place.count(span)

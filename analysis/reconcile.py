@@ -16,6 +16,7 @@ from decimal import Decimal
 from operator import attrgetter
 
 from analysis.clock import bounds
+from analysis.doubts import was_answered
 from analysis.errors import UsageError
 from analysis.findings import (
     AttemptFinding,
@@ -215,7 +216,7 @@ class _Judge:
         # A row that none can have made, or one that is other than was ordered, and there may be
         # more of the kind: then rows no longer tell whose they must be.
         self.is_faithful = not any(
-            each.row is not None and cell_of(each.row) != cell_of(each.attempt)
+            each.own_row is not None and cell_of(each.own_row) != cell_of(each.attempt)
             for each in told.values()
         )
         has_strangers = self.ownerless.unexplained > self.ownerless.late or self._have_other_keys()
@@ -266,9 +267,17 @@ class _Judge:
         open_ones = [row for row in named if self._may_be_of_a_missing_attempt(row, attempt)]
         if open_ones:
             return _found(attempt, Verdict.POSSIBLE, evidence, open_ones)
-        if named:
-            return _found(attempt, Verdict.ALTERED, evidence, named)
-        return self._judge_told_of_no_row(attempt, own, evidence)
+        if not named:
+            return self._judge_told_of_no_row(attempt, own, evidence)
+        if all(row.is_anothers(order) for row in named) and not self._may_be_elsewhere(attempt):
+            return _lost_to_another(attempt, named[0])
+        return _found(attempt, Verdict.ALTERED, evidence, named)
+
+    def _may_be_elsewhere(self, attempt: Attempt) -> bool:
+        """Whether its order may be in the table, under another id than its customer was told."""
+        order = order_of(attempt)
+        is_known = order in self.rows.by_order or order in self.claimed
+        return is_known or self.unseen_up_to is not None or self.ownerless.may_be(attempt)
 
     def _judge_told_of_no_row(
         self, attempt: Attempt, own: Sequence[Row], evidence: Basis
@@ -399,18 +408,24 @@ class _Judge:
 
     def _unacknowledged(self) -> Unacknowledged:
         orders = self.plain.all_committed
+        answered = sum(
+            count for ending, count in self.plain.committed.items() if was_answered(*ending)
+        )
         pieces, value = self.plain.hidden
         rows: dict[int, OrderRow] = {}
         for order, made in self.rows.by_order.items():
             if order in self.attempts.by_order and not self.attempts.is_acknowledged(order):
                 orders += 1
+                answered += self.attempts.was_answered(order)
                 rows.update((id(row), row.record) for row in made)
         orders += len(self.ownerless.hidden)
+        answered += self.ownerless.answered
         rows.update((id(row), row.record) for row in self.ownerless.hidden)
         return Unacknowledged(
             count=orders,
             pieces=pieces + sum(row.quantity or 0 for row in rows.values()),
             value=total_of([value, *(row.total or Decimal(0) for row in rows.values())]),
+            answered=answered,
         )
 
 
@@ -431,6 +446,13 @@ def _inferred(
         evidence=Basis.INFERRED,
         row=row,
         candidates=candidates,
+    )
+
+
+def _lost_to_another(attempt: Attempt, row: Row) -> AttemptFinding:
+    """Say that an order is not there, and whose row bears its id."""
+    return AttemptFinding(
+        attempt=attempt, verdict=Verdict.LOST, evidence=Basis.ORDER_ID, row=row.record
     )
 
 

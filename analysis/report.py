@@ -104,7 +104,7 @@ def render_report(report: Report) -> str:
         hypotheses=judgement.hypotheses,
         attention=report.attention,
         products={each.id: each.name for each in report.products},
-        notes=judgement.evidence.notes,
+        notes=[*judgement.evidence.notes, *judgement.unclear_answers],
         settings=_settings(report.content),
     )
 

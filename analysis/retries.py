@@ -92,7 +92,7 @@ def _saved(chain: list[AttemptFinding]) -> list[OrderRow]:
     told: list[OrderRow] = []
     made: dict[tuple[str, int], AttemptFinding] = {}
     for finding in chain:
-        row, attempt = finding.row, finding.attempt
+        row, attempt = finding.own_row, finding.attempt
         if row is None:
             continue
         if finding.verdict is Verdict.COMMITTED:

@@ -161,6 +161,7 @@ class Run:
     `older_rows` came to be during the run with ids from before it: orders.csv lacks them.
     `money` is the types of the columns that hold it; `unread` why orders.csv is missing.
     `fault` is the first of `faults` that began, or else the first.
+    `load_balancers` are those in front of the shop, as their access logs name them, if known.
     """
 
     run_id: str
@@ -186,6 +187,8 @@ class Run:
     def asked_for(self) -> tuple[Fault, ...]:
         """Every fault that was asked for."""
         return self.faults or ((self.fault,) if self.fault else ())
+
+    load_balancers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,6 +262,7 @@ def _parse_run(content: Mapping[str, Any]) -> Run:
         money=_texts(content.get("money")),
         unread=str(content.get("unread") or ""),
         database_wait_s=_wait_asked_for(content),
+        load_balancers=tuple(str(each) for each in content.get("load_balancers") or ()),
     )
 
 

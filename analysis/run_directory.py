@@ -53,6 +53,8 @@ RUN_FILE = "run.json"
 BEFORE_FILE = "snapshot_before.json"
 LEDGER_FOLDER = "ledger"
 ACCESS_LOG = "elb_access"
+# What AWS lays beside it, of connections and of health checks.
+_OTHER_LOGS = ("conn_log.", "health_check_log.")
 RECONCILIATION_FILE = "reconciliation.csv"
 SUMMARY_FILE = "summary.json"
 REPORT_FILE = "report.html"
@@ -238,7 +240,13 @@ class RunDirectory:
     def _access_logs(self) -> list[Path]:
         folder = self.path / ACCESS_LOG
         files = [*self.path.glob(f"{ACCESS_LOG}*"), *folder.rglob("*")]
-        return sorted(each for each in files if each.suffix in (".log", ".gz") and each.is_file())
+        return sorted(
+            each
+            for each in files
+            if each.suffix in (".log", ".gz")
+            and not each.name.startswith(_OTHER_LOGS)
+            and each.is_file()
+        )
 
     # --- run.json and the first snapshot ---
 

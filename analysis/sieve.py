@@ -67,8 +67,8 @@ _FAR_APART = 1000  # rows to look up: much is read around each
 _MOST_GOODS: Final = 10**8  # above any product's number and quantity here
 _MOST_ID: Final = 10**17
 _CENTS = 100
-_SUCCESSES = (200, 202)  # from, to
-_ERROR = re.compile(rb"[a-z0-9_ ]*")
+_SUCCESSES = (200, 201)  # from, to
+_ERROR = re.compile(rb"[a-z0-9_: ]*")
 _CUT_OFF = frozenset(each.encode() for each in (IN_FLIGHT, RUN_STOPPING))
 
 RecordT = TypeVar("RecordT", Attempt, OrderRow)
@@ -380,7 +380,7 @@ class _Sifting:
         found = others[
             lines.are_ours[others]
             & part.are("outcome", b"indeterminate")
-            & part.are("order_id", b"")
+            & (part.are("order_id", b"") | part.wholes("order_id").are_ours)
             & (http.are_within(*STATUSES) | part.are("http_status", b""))
         ]
         texts = block.texts("error", found)

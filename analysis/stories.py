@@ -33,8 +33,10 @@ def tell(finding: AttemptFinding, line: BalancerLine | None, *, offset_us: int =
     steps = [*_of_client(finding.attempt)]
     if line is not None:
         steps += _of_balancer(line)
-    if finding.row is not None:
-        steps += _of_database(finding.row, offset_us)
+    if finding.own_row is not None:
+        steps += _of_database(finding.own_row, offset_us)
+    elif finding.row is not None:
+        steps.append(_of_another(finding.row, offset_us))
     # Where times are equal, what must come first was put in first.
     return sorted(steps, key=lambda step: (step.at is None, step.at or 0))
 
@@ -80,6 +82,12 @@ def _of_database(row: OrderRow, offset_us: int) -> Iterator[Step]:
     else:
         said = f"order {row.id} is in the table; when it was committed is not tracked"
         yield Step(at=None, witness="database", said=said)
+
+
+def _of_another(row: OrderRow, offset_us: int) -> Step:
+    at = None if row.created_at is None else _clients(row.created_at, offset_us)
+    said = f"order {row.id} is in the table, and is another order's: its id was given to that one"
+    return Step(at=at, witness="database", said=said)
 
 
 def _clients(at: int, offset_us: int) -> int | None:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from analysis.access_log import BalancerLine, BalancerLog
 from analysis.clock import Clock
+from analysis.doubts import BAD_REPLY, cause_of_doubt, why_no_order_was_sent
 from analysis.evidence import Evidence
 from analysis.faults import FaultFinding
 from analysis.findings import AttemptFinding, Method, Reconciliation, RowFinding
@@ -24,7 +25,6 @@ RECONCILIATION_COLUMNS = [
     *("outcome", "http_status", "error", "verdict", "evidence", "candidates"),
     *("balancer_status", "target", "target_status", "committed_at"),
 ]
-_FIRST_SERVER_ERROR = 500
 
 
 class FailOn(StrEnum):
@@ -107,7 +107,7 @@ class Judgement:
             (Verdict.ABSENT, plain.absent),
         ):
             for (status, error), count in ended.items():
-                found[_cause(status, error), verdict] += count
+                found[cause_of_doubt(status, error), verdict] += count
         return found
 
     @cached_property
@@ -149,6 +149,18 @@ class Judgement:
         targets = {each.subject for each in self.evidence.events or () if each.source == "elb"}
         return (answered | targets) - {""}
 
+    @property
+    def unclear_answers(self) -> list[str]:
+        """Say of answers which field was not understood, and of products why none could be sent."""
+        said = [
+            f"{count} successes that answered an order were not understood"
+            f"{error.removeprefix(BAD_REPLY)}"
+            for error, count in self.indeterminate_by_cause.items()
+            if error.startswith(f"{BAD_REPLY}: ")
+        ]
+        why = why_no_order_was_sent(self.evidence.events)
+        return [*said, f"products were not understood: {why}"] if why else said
+
     def count_outcome(self, outcome: Outcome) -> int:
         """Return how many attempts ended so."""
         return self.findings.count_outcome(outcome)
@@ -156,13 +168,7 @@ class Judgement:
 
 def cause_of(attempt: Attempt) -> str:
     """Return why an attempt is indeterminate: the status of a 5xx, else the client's error."""
-    return _cause(attempt.http_status, attempt.error)
-
-
-def _cause(status: int | None, error: str) -> str:
-    if status is not None and status >= _FIRST_SERVER_ERROR:
-        return str(status)
-    return error or (str(status) if status is not None else "unknown")
+    return cause_of_doubt(attempt.http_status, attempt.error)
 
 
 def summarise(judgement: Judgement) -> dict[str, object]:
@@ -247,7 +253,12 @@ def _unacknowledged(findings: Reconciliation) -> dict[str, object] | None:
     found = findings.unacknowledged
     if found is None:
         return None
-    return {"count": found.count, "pieces": found.pieces, "value": format(found.value, "f")}
+    return {
+        "count": found.count,
+        "pieces": found.pieces,
+        "value": format(found.value, "f"),
+        "answered": found.answered,
+    }
 
 
 def _fault(judgement: Judgement) -> dict[str, object] | None:
@@ -283,7 +294,8 @@ def reconciliation_rows(
 
 def _attempt_row(finding: AttemptFinding, line: BalancerLine | None) -> list[str]:
     attempt = finding.attempt
-    order_id = attempt.order_id
+    # What names an id without a promise may name anything, a job that waits for instance.
+    order_id = attempt.order_id if attempt.outcome is not Outcome.INDETERMINATE else None
     if order_id is None and finding.row is not None:
         order_id = finding.row.id
     return [
@@ -292,7 +304,7 @@ def _attempt_row(finding: AttemptFinding, line: BalancerLine | None) -> list[str
         *(_text(attempt.http_status), attempt.error, finding.verdict or ""),
         *(finding.evidence.value, str(finding.candidates)),
         *((_text(line.status), line.target, _text(line.target_status)) if line else ("", "", "")),
-        _time(finding.row.committed_at if finding.row else None),
+        _time(finding.own_row.committed_at if finding.own_row else None),
     ]
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from analysis.doubts import outcome_recorded
 from analysis.records import (
     Attempt,
     Event,
@@ -146,9 +147,14 @@ def _shown(text: str) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
 
 
+def _attempt(*, outcome: Outcome, http_status: int | None, **values: Any) -> Attempt:
+    outcome = outcome_recorded(outcome, http_status)
+    return Attempt(outcome=outcome, http_status=http_status, **values)
+
+
 ATTEMPTS = Table(
     "attempts.csv",
-    Attempt,
+    _attempt,
     {
         "attempt_id": TEXT,
         "order_key": TEXT,

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from analysis.faults import FaultFinding, describe_faults
 from analysis.findings import Method
-from analysis.headline import NO_FAULT
+from analysis.headline import NO_FAULT, NOT_ACKNOWLEDGED
 from analysis.hypotheses import Hypothesis
 from analysis.latency import Latency, Spread
 from analysis.records import Outcome, RunVerdict, Verdict, format_time
@@ -63,7 +63,7 @@ def _parts(judgement: Judgement) -> Iterable[tuple[str, RenderableType]]:
     if judgement.retries is not None:
         yield "What trying again did", _retries(judgement.retries)
     if hidden := judgement.hidden:
-        title = "Orders in the table that their customers do not know of"
+        title = "Orders in the table that were not acknowledged"
         count = judgement.findings.count(Verdict.COMMITTED)
         yield title, stories_of(hidden, judgement, count=count)
     latency = judgement.latency
@@ -123,11 +123,13 @@ def _for_customers(judgement: Judgement) -> Iterable[str]:
     if hidden is None:
         return
     if hidden.count:
-        told = "whose customers were told that it failed, or nothing, is"
-        if hidden.count > 1:
-            told = "whose customers were told that they failed, or nothing, are"
+        told, verb = "whose customers were told that they failed, or nothing,", "are"
+        if hidden.count == 1:
+            told, verb = "whose customer was told that it failed, or nothing,", "is"
+        if hidden.answered:
+            told = f"{NOT_ACKNOWLEDGED.format(hidden.answered)},"
         goods = f"{_number(hidden.pieces, 'piece')}, {hidden.value:.2f} in goods"
-        yield f"{_number(hidden.count, 'order')}, {told} in the table: {goods}."
+        yield f"{_number(hidden.count, 'order')}, {told} {verb} in the table: {goods}."
     elif judgement.count_outcome(Outcome.INDETERMINATE) and not findings.count(Verdict.POSSIBLE):
         yield "No order is in the table without its customer knowing."
 
@@ -280,6 +282,7 @@ def _notes(judgement: Judgement) -> Iterable[str]:
     if judgement.findings.method is Method.INFERRED and judgement.findings.ownerless_rows:
         rows = _number(judgement.findings.ownerless_rows, "row")
         yield f"{rows} that no reply names: whose is inferred from product, quantity and time"
+    yield from judgement.unclear_answers
     torn = judgement.evidence.run.ledger.torn_last_lines
     if torn:
         yield f"{torn} ledgers end in an unfinished line: their process died while writing it"

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from analysis.doubts import NONCOMMITTAL
 from analysis.failures import RUN_STOPPING
 from analysis.ledger import IN_FLIGHT, ORDER_METHOD, ORDER_NAME
 from analysis.run import Run
@@ -145,13 +146,17 @@ def load_timeline(relations: "Relations", run: Run) -> Timeline:
 
 # --- what is read, once ---
 
-# As `summary.cause_of` has it.
+# As `doubts` has it.
 _CAUSE = """CASE WHEN http_status >= 500 THEN CAST(http_status AS VARCHAR)
-    WHEN error <> '' THEN error ELSE coalesce(CAST(http_status AS VARCHAR), 'unknown') END"""
+    WHEN error <> '' THEN error WHEN http_status = 202 THEN 'accepted'
+    ELSE coalesce(CAST(http_status AS VARCHAR), 'unknown') END"""
+_OUTCOME = f"""CASE WHEN outcome = 'acknowledged'
+    AND http_status IN ({", ".join(map(str, sorted(NONCOMMITTAL)))})
+    THEN 'indeterminate' ELSE outcome END"""
 _ATTEMPTS = f"""CREATE TEMP TABLE tries AS SELECT attempt_id, outcome, due_at, sent_at,
     CASE WHEN outcome = 'indeterminate' THEN {_CAUSE} ELSE '' END AS cause,
     coalesce(ended_at, $ended_at, sent_at, due_at, $started_at, 0) AS moment,
-    order_key FROM attempts"""  # noqa: S608 -- of literals
+    order_key FROM (SELECT * REPLACE ({_OUTCOME} AS outcome) FROM attempts)"""  # noqa: S608 -- of literals
 # As `failures` has it.
 GATHER_REQUESTS = f"""CREATE TEMP TABLE asked AS SELECT
     method || ' ' || name AS request, ended_at AS moment, served_by,

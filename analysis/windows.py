@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from analysis.access_log import BalancerLog, trace_root
+from analysis.doubts import was_answered
 from analysis.evidence import Evidence
 from analysis.failures import ended_requests, is_failed
 from analysis.matching import attempts_in_order, rows_in_order
@@ -124,7 +125,8 @@ def find_exposure(evidence: Evidence) -> Exposure:
         if not server and balancer is not None:
             server = _chosen_server(attempt, balancer, servers)
         if server is None:
-            on_victim += attempt.outcome is Outcome.INDETERMINATE
+            is_answered = was_answered(attempt.http_status, attempt.error)
+            on_victim += attempt.outcome is Outcome.INDETERMINATE and not is_answered
         else:
             on_victim += server in fault.targets
     return Exposure(orders_in_flight_at_fault=len(in_flight), on_victim=on_victim)

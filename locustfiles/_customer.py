@@ -5,14 +5,16 @@ import json
 import os
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from locust import FastHttpUser, HttpUser, User
 from locust.env import Environment
 
+from analysis.doubts import BAD_REPLY, NO_PRODUCTS
 from analysis.records import AttemptSent, Outcome
 from locustfiles._attempts import first_attempt, headers_of, next_attempt
+from locustfiles._catalogue import ids_of, why_none, wrong_with_products
 from locustfiles._errors import LedgerFailed, RequestFailed
 from locustfiles._exchange import Client, Reply, Request, exchange
 from locustfiles._fast_client import FastClient
@@ -64,12 +66,23 @@ class AnyCustomer(User):
         """Have the next request make a new connection."""
         self.http.drop()
 
-    def read(self, path: str, name: str, *, named: int | None = None) -> Reply:
-        """GET `path`, recorded and counted under `name`; the reply must name the id `named`."""
+    def read(
+        self,
+        path: str,
+        name: str,
+        *,
+        named: int | None = None,
+        wrong_with: Callable[[Reply], str] = lambda _reply: "",
+    ) -> Reply:
+        """GET `path`, recorded and counted under `name`; the reply must name the id `named`.
+
+        `wrong_with` says what else is wrong with a reply, in the same few words each time.
+        """
         _stop_if_over()
         sent_at = now()
         reply = self._exchange("GET", path, name=name)
-        error = _reading_error(reply, named)
+        wrong = wrong_with(reply)
+        error = f"{BAD_REPLY}: {wrong}" if wrong else _reading_error(reply, named)
         record_read(self.user_id, reply, name, sent_at, error)
         failure = error or ("" if reply.is_ok else status_name(reply.status))
         self._count(reply, failure)
@@ -82,8 +95,11 @@ class AnyCustomer(User):
 
     def look_for_products(self) -> list[int]:
         """List the products, and return the ids of what can be ordered."""
-        products = self.read("/products", "/products").found.get("products")
-        return _ids(products)
+        reply = self.read("/products", "/products", wrong_with=wrong_with_products)
+        found = ids_of(reply)
+        if not found and (why := why_none(reply)):
+            process.note_once(NO_PRODUCTS, f"GET /products: {why}")
+        return found
 
     def order_one_of(self, product_ids: Sequence[int], *, due_at: int | None = None) -> Conclusion:
         """Order some pieces of one of these products; with --watermark, what no other can be."""
@@ -240,13 +256,6 @@ def _stop_if_over() -> None:
         raise Over
 
 
-def _ids(products: object) -> list[int]:
-    if not isinstance(products, list):
-        return []
-    ids = [product.get("id") for product in products if isinstance(product, dict)]
-    return [each for each in ids if type(each) is int]
-
-
 def _answer(reply: Reply) -> Answer:
     """Return what a reply says of asking again."""
     problem = reply.found.get("type")
@@ -274,7 +283,7 @@ def _reading_error(reply: Reply, named: int | None) -> str:
         return cause_of(reply.failure)
     ids = (reply.found.get("order_id"), reply.found.get("id"))
     is_wrong = not reply.found or (named is not None and named not in ids)
-    return "bad_reply" if reply.is_ok and is_wrong else ""
+    return BAD_REPLY if reply.is_ok and is_wrong else ""
 
 
 # Those who come when an order is due; the process cannot import what imports it.

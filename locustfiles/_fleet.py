@@ -69,9 +69,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """The target groups behind the host and the Auto Scaling groups that fill them."""
+    """The target groups behind the host and the Auto Scaling groups that fill them.
+
+    `load_balancers` are those in front of them, as their access logs name them.
+    """
 
     clients: Clients
+    load_balancers: tuple[str, ...]
     target_groups: tuple[str, ...]
     scaling_groups: tuple[str, ...]
     health_check: dict[str, int]
@@ -136,12 +140,13 @@ def find_fleet(clients: Clients, *, host: str, target_group: str) -> Fleet:
 
     Raises NoFleet or AWS_ERRORS.
     """
+    balancers = [] if target_group else _load_balancers(clients, host)
     groups = (
         clients.elb.describe_target_groups(TargetGroupArns=[target_group])["TargetGroups"]
         if target_group
         else [
             group
-            for arn in _load_balancers(clients, host)
+            for arn in balancers
             for group in clients.elb.describe_target_groups(LoadBalancerArn=arn)["TargetGroups"]
         ]
     )
@@ -153,8 +158,11 @@ def find_fleet(clients: Clients, *, host: str, target_group: str) -> Fleet:
         raise NoFleet(message)
     arns = [group["TargetGroupArn"] for group in groups]
     check = groups[0]
+    if target_group:
+        balancers = [arn for group in groups for arn in group.get("LoadBalancerArns", [])]
     return Fleet(
         clients=clients,
+        load_balancers=tuple(arn.partition(":loadbalancer/")[2] for arn in balancers),
         target_groups=tuple(arns),
         scaling_groups=tuple(_scaling_groups(clients, set(arns))),
         health_check={

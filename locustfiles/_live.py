@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from analysis.doubts import cause_of_doubt
 from analysis.records import AttemptSent, Outcome
 from locustfiles._outcome import Conclusion, failure_name
 
@@ -19,7 +20,6 @@ _LOG_STEP = math.log(LATENCY_STEP)
 OTHER = "other"
 _KINDS_MAX = 24
 _DOUBTS_MAX = 5_000
-_FIRST_SERVER_ERROR = 500
 
 
 @dataclass(slots=True, kw_only=True)
@@ -127,7 +127,7 @@ class LiveCounts:
         second.failures[kind] = second.failures.get(kind, 0) + 1
 
     def _doubt(self, attempt: AttemptSent, conclusion: Conclusion) -> None:
-        cause = self._kind(_cause(conclusion))
+        cause = self._kind(cause_of_doubt(conclusion.http_status, conclusion.error))
         self._causes[cause] = self._causes.get(cause, 0) + 1
         if len(self._doubts) < _DOUBTS_MAX:
             self._doubts.append(
@@ -146,11 +146,3 @@ class LiveCounts:
 def latency_of_bin(place: int) -> float:
     """Return the middle of a bin of latency, in milliseconds."""
     return float(LATENCY_STEP ** (place + 0.5))
-
-
-def _cause(conclusion: Conclusion) -> str:
-    """Return why an attempt is in doubt, in the words of summary.json."""
-    status = conclusion.http_status
-    if status is not None and status >= _FIRST_SERVER_ERROR:
-        return str(status)
-    return conclusion.error or (str(status) if status is not None else "unknown")

@@ -18,14 +18,33 @@ import urllib3.exceptions
 from gevent import GreenletExit, Timeout
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 
+from analysis.doubts import BAD_REPLY, NONCOMMITTAL, is_acceptance
 from analysis.records import Outcome, frequent
 from locustfiles._errors import NotConnected, ReplyTooLong
 
-__all__ = ["Conclusion", "cause_of", "conclude", "connect_token", "failure_name", "json_object"]
+__all__ = [
+    "Conclusion",
+    "cause_of",
+    "conclude",
+    "connect_token",
+    "failure_name",
+    "json_kind",
+    "json_object",
+    "status_name",
+]
 
 # Replies that an application gives before it writes anything.
 _REJECTIONS = frozenset({400, 404, 405, 409, 413, 415, 422, 429})
 _LARGEST_ID = 2**63 - 1
+_KINDS = {
+    type(None): "null",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a decimal",
+    str: "a string",
+    list: "a list",
+    dict: "an object",
+}
 _RESETS = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
 
 
@@ -61,22 +80,31 @@ def conclude(
             outcome=Outcome.INDETERMINATE, http_status=status, error=cause_of(failure)
         )
     if status is None:
-        return Conclusion(outcome=Outcome.INDETERMINATE, error="bad_reply")
+        return Conclusion(outcome=Outcome.INDETERMINATE, error=BAD_REPLY)
     reply = _object_said_once(body)
-    served_by = _text(reply, "served_by")
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        order_id = _order_named(
-            reply, {"product_id": product_id, "quantity": quantity, "order_key": order_key}
-        )
-        return Conclusion(
-            outcome=Outcome.INDETERMINATE if order_id is None else Outcome.ACKNOWLEDGED,
-            http_status=status,
-            error="bad_reply" if order_id is None else "",
-            order_id=order_id,
-            served_by=served_by,
-        )
+        ours = {"product_id": product_id, "quantity": quantity, "order_key": order_key}
+        return _conclude_success(status, reply, ours)
     outcome = Outcome.REJECTED if status in _REJECTIONS else Outcome.INDETERMINATE
-    return Conclusion(outcome=outcome, http_status=status, served_by=served_by)
+    return Conclusion(
+        outcome=outcome, http_status=status, served_by=_text(reply or {}, "served_by")
+    )
+
+
+def _conclude_success(
+    status: int, reply: dict[str, object] | None, ours: dict[str, object]
+) -> Conclusion:
+    """Judge a whole 2xx: it acknowledges an order if it promises one, and names it as ours."""
+    wrong = _wrong_with(reply, ours)
+    order_id = None if reply is None or wrong else _order_id(reply)[1]
+    promises = status not in NONCOMMITTAL
+    return Conclusion(
+        outcome=Outcome.ACKNOWLEDGED if promises and not wrong else Outcome.INDETERMINATE,
+        http_status=status,
+        error=f"{BAD_REPLY}: {wrong}" if promises and wrong else "",
+        order_id=order_id if isinstance(order_id, int) else None,
+        served_by=_text(reply or {}, "served_by"),
+    )
 
 
 def json_object(body: bytes) -> dict[str, object]:
@@ -88,15 +116,21 @@ def json_object(body: bytes) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 
+def json_kind(value: object) -> str:
+    """Say what kind of thing stands in JSON: `a string`, `a list`, `a whole number`."""
+    return _KINDS.get(type(value), "something else")
+
+
 def failure_name(conclusion: Conclusion) -> str:
     """Return the name of a failed attempt in Locust's statistics; empty for a success.
 
-    Sold out (409) is an answer, and no failure.
+    Sold out (409) is an answer, and no failure; nor is 202.
     """
-    is_sold_out = conclusion.http_status == HTTPStatus.CONFLICT and not conclusion.error
-    if conclusion.outcome is Outcome.ACKNOWLEDGED or is_sold_out:
+    status, error = conclusion.http_status, conclusion.error
+    is_sold_out = status == HTTPStatus.CONFLICT and not error
+    if conclusion.outcome is Outcome.ACKNOWLEDGED or is_sold_out or is_acceptance(status, error):
         return ""
-    return conclusion.error or status_name(conclusion.http_status)
+    return error or status_name(status)
 
 
 def status_name(status: int | None) -> str:
@@ -132,8 +166,8 @@ def connect_token(error: BaseException) -> str:
     return type(reason).__name__
 
 
-def _object_said_once(body: bytes) -> dict[str, object]:
-    """Return the JSON object that `body` is, or an empty one if any name stands in it twice."""
+def _object_said_once(body: bytes) -> dict[str, object] | None:
+    """Return the JSON object that `body` is; None if it is none, or a name stands in it twice."""
 
     def refuse_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
         found = dict(pairs)
@@ -145,20 +179,40 @@ def _object_said_once(body: bytes) -> dict[str, object]:
     try:
         value = json.loads(body, object_pairs_hook=refuse_repeats)
     except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _order_named(reply: dict[str, object], ours: dict[str, object]) -> int | None:
-    """Return the order's id if the reply names one and says nothing that is not ours."""
-    order_id = reply.get("order_id") if "order_id" in reply else reply.get("id")
-    if type(order_id) is not int or not 0 < order_id <= _LARGEST_ID:
         return None
+    return value if isinstance(value, dict) else None
+
+
+def _wrong_with(reply: dict[str, object] | None, ours: dict[str, object]) -> str:
+    """Say why a reply does not name our order for certain; empty if it does.
+
+    Values are left out: whoever counts what went wrong counts these texts.
+    """
+    if reply is None:
+        return "no JSON object with each name once"
+    if wrong := _wrong_with_id(*_order_id(reply)):
+        return wrong
     for name, value in ours.items():
         said = reply.get(name, value)
-        if type(said) is not type(value) or said != value:
-            return None
-    return order_id
+        if type(said) is not type(value):
+            return f"{name} is {json_kind(said)} instead of {json_kind(value)}"
+        if said != value:
+            return f"{name} is another than was sent"
+    return ""
+
+
+def _wrong_with_id(name: str, order_id: object) -> str:
+    if order_id is None:
+        return "no order_id"
+    if type(order_id) is not int:
+        return f"{name} is {json_kind(order_id)} instead of a whole number"
+    return "" if 0 < order_id <= _LARGEST_ID else f"{name} is out of range"
+
+
+def _order_id(reply: dict[str, object]) -> tuple[str, object]:
+    """Return under which name a reply says the order's id, and what it says."""
+    name = "order_id" if "order_id" in reply else "id"
+    return name, reply.get(name)
 
 
 def _text(reply: dict[str, object], name: str) -> str:

@@ -115,6 +115,7 @@ class LoadProcess:
         self._interrupts = 0
         self._result = ""
         self._was_released = False
+        self._noted: set[str] = set()
         # Of the run that is on, where there is a page to show it: here, or at the master.
         self.live: LiveCounts | None = None
         self._watch: Watch | None = None
@@ -198,6 +199,7 @@ class LoadProcess:
     @_guarded
     def on_test_start(self, environment: Environment, **_: object) -> None:
         """Get ready; no user starts before this returns."""
+        self._noted.clear()
         if self._worker is not None:
             self.is_stopping = False
             self.live = LiveCounts(run_id=Offer.read(self._options.chaos_run).run_id)
@@ -357,6 +359,12 @@ class LoadProcess:
             runner.send_message("chaos_note", told)
         else:
             self._tell(event, detail)
+
+    def note_once(self, event: str, detail: str) -> None:
+        """Tell it as `note` does, the first time in a run."""
+        if event not in self._noted:
+            self._noted.add(event)
+            self.note(event, detail)
 
     def _is_headless(self) -> bool:
         return self._environment is not None and self._environment.web_ui is None

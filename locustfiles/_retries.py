@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from http import HTTPStatus
 
+from analysis.doubts import was_answered
 from analysis.records import Outcome
 from locustfiles._outcome import Conclusion
 
@@ -80,6 +81,8 @@ class Retries:
 
     def _is_worth_it(self, conclusion: Conclusion, answer: Answer) -> bool:
         """Whether the answer leaves hope: sold out is final, and so is a bad request."""
+        if was_answered(conclusion.http_status, conclusion.error):
+            return False  # with a success, if only a 202: to ask again would order again
         if conclusion.outcome in {Outcome.INDETERMINATE, Outcome.UNSENT}:
             return True
         if conclusion.http_status == HTTPStatus.TOO_MANY_REQUESTS:

@@ -355,7 +355,9 @@ class Run:
         if faults:
             self._look_around(clients)
         if fleet is not None:
-            self.journal.update(health_check=fleet.health_check)
+            self.journal.update(
+                health_check=fleet.health_check, load_balancers=list(fleet.load_balancers)
+            )
             self._observer = Observer(fleet, self.journal, every_s=self.settings.poll_every_s)
         return faults
 

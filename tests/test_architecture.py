@@ -16,6 +16,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "analysis": (),
     "locustfiles": (
         "analysis.aws_client",
+        "analysis.doubts",
         "analysis.ledger_tail",
         "analysis.records",
         "analysis.run_directory",

@@ -36,7 +36,9 @@ def _rfc3339(epoch_s: float) -> str:
     return datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def alb_line(entry: dict[str, Any], *, target_group_arn: str) -> str:
+def alb_line(
+    entry: dict[str, Any], *, target_group_arn: str, load_balancer: str = LOAD_BALANCER
+) -> str:
     """One line of an ALB's access log (HTTP, no newline) from one of Envoy's entries."""
     to_dispatch, to_reply = _count(entry["to_dispatch_us"]), _count(entry["to_reply_us"])
     total = _count(entry["total_us"])
@@ -61,7 +63,7 @@ def alb_line(entry: dict[str, Any], *, target_group_arn: str) -> str:
         [
             "http",
             _rfc3339(started + total / 1e6),
-            LOAD_BALANCER,
+            load_balancer,
             _text(entry["client"]),
             target,
             _seconds(request_time),
@@ -96,10 +98,18 @@ def alb_line(entry: dict[str, Any], *, target_group_arn: str) -> str:
 class AccessLog:
     """Follows Envoy's log and appends to the ALB's, whole lines only."""
 
-    def __init__(self, *, source: Path, destination: Path, target_group_arn: str) -> None:
+    def __init__(
+        self,
+        *,
+        source: Path,
+        destination: Path,
+        target_group_arn: str,
+        load_balancer: str = LOAD_BALANCER,
+    ) -> None:
         self._source = source
         self._destination = destination
         self._target_group_arn = target_group_arn
+        self._load_balancer = load_balancer
         self._offset = 0
 
     def follow(self) -> None:
@@ -114,7 +124,11 @@ class AccessLog:
             return
         self._offset += len(whole)
         lines = [
-            alb_line(json.loads(line), target_group_arn=self._target_group_arn)
+            alb_line(
+                json.loads(line),
+                target_group_arn=self._target_group_arn,
+                load_balancer=self._load_balancer,
+            )
             for line in whole.splitlines()
         ]
         with self._destination.open("a", encoding="utf-8") as destination:

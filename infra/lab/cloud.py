@@ -42,9 +42,10 @@ _PATIENT = Config(read_timeout=STUCK_AFTER_S, retries={"total_max_attempts": 1})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cloud:
-    """Names and numbers of what was made."""
+    """Names and numbers of what was made; `load_balancer` as its access log names it."""
 
     endpoint: str
+    load_balancer: str
     target_group_arn: str
     subnet_of_zone: Mapping[str, str]
 
@@ -85,7 +86,7 @@ def build(
     )
     ec2 = session.client("ec2", endpoint_url=endpoint, config=_PATIENT)
     subnets, security_group = _make_network(ec2, network)
-    target_group = _make_load_balancer(
+    balancer, target_group = _make_load_balancer(
         session, endpoint, settings, list(subnets.values()), load_balancer_port
     )
     _make_group(session, endpoint, settings, list(subnets.values()), security_group, target_group)
@@ -93,6 +94,7 @@ def build(
     _make_templates(session, endpoint, settings)
     return Cloud(
         endpoint=endpoint,
+        load_balancer=balancer.partition(":loadbalancer/")[2],
         target_group_arn=target_group,
         subnet_of_zone=subnets,
     )
@@ -130,7 +132,7 @@ def _make_network(ec2: EC2Client, network: Network) -> tuple[dict[str, str], str
 
 def _make_load_balancer(
     session: boto3.Session, endpoint: str, settings: LabSettings, subnets: list[str], port: int
-) -> str:
+) -> tuple[str, str]:
     elb = session.client("elbv2", endpoint_url=endpoint, config=_PATIENT)
     balancer = elb.create_load_balancer(
         Name=f"{PROJECT}-alb", Subnets=subnets, Tags=_tags(f"{PROJECT}-alb")
@@ -163,7 +165,7 @@ def _make_load_balancer(
         Port=port,
         DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
     )
-    return group
+    return balancer, group
 
 
 def _make_group(

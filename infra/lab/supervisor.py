@@ -161,6 +161,7 @@ class Supervisor:
             source=self._envoy.files.access_log,
             destination=self._folder.access_log,
             target_group_arn=account.target_group_arn,
+            load_balancer=account.load_balancer,
         )
         self._fleet = Fleet(
             settings=self._settings,

@@ -346,8 +346,12 @@
     const asked = `${number(summary.attempts.total)} attempts, ${number(summary.attempts.indeterminate)} `
       + "of them without a definite answer. ";
     if (!hidden || !hidden.count) { return `${asked}No order is in the table that nobody was told of.`; }
-    return `${asked}${number(hidden.count)} orders are in the table although their customers were `
-      + `not told: ${number(hidden.pieces)} pieces, worth ${hidden.value}.`;
+    const goods = `${number(hidden.pieces)} pieces, worth ${hidden.value}`;
+    if (hidden.answered) {
+      return `${asked}${number(hidden.count)} orders are in the table that were not acknowledged; ${number(hidden.answered)} `
+        + `of them were answered with a success that promises none, or is not understood: ${goods}.`;
+    }
+    return `${asked}${number(hidden.count)} orders are in the table although their customers were not told: ${goods}.`;
   }
 
   function showUntold(results) {

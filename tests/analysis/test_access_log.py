@@ -165,3 +165,86 @@ def test_a_log_that_is_gone_is_an_event_and_no_error(directory: RunDirectory) ->
     gather_access_log(directory)
     assert not directory.has_access_log()
     assert [each.event for each in directory.read_table(EVENTS)] == ["access_log_not_kept"]
+
+
+# --- whose line it is ---
+
+INTERNAL = "app/internal/1111111111111111"
+OURS = "app/chaos-lab-alb/50dc6c495c0c9188"
+CONNECTION = (
+    "2023-10-04T17:05:15.514108Z 203.0.113.1 36280 443 TLSv1.2 ECDHE-RSA-AES128-GCM-SHA256 "
+    '4.036 "-" - - - Failed:ClientCertUntrusted TID_dc57cebed65b444ebd8177bb698fe166'
+)
+HEALTH_CHECK = "http 2025-11-18T21:43:34.123456Z 0.003 10.0.0.1:80 tg/73e2d6bc PASS 200 -"
+
+
+def line_of(balancer: str, entry: dict[str, object] = REFUSED) -> str:
+    return alb_line(entry, target_group_arn="arn:tg", load_balancer=balancer)
+
+
+def witness(directory: RunDirectory, *lines: str, ours: list[str] | None = None) -> list[object]:
+    """The status that the log tells of the one attempt, if any, and what is noted."""
+    store(directory, evidence([indeterminate("a", trace_id=TRACE)], []))
+    directory.update_run(load_balancers=ours)
+    (directory.path / "elb_access.log").write_text("".join(f"{each}\n" for each in lines))
+    loaded = load_evidence(directory)
+    found = loaded.balancer.of_trace(TRACE) if loaded.balancer else None
+    return [found.status if found else None, *_about_logs(loaded.notes)]
+
+
+def _about_logs(notes: list[str]) -> list[str]:
+    return [each for each in notes if ".csv" not in each]
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_balancer_further_inside_is_no_witness_of_what_ours_answered(
+    directory: RunDirectory, is_first: bool
+) -> None:
+    lines = [line_of(INTERNAL, ANSWERED), line_of(OURS)][:: 1 if is_first else -1]
+    assert witness(directory, *lines, ours=[OURS]) == [502]
+
+
+def test_a_log_of_others_alone_is_no_witness(directory: RunDirectory) -> None:
+    status, note = witness(directory, line_of(INTERNAL, ANSWERED), ours=[OURS])
+    assert status is None
+    assert note == (f"the access log is of {INTERNAL}, and not of the run's load balancer, {OURS}")
+
+
+def test_of_two_balancers_none_is_a_witness_if_the_run_does_not_know_its_own(
+    directory: RunDirectory,
+) -> None:
+    status, note = witness(directory, line_of(INTERNAL, ANSWERED), line_of(OURS))
+    assert status is None
+    assert "does not know which of them is its own" in str(note)
+
+
+def test_the_only_balancer_of_a_log_is_ours(directory: RunDirectory) -> None:
+    assert witness(directory, line_of(INTERNAL)) == [502]
+
+
+def test_lines_of_connections_and_of_health_checks_are_no_damage(directory: RunDirectory) -> None:
+    assert witness(directory, CONNECTION, line_of(OURS), HEALTH_CHECK) == [502]
+    (directory.path / "elb_access").mkdir()
+    for kind in ("conn_log.", "health_check_log."):
+        (directory.path / "elb_access" / f"{kind}1_x.log.gz").write_bytes(b"not even gzip")
+    assert _about_logs(load_evidence(directory).notes) == []
+    (directory.path / "elb_access.log").unlink()
+    assert not directory.has_access_log()
+
+
+ODD_LINES = {
+    "an IPv6 client": ("192.168.131.39:2817", "2001:db8::1:2817"),
+    "no target": ("10.0.0.1:80 0.086 0.048 0.037 200 201", "- -1 -1 -1 460 -"),
+    "a connection closed while sending": ("200 201 0", "463 - 0"),
+    "an escaped quote": ('"curl/7.46.0"', '"a \\"b c\\" d \\x22"'),
+    "no request": ("GET https://www.example.com:443/ HTTP/1.1", "- http://host:80- -"),
+    "more fields": ("TID_123456", 'TID_123456 "-" "-" "-" 17'),
+}
+
+
+@pytest.mark.parametrize(("usual", "odd"), ODD_LINES.values(), ids=ODD_LINES)
+def test_what_an_alb_may_write_is_read(usual: str, odd: str) -> None:
+    assert usual in DOCUMENTED
+    line = parse_access_log_line(DOCUMENTED.replace(usual, odd))
+    assert line.trace_root == "1-58337281-1d84f3d73c47ec4e58577259"
+    assert line.received_at == parse_time("2018-07-02T22:22:48.364000Z")

@@ -35,6 +35,19 @@ def name_of(until: int, *, kind: str = "app", node: str = "172.160.1.192_20sg8hg
     )
 
 
+def test_only_files_of_the_runs_own_balancer_are_fetched(
+    directory: RunDirectory, logs: "Logs"
+) -> None:
+    ours = logs.on_day(NOON)
+    logs.deliver(ours.replace("my-lb", "internal"), folder=f"{FOLDER}/{day_of(NOON)}/")
+    directory.update_run(load_balancers=["app/my-lb/1234567890abcdef"])
+    assert fetch_access_log(directory, "s3://logs", now=LONG_AFTER).files == 1
+    assert fetched(directory) == {ours}
+    directory.update_run(load_balancers=["app/other/1234567890abcdef"])
+    with pytest.raises(EvidenceError, match="no ALB access log of app/other/1234567890abcdef"):
+        fetch_access_log(directory, "s3://logs", now=LONG_AFTER)
+
+
 def day_of(at: int) -> str:
     return format_time(at)[:10].replace("-", "/")
 

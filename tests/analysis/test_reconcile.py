@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,14 +11,19 @@ from hypothesis import strategies as st
 
 from analysis.errors import UsageError
 from analysis.findings import Basis, Method
-from analysis.records import Attempt, OrderRow, Outcome, Verdict
+from analysis.judgement import judge
+from analysis.records import Attempt, OrderRow, Outcome, RunVerdict, Verdict
+from analysis.stories import tell
 from tests.analysis.histories import (
     NOON,
+    PRICES,
     SECOND,
     acknowledged,
     attempt,
+    evidence,
     findings,
     indeterminate,
+    invariants_of,
     rejected,
     row,
     unsent,
@@ -29,9 +35,9 @@ KEYED = acknowledged("keyed", 1)
 KEYED_ROW = row(1, KEYED)
 
 
-def judged(attempts: list[Attempt], rows: list[OrderRow]) -> dict[str, str]:
+def judged(attempts: list[Attempt], rows: list[OrderRow], **how: Any) -> dict[str, str]:
     """Verdicts in a shop that stores keys."""
-    found = verdicts([KEYED, *attempts], [KEYED_ROW, *rows])
+    found = verdicts([KEYED, *attempts], [KEYED_ROW, *rows], **how)
     assert found.pop("keyed") == "confirmed"
     return found
 
@@ -67,14 +73,47 @@ def test_total_that_is_a_float_of_the_same_cents_is_not_altered() -> None:
     assert judged([a], [row(5, a, total=Decimal("59.97000000000001"))]) == {"a": "confirmed"}
 
 
-def test_reply_that_names_another_customers_order_is_altered() -> None:
-    a, b = acknowledged("a", 5), acknowledged("b", 5)
-    assert judged([a, b], [row(5, b)]) == {"a": "altered", "b": "confirmed"}
+def test_order_whose_id_was_given_to_another_is_lost() -> None:
+    """As after a crash that took rows and the sequence with it."""
+    a, b = acknowledged("a", 5), acknowledged("b", 5, product_id=2)
+    found = findings([a, b], [row(5, b)])
+    assert [each.verdict for each in found.attempts] == ["lost", "confirmed"]
+    assert found.attempts[0].row == row(5, b)  # to say whose id it is now
+    assert found.attempts[0].own_row is None
+    said = [each.said for each in tell(found.attempts[0], None)]
+    assert "order 5 is in the table, and is another order's: its id was given to that one" in said
+    case = evidence([a, b], [row(5, b)])
+    durability = judge(case).invariants[0]
+    assert durability.verdict is RunVerdict.BROKEN
+    assert durability.detail == (
+        "1 of 2 acknowledged are not in the table (the ids of 1 are other orders': order 5)"
+    )
+    assert invariants_of(case)["fidelity"] is RunVerdict.HELD
 
 
-def test_reply_that_names_a_row_of_an_unanswered_order_is_altered() -> None:
+def test_order_whose_id_an_unanswered_order_has_is_lost() -> None:
     a, b = acknowledged("a", 5), indeterminate("b")
-    assert judged([a, b], [row(5, b)]) == {"a": "altered", "b": "committed"}
+    assert judged([a, b], [row(5, b)]) == {"a": "lost", "b": "committed"}
+
+
+def test_order_whose_id_a_strangers_row_has_is_lost_and_that_row_unexpected() -> None:
+    a, b = acknowledged("a", 5), acknowledged("b", 4)
+    theirs = row(5, attempt("x", Outcome.INDETERMINATE))
+    found = judged([a, b], [row(4, b), theirs])
+    assert found == {"a": "lost", "b": "confirmed", "row 5": "unexpected"}
+
+
+def test_order_told_anothers_id_is_altered_where_its_own_row_is_there() -> None:
+    a, b = acknowledged("a", 5), acknowledged("b", 5)
+    found = judged([a, b], [row(5, b), row(6, a)])
+    assert found == {"a": "altered", "b": "confirmed"}
+
+
+def test_order_whose_id_was_given_to_another_is_not_lost_for_certain_if_rows_were_not_read() -> (
+    None
+):
+    a, b = acknowledged("a", 5), acknowledged("b", 5)
+    assert judged([a, b], [row(5, b)], unseen_up_to=0) == {"a": "altered", "b": "confirmed"}
 
 
 def test_reply_that_names_a_row_with_a_strange_order_key_is_altered() -> None:
@@ -101,13 +140,16 @@ def test_reply_without_an_order_id_is_confirmed_by_key() -> None:
 def test_of_two_orders_told_one_keyless_row_only_the_first_told_is_confirmed() -> None:
     first = acknowledged("a", 5, ended_at=NOON + SECOND)
     later = acknowledged("b", 5, ended_at=NOON + 2 * SECOND)
-    assert verdicts([later, first], [row(5)]) == {"a": "confirmed", "b": "altered"}
+    assert verdicts([later, first], [row(5)]) == {"a": "confirmed", "b": "lost"}
 
 
 def test_of_two_orders_told_one_keyless_row_the_one_that_fits_is_confirmed() -> None:
     first = acknowledged("a", 5, ended_at=NOON + SECOND, quantity=2)
     later = acknowledged("b", 5, ended_at=NOON + 2 * SECOND)
-    assert verdicts([first, later], [row(5)]) == {"a": "altered", "b": "confirmed"}
+    assert verdicts([first, later], [row(5)]) == {"a": "lost", "b": "confirmed"}
+    # Unless a row that no reply names may be its: then it was told another's id.
+    its = row(6, quantity=2, total=2 * PRICES[1])
+    assert verdicts([first, later], [row(5), its]) == {"a": "altered", "b": "confirmed"}
 
 
 # --- retries ---

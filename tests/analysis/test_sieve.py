@@ -129,7 +129,30 @@ def _share_a_trace(chance: random.Random, history: History) -> None:
         _some(chance, history.attempts, trace_id=ANSWERED["trace_id"])
 
 
+def _answered(chance: random.Random, history: History, outcome: Outcome, **said: Any) -> None:
+    """Some orders answered with a success that proves less than it seems to."""
+    for _ in range(chance.randint(1, 3)):
+        history.order(outcome, has_row=chance.random() < 0.5, error="", **said)
+
+
 CHANGES: dict[str, Change] = {
+    "a 202": lambda chance, history: _answered(
+        *(chance, history, Outcome.INDETERMINATE),
+        http_status=202,
+        order_id=chance.choice([None, 100, 99_999]),
+    ),
+    "a success that older runs took for more": lambda chance, history: _answered(
+        chance, history, Outcome.ACKNOWLEDGED, http_status=chance.choice([202, 206, 207])
+    ),
+    "an order named by a text": lambda chance, history: history.order(
+        Outcome.INDETERMINATE,
+        has_row=chance.random() < 0.5,
+        http_status=201,
+        error="bad_reply: order_id is a string instead of a whole number",
+    ),
+    "an id given out again": lambda chance, history: history.order(
+        Outcome.ACKNOWLEDGED, has_row=False, order_id=chance.randint(100, 104)
+    ),
     "a row is missing": _lose_row,
     "a row is there twice": lambda chance, history: _copy_row(chance, history, id=9000),
     "two rows have one id": lambda chance, history: _copy_row(

@@ -74,7 +74,7 @@ def test_the_verdict_tells_the_orders_that_their_customers_do_not_know_of(
 ) -> None:
     main(["reconcile", str(stored.path)])
     said = capsys.readouterr().out
-    assert "Orders in the table that their customers do not know of" in said
+    assert "Orders in the table that were not acknowledged" in said
     assert "+8.000 s   database   order 7 committed" in said
 
 

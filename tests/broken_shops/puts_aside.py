@@ -1,4 +1,4 @@
-"""Mistake: where the payment fails the order is put aside with a 202, and nobody takes it up."""
+"""Mistake: where the payment fails the order is confirmed and put aside, and nobody takes it up."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def place(wanted: OrderRequest) -> Response:
         charge()
     except ProviderAway:
         _put_aside.append(wanted)
-        return confirm(wanted, order_id, total, status=202)
+        return confirm(wanted, order_id, total)
     with connect() as db:
         take_stock(db, wanted)
         write_order(db, wanted, total, order_id=order_id)

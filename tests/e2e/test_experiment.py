@@ -202,6 +202,7 @@ def test_locusts_own_statistics_are_kept(finished: tuple[Evidence, str, int]) ->
     assert rows["Aggregated"] == len(evidence.table("requests"))
     assert evidence.table("locust_stats_history")
     lines = (evidence.path / "elb_access.log").read_text("utf-8").splitlines()
+    assert {line.split()[2] for line in lines} == set(evidence.run["load_balancers"])
     assert len(lines) >= rows["Aggregated"] * 0.9
 
 

@@ -35,7 +35,7 @@ RUNS = {
         "EXPERIMENT": "database-failover",
         "LAB_SYNCHRONOUS_COMMIT": "off",
         # Late, so that fewer orders follow than were lost: ids are given out a second time, and
-        # who was told of one that is another's by then has an order that is `altered`.
+        # an order whose id is another's by then is `lost` like the others.
         "LOCUST_ARGS": FAST["LOCUST_ARGS"].replace("--fis-at 4s", "--fis-at 12s"),
     },
 }

@@ -50,10 +50,11 @@ def test_doubts_are_kept_by_cause_in_the_summarys_words() -> None:
         "1": UNKNOWN,
         "2": Conclusion(outcome=Outcome.INDETERMINATE, error="timeout"),
         "3": Conclusion(outcome=Outcome.INDETERMINATE, http_status=200, error="bad_reply"),
+        "4": Conclusion(outcome=Outcome.INDETERMINATE, http_status=202),
     }.items():
         live.ended(attempt(name), conclusion, ended_at=at(1))
     fleet.take("local", live.report())
-    assert fleet.orders()["causes"] == {"502": 1, "bad_reply": 1, "timeout": 1}
+    assert fleet.orders()["causes"] == {"502": 1, "accepted": 1, "bad_reply": 1, "timeout": 1}
     assert fleet.doubts["attempt-1"].order_key == "key-1"
 
 

@@ -60,12 +60,29 @@ def pause(
         (KEYED, R, 422, Answer(), False),
         (KEYED, R, 400, Answer(retry_after="1"), False),
         (KEYED, A, 201, Answer(retry_after="1"), False),
+        (KEYED, I, 202, Answer(retry_after="1"), False),
+        (BLIND, I, 202, Answer(), False),
+        (BLIND, I, 206, Answer(), False),
+        (BLIND, I, 302, Answer(), True),
     ],
 )
 def test_only_what_leaves_hope_is_repeated(
     kind: RetryKind, outcome: Outcome, status: int | None, answer: Answer, is_repeated: bool
 ) -> None:
     assert (pause(Retries(kind=kind), outcome, status, answer) is not None) is is_repeated
+
+
+@pytest.mark.parametrize(
+    ("error", "is_repeated"),
+    [("bad_reply: order_id is a string instead of a whole number", False), ("truncated", True)],
+)
+def test_success_that_is_not_understood_is_not_repeated_and_one_cut_short_is(
+    error: str, is_repeated: bool
+) -> None:
+    conclusion = Conclusion(outcome=I, http_status=201, error=error)
+    retries = Retries(kind=BLIND)
+    found = retries.pause_s(conclusion, Answer(), attempt_no=1, jitter=0.5, now_s=0)
+    assert (found is not None) is is_repeated
 
 
 def test_attempts_are_counted_with_the_first() -> None:

@@ -17,7 +17,7 @@ from analysis.tables import ATTEMPTS
 from infra.lab.processes import free_port
 from locustfiles._errors import EXIT_USAGE
 from tests.locustfiles.load import ROOT, Load, Locust, wait_until
-from tests.locustfiles.shop_server import Shop
+from tests.locustfiles.shop_server import Shop, read_arrival, reply, serve_connections
 
 pytestmark = pytest.mark.slow
 
@@ -36,6 +36,32 @@ def dawdle(environment, **_):
 events.test_start._handlers.insert(0, events.test_start._handlers.pop())
 """
 UNDECIDED = 2  # what a run without a database comes to
+
+
+def _lists_products_plainly(connection: socket.socket) -> None:
+    with connection.makefile("rb") as stream:
+        while read_arrival(stream, ("", 0)):
+            connection.sendall(reply("200 OK", b'[{"id": 1}]'))
+
+
+def test_products_that_are_not_understood_are_failures_and_said_once_with_what_is_what(
+    load: Load,
+) -> None:
+    with serve_connections(_lists_products_plainly) as url:
+        locust = load.start(url, "-t", "60s")
+        wait_until((locust.run / "events.csv").exists)
+        code = locust.stop_when(lambda: "products_not_understood" in locust.event_names())
+    assert code == UNDECIDED
+    why = (
+        "expected an object with products, a list of objects with a whole number as id; got a list"
+    )
+    assert locust.errors.count(f"chaos-shop: GET /products: {why}\n") == 1
+    said = " ".join(locust.output.split())
+    assert f"note: products were not understood: GET /products: {why}" in said
+    failures = locust.table("locust_failures.csv")
+    assert f"bad_reply: {why}" in {
+        each["Error"] for each in failures if each["Name"] == "/products"
+    }
 
 
 def test_plain_run_leaves_its_evidence_and_its_verdict(load: Load, shop: Shop) -> None:

@@ -1,0 +1,48 @@
+"""No mistake: every other order is answered with a 202, and its row made by a thread later."""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import threading
+import time
+
+from flask import Response
+
+from tests.broken_shops._plain import (
+    OrderRequest,
+    confirm,
+    connect,
+    look_up_total,
+    reserve_id,
+    shop_that,
+    take_stock,
+    write_order,
+)
+
+LATER_S = 2.0
+_waiting: queue.SimpleQueue[tuple[float, OrderRequest, int]] = queue.SimpleQueue()
+_numbers = itertools.count()
+
+
+def place(wanted: OrderRequest) -> Response:
+    is_later = next(_numbers) % 2 == 0
+    with connect() as db:
+        order_id, total = reserve_id(db), look_up_total(db, wanted)
+        if not is_later:
+            write_order(db, wanted, take_stock(db, wanted), order_id=order_id)
+    if is_later:
+        _waiting.put((time.monotonic() + LATER_S, wanted, order_id))
+    return confirm(wanted, order_id, total, status=202 if is_later else 201)
+
+
+def _write() -> None:
+    while True:
+        due, wanted, order_id = _waiting.get()
+        time.sleep(max(due - time.monotonic(), 0))
+        with connect() as db:
+            write_order(db, wanted, take_stock(db, wanted), order_id=order_id)
+
+
+threading.Thread(target=_write, daemon=True).start()
+app = shop_that(place)
