@@ -121,7 +121,9 @@ def test_what_locust_reads_what_we_check_and_what_the_run_finds_wrong_are_64(
     for says, locust in wrong.items():
         assert locust.wait() == 64
         (complaint,) = [
-            line for line in locust.errors.splitlines() if ": error: " in line or "chaos-shop" in line
+            line
+            for line in locust.errors.splitlines()
+            if ": error: " in line or "chaos-shop" in line
         ]
         assert says in complaint
         assert not list(locust.run.glob("ledger"))
