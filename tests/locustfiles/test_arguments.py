@@ -15,6 +15,7 @@ from locustfiles._arguments import Settings, add_arguments, without_password
 from locustfiles._errors import BadArgument
 from locustfiles._fire_at import FireAt, parse_fire_at
 from tests.locustfiles.load import Load
+from tests.locustfiles.shop_server import Shop
 
 
 @pytest.mark.parametrize(
@@ -109,14 +110,14 @@ def test_a_part_of_a_time_that_is_longer_than_the_whole_is_refused() -> None:
 
 @pytest.mark.slow
 def test_what_locust_reads_what_we_check_and_what_the_run_finds_wrong_are_64(
-    load: Load, tmp_path: Path
+    load: Load, shop: Shop, tmp_path: Path
 ) -> None:
     (tmp_path / "run2").mkdir()
     (tmp_path / "run2" / "run.json").write_text("{}")
     wrong = {
-        "unrecognized arguments": load.start("http://127.0.0.1:9", "--no-such-thing"),
+        "unrecognized arguments": load.start(shop.url, "--no-such-thing"),
         "--host": load.start(""),
-        "holds a run already": load.start("http://127.0.0.1:9"),
+        "holds a run already": load.start(shop.url),
     }
     for says, locust in wrong.items():
         assert locust.wait() == 64
