@@ -20,7 +20,7 @@ from locust import constant, task
 from locustfiles._customer import Customer, RequestsCustomer
 
 class Buyer({customer}):
-    wait_time = constant(0.02)
+    wait_time = constant(0.1)
 
     @task
     def order(self):
@@ -63,7 +63,7 @@ def repeated(
         shop.misbehave = moody
         options = ("--retry", request.param, "--retry-attempts", "3", "--retry-backoff", "0.1")
         locust = load.start(
-            shop.url, "-f", _locustfile(load, customer), *options, "-u", "12", "-t", "60s"
+            shop.url, "-f", _locustfile(load, customer), *options, "-u", "8", "-t", "60s"
         )
         locust.stop_when(lambda: _meets_all_in_good_time(locust, moody))
         yield request.param, locust, moody
