@@ -9,7 +9,7 @@ from typing import Any
 import gevent
 from gevent.lock import RLock
 from locust.rpc import Message
-from locust.runners import STATE_MISSING, MasterRunner
+from locust.runners import STATE_MISSING, STATE_RUNNING, MasterRunner
 
 from analysis.run_directory import RunDirectory
 from locustfiles._copy import LedgerCopy
@@ -87,6 +87,17 @@ class Workers:
         if self._watcher is not None and node_id not in self._workers:
             self._unheard.add(node_id)
             self._write_incomplete()
+        self._end_sharing_out()
+
+    def _end_sharing_out(self) -> None:
+        """Have Locust give users to a worker that comes in now.
+
+        One that came before, or was not heard of for a while, had users shared out anew. Locust
+        takes that for under way ever after, and gives none to whoever comes meanwhile.
+        """
+        dispatcher = vars(self._runner)["_users_dispatcher"]
+        if dispatcher is not None and self._runner.state == STATE_RUNNING:
+            vars(dispatcher)["_dispatch_in_progress"] = False
 
     def on_message(self, message: Message) -> None:
         """Take a worker's message about its ledger."""

@@ -5,13 +5,15 @@ import socket
 import subprocess
 import sys
 import threading
+from argparse import Namespace
 from pathlib import Path
 
+import configargparse  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from locustfiles._arguments import without_password
+from locustfiles._arguments import Settings, add_arguments, without_password
 from locustfiles._errors import BadArgument
 from locustfiles._fire_at import FireAt, parse_fire_at
 from locustfiles._host import Host
@@ -74,40 +76,61 @@ def test_password_is_never_kept(url: str, kept: str) -> None:
     assert without_password(url) == kept
 
 
-@pytest.mark.slow
+def options(*arguments: str) -> Namespace:
+    # Locust's is one of these, and cannot be imported without patching this process' sockets.
+    parser = configargparse.ArgumentParser(prog="locust")
+    add_arguments(parser)
+    parser.add_argument("--config")  # which is Locust's own
+    found = parser.parse_args(arguments)
+    assert isinstance(found, Namespace)
+    return found
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (("--fis-at", "soon"), "neither a time"),
         (("--target", "moon"), "invalid choice"),
-        (("--connect-timeout", "9"), "longer than --total-timeout"),
-        (("--fis-template", "x", "--fis-at", "99s"), "the run ends after 3 s"),
-        (("--arrival-rate", "5..50", "-t", "0"), "needs a --run-time"),
         (("--fis-tempalte", "x"), "--fis-tempalte; did you mean --fis-template?"),
-        (("--autoquit", "3"), "add --autostart"),
+        (("--evidence-uri", "https://user:geheim@evidence/x"), "form s3://bucket/prefix"),
     ],
 )
 def test_wrong_argument_is_one_line_and_64(
-    load: Load, arguments: tuple[str, ...], says: str
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], says: str
 ) -> None:
-    locust = load.start("http://127.0.0.1:9", *arguments)
-    assert locust.wait() == 64
-    complaints = [line for line in locust.errors.splitlines() if not line.startswith("[")]
-    assert len(complaints) == 1
-    assert says in complaints[0]
-    assert not locust.run.exists()
+    with pytest.raises(SystemExit) as ended:
+        options(*arguments)
+    assert ended.value.code == 64
+    (line,) = capsys.readouterr().err.splitlines()
+    assert says in line
+    assert "geheim" not in line
+
+
+def test_a_part_of_a_time_that_is_longer_than_the_whole_is_refused() -> None:
+    with pytest.raises(BadArgument, match="longer than --total-timeout"):
+        Settings.from_options(options("--connect-timeout", "9"))
 
 
 @pytest.mark.slow
-def test_missing_host_and_taken_directory_are_64(load: Load, tmp_path: Path) -> None:
-    nowhere = load.start("")
-    assert nowhere.wait() == 64
-    assert "--host" in nowhere.errors
-    (tmp_path / "run1").mkdir()
-    (tmp_path / "run1" / "run.json").write_text("{}")
-    taken = load.start("http://127.0.0.1:9")
-    assert taken.wait() == 64
-    assert "holds a run already" in taken.errors
+def test_what_locust_reads_what_we_check_and_what_the_run_finds_wrong_are_64(
+    load: Load, shop: Shop, tmp_path: Path
+) -> None:
+    (tmp_path / "run2").mkdir()
+    (tmp_path / "run2" / "run.json").write_text("{}")
+    wrong = {
+        "unrecognized arguments": load.start(shop.url, "--no-such-thing"),
+        "--host": load.start(""),
+        "holds a run already": load.start(shop.url),
+    }
+    for says, locust in wrong.items():
+        assert locust.wait() == 64
+        (complaint,) = [
+            line
+            for line in locust.errors.splitlines()
+            if ": error: " in line or "chaos-shop" in line
+        ]
+        assert says in complaint
+        assert not list(locust.run.glob("ledger"))
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """Ends at an odd moment: a run is called off as its orders flow, a worker is stopped twice."""
 
-from pathlib import Path
+import pytest
 
 from tests.locustfiles.programs import output_of
 
@@ -37,7 +37,7 @@ from locustfiles._journal import Journal
 from locustfiles._run import Run
 from locustfiles._run_time import RunClock
 
-directory = RunDirectory.create(root=Path(sys.argv[1]), experiment="test", at=1)
+directory = RunDirectory.create(root=Path(sys.argv[1]) / "runs", experiment="test", at=1)
 journal = Journal(directory, on_our_fault=lambda _error: None)
 journal.update(fault=None)
 records = FaultRecords(journal)
@@ -69,7 +69,7 @@ import gevent
 from locustfiles._ledger import Ledger, LedgerKeeper
 from locustfiles._process import LoadProcess
 
-path = Path(sys.argv[1])
+path = Path(sys.argv[1]) / "p-1.jsonl"
 process = LoadProcess()
 
 class Delivery:
@@ -84,13 +84,20 @@ gevent.joinall([gevent.spawn(process.on_test_stop) for _ in range(2)])
 """
 
 
-def test_a_run_that_is_called_off_orders_nothing_more() -> None:
-    assert output_of(CALLED_OFF) == ["True", "0"]
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What all of them print, one after the other in one process."""
+    program = CALLED_OFF + CALLED_OFF_WITH_A_FAULT + STOPPED_TWICE
+    return output_of(program, str(tmp_path_factory.mktemp("called-off")))
 
 
-def test_the_fault_of_a_run_that_is_called_off_never_comes(tmp_path: Path) -> None:
-    assert output_of(CALLED_OFF_WITH_A_FAULT, str(tmp_path)) == ["False", "fired"]
+def test_a_run_that_is_called_off_orders_nothing_more(told: list[str]) -> None:
+    assert told[:2] == ["True", "0"]
 
 
-def test_a_worker_that_is_stopped_twice_delivers_its_closed_ledger_once(tmp_path: Path) -> None:
-    assert output_of(STOPPED_TWICE, str(tmp_path / "p-1.jsonl")) == ['["closed"']
+def test_the_fault_of_a_run_that_is_called_off_never_comes(told: list[str]) -> None:
+    assert told[2:4] == ["False", "fired"]
+
+
+def test_a_worker_that_is_stopped_twice_delivers_its_closed_ledger_once(told: list[str]) -> None:
+    assert told[4:] == ['["closed"']

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.records import parse_time
 from locustfiles._errors import EXIT_OUR_FAULT
-from tests.locustfiles.load import Load
+from tests.locustfiles.load import Load, Locust
 from tests.locustfiles.shop_server import Shop
 
 pytestmark = pytest.mark.slow
@@ -36,29 +36,39 @@ _disk_sync._fsync = lambda file: OSError(errno.EIO, os.strerror(errno.EIO))
 """
 
 
+_TOOK = re.compile(r"an fsync took [0-9.]+ s")
+_GOES_ON = "fsync has taken 1 s and goes on"
+
+
+def _told(locust: Locust) -> dict[str, int]:
+    """What the run's events say about its disk, and when they did."""
+    if not (locust.run / "events.csv").exists():
+        return {}
+    rows = [each for each in locust.events("harness") if each["event"] == "ledger_sync_slow"]
+    return {row["detail"]: parse_time(row["at"]) for row in rows}
+
+
+def _sent_meanwhile(locust: Locust) -> bool:
+    """Whether an order was sent while a disk hung."""
+    hung_until = [at for each, at in _told(locust).items() if each.endswith(_GOES_ON)]
+    sent_at = [each.sent_at or 0 for each in locust.sent().values()]
+    return any(until - 800_000 < at < until for until in hung_until for at in sent_at)
+
+
 def _locustfile(folder: Path, content: str) -> str:
     path = folder / "disk.py"
     path.write_text(content)
     return str(path)
 
 
-@pytest.mark.parametrize("processes", [1, 2])
 def test_users_order_on_while_the_disk_hangs_and_the_run_says_that_it_did(
-    load: Load, shop: Shop, tmp_path: Path, processes: int
+    load: Load, shop: Shop, tmp_path: Path
 ) -> None:
-    several = ("--processes", str(processes)) if processes > 1 else ()
-    locust = load.complete(
-        shop.url, "-f", _locustfile(tmp_path, HANGING), "-t", "5s", "-u", "20", *several
+    options = ("--processes", "2", "-t", "60s", "-u", "6")
+    locust = load.start(shop.url, "-f", _locustfile(tmp_path, HANGING), *options)
+    locust.stop_when(
+        lambda: any(_TOOK.search(each) for each in _told(locust)) and _sent_meanwhile(locust)
     )
-    told = [row for row in locust.events("harness") if row["event"] == "ledger_sync_slow"]
-    on_its_way = [row for row in told if row["detail"].endswith("fsync has taken 1 s and goes on")]
-    assert on_its_way
-    assert any(re.search(r"an fsync took [0-9.]+ s", row["detail"]) for row in told)
-    until = parse_time(on_its_way[0]["at"])
-    meanwhile = [
-        sent for sent in locust.sent().values() if until - 800_000 < (sent.sent_at or 0) < until
-    ]
-    assert meanwhile
     assert set(shop.attempt_ids()) == set(locust.sent())
 
 

@@ -49,7 +49,8 @@ def cloud(
 def test_fault_is_announced_fired_once_followed_and_its_victims_named(
     load: Load, shop: Shop, cloud: Cloud
 ) -> None:
-    locust = load.start(shop.url, "-t", "50s", *_fault("hit-both", at="3%"), "--min-healthy", "0")
+    guards = ("--expect-account", "123456789012", "--min-healthy", "0")
+    locust = load.start(shop.url, "-t", "50s", *_fault("hit-both", at="3%"), *guards)
     locust.stop_when(lambda: _names(locust, "fis").count("completed"))
     run = locust.run_json()
     fault = run["fault"]
@@ -69,6 +70,8 @@ def test_fault_is_announced_fired_once_followed_and_its_victims_named(
     assert {("ec2", each, "running") for each in cloud.instances} <= seen
     assert run["health_check"]["interval_s"] == 10
     (blast,) = (row["detail"] for row in locust.events() if row["event"] == "blast_radius")
+    assert locust.event_names("harness").count("aws_identity") == 1
+    assert "fis_refused" not in locust.event_names()
     assert blast.startswith("would stop 2 of i-")
     assert blast.endswith("healthy targets 2")
 

@@ -2,8 +2,6 @@
 
 import argparse
 import contextlib
-import subprocess
-import sys
 
 import configargparse  # type: ignore[import-untyped]
 import pytest
@@ -178,22 +176,3 @@ def test_unknown_guards_list_the_known_ones(capsys: pytest.CaptureFixture[str]) 
     with pytest.raises(SystemExit):
         guards("--guard-off", "tags")
     assert "account, tag, healthy, experiments, baseline" in capsys.readouterr().err
-
-
-def test_the_web_form_shows_no_escapes_of_the_command_lines_help() -> None:
-    # A process of its own: Locust has to come before whatever else knows of TLS.
-    told = subprocess.run(
-        [sys.executable, "-c", _SHOWN], capture_output=True, text=True, check=True, timeout=60
-    ).stdout.splitlines()
-    assert len(told) >= 4
-    assert [each for each in told if "%%" in each] == []
-
-
-_SHOWN = """
-from locust.argument_parser import LocustArgumentParser
-from locustfiles._arguments import add_arguments
-parser = LocustArgumentParser()
-add_arguments(parser)
-for each in parser.args_included_in_web_ui.values():
-    print(each.dest, each.help)
-"""

@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 
+from locustfiles._fis_fault import _is_final
 from tests.locustfiles.cloud import Cloud, access
 from tests.locustfiles.gate import Answer, Call, Gate, serve_gate
 from tests.locustfiles.load import Load, Locust
@@ -43,18 +46,33 @@ def refused(locust: Locust) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("status", "code"),
+    ("status", "code", "is_final"),
     [
-        (403, "ExpiredTokenException"),
-        (403, "AccessDeniedException"),
-        (404, "ResourceNotFoundException"),
-        (402, "ServiceQuotaExceededException"),
+        (403, "ExpiredTokenException", True),
+        (403, "AccessDeniedException", True),
+        (404, "ResourceNotFoundException", True),
+        (402, "ServiceQuotaExceededException", True),
+        (429, "ThrottlingException", False),
+        (500, "InternalServerException", False),
+        (503, "SomethingNew", False),
     ],
 )
-def test_a_final_refusal_is_one_line_and_the_load_goes_on(
-    load: Load, shop: Shop, cloud: Cloud, gate: Gate, status: int, code: str
+def test_any_refusal_is_final_but_that_of_who_has_too_much_to_do(
+    status: int, code: str, is_final: bool
 ) -> None:
-    gate.before = start_is(status, code)
+    answer: Any = {
+        "Error": {"Code": code},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
+    assert _is_final(ClientError(answer, "StartExperiment")) is is_final
+    assert not _is_final(EndpointConnectionError(endpoint_url="x"))  # it may have been heard
+
+
+def test_a_final_refusal_is_one_line_and_the_load_goes_on(
+    load: Load, shop: Shop, cloud: Cloud, gate: Gate
+) -> None:
+    code = "ServiceQuotaExceededException"
+    gate.before = start_is(402, code)
     arguments = ("--target", "lab", "--fis-template", "hit-one@1s", "--poll-every", "0.3")
     locust = load.start(shop.url, *arguments, "-t", "60s")
     sent_before: list[int] = []

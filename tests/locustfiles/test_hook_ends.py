@@ -157,9 +157,8 @@ def test_the_next_start_stops_what_a_run_left_that_was_killed_before_the_answer(
     after.stop_when(lambda: True)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_answer_that_comes_after_the_end_names_an_experiment_that_is_stopped(
-    load: Load, shop: Shop, gate: Gate, fis: Any, how: signal.Signals
+    load: Load, shop: Shop, gate: Gate, fis: Any
 ) -> None:
     heard = threading.Event()
 
@@ -171,7 +170,7 @@ def test_an_answer_that_comes_after_the_end_names_an_experiment_that_is_stopped(
     gate.after = be_slow
     locust = start(load, shop)
     assert heard.wait(60)
-    locust.tell(how)
+    locust.tell(signal.SIGTERM)
     locust.wait()
     assert len(of_run(fis, locust.run.name)) == 1
     assert alive(fis, locust.run.name) == []

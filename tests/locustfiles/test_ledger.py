@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -260,27 +259,6 @@ def test_process_killed_while_it_opens_its_ledger_leaves_no_gap(
 
 def test_process_id_is_safe_in_a_file_name() -> None:
     assert process_id().replace("-", "").replace("_", "").isalnum()
-
-
-def test_recording_an_attempt_costs_less_than_writing_its_line(
-    ledger: Ledger, tmp_path: Path
-) -> None:
-    line = _sent().to_line()
-    bare = os.open(tmp_path / "bare", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    took_s = []
-    for _ in range(30):
-        ledger.flush()
-        took_s.append((_seconds(lambda: os.write(bare, line)), _seconds(lambda: ledger.put(line))))
-    os.close(bare)
-    least_bare, least_kept = (min(each) for each in zip(*took_s, strict=True))
-    assert least_kept < least_bare
-
-
-def _seconds(do: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    for _ in range(100):
-        do()
-    return time.perf_counter() - began
 
 
 class _Gate:

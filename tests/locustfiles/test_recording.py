@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import pytest
 
 from tests.locustfiles.programs import output_of
 
@@ -21,7 +21,7 @@ from locustfiles._watermarks import Cell
 from analysis.records import Outcome
 from tests.locustfiles.ledgers import recorded
 
-path = Path(sys.argv[1])
+folder = Path(sys.argv[1])
 attempt = first_attempt(Cell(product_id=1, quantity=1), user_id="u", due_at=None)
 conclusion = Conclusion(outcome=Outcome.UNSENT, error="connect_refused")
 
@@ -38,8 +38,12 @@ def refusals():
             found += 1
     return found
 """
-_OPEN = 'ledger = process.ledger = Ledger(path, process_id="p", at=1)\n'
+_OPEN = """
+path = folder / "{}.jsonl"
+ledger = process.ledger = Ledger(path, process_id="p", at=1)
+"""
 
+_BETWEEN_RUNS = "print(refusals())\n"
 _READS = """
 for _ in range(1050):
     read()
@@ -69,23 +73,27 @@ except Exception as error:
     print(type(error).__name__)
 print(refusals())
 """
+_WITH_LEDGER = {"reads": _READS, "many": _MANY, "full": _FULL}
 
 
-def _run(program: str, path: Path, *, opened: bool = True) -> list[str]:
-    return output_of(_BEGINNING + (_OPEN if opened else "") + program, str(path))
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What all of them print, one after the other in one process."""
+    programs = (_BETWEEN_RUNS, *(_OPEN.format(n) + each for n, each in _WITH_LEDGER.items()))
+    return output_of(_BEGINNING + "".join(programs), str(tmp_path_factory.mktemp("recording")))
 
 
-def test_reads_that_wait_are_bounded(tmp_path: Path) -> None:
-    assert _run(_READS, tmp_path / "l.jsonl") == ["1000", "1050"]
+def test_between_runs_nothing_can_be_recorded(told: list[str]) -> None:
+    assert told[:1] == ["3"]
 
 
-def test_every_attempt_is_recorded_in_its_turn_however_it_is_spelled(tmp_path: Path) -> None:
-    assert _run(_MANY, tmp_path / "l.jsonl") == ["True", "286", "800"]
+def test_reads_that_wait_are_bounded(told: list[str]) -> None:
+    assert told[1:3] == ["1000", "1050"]
 
 
-def test_what_cannot_be_recorded_ends_the_customer(tmp_path: Path) -> None:
-    assert _run(_FULL, tmp_path / "l.jsonl") == ["LedgerFailed", "3"]
+def test_every_attempt_is_recorded_in_its_turn_however_it_is_spelled(told: list[str]) -> None:
+    assert told[3:6] == ["True", "286", "800"]
 
 
-def test_between_runs_nothing_can_be_recorded(tmp_path: Path) -> None:
-    assert _run("print(refusals())", tmp_path / "l.jsonl", opened=False) == ["3"]
+def test_what_cannot_be_recorded_ends_the_customer(told: list[str]) -> None:
+    assert told[6:] == ["LedgerFailed", "3"]

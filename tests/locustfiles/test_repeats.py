@@ -20,12 +20,14 @@ from locust import constant, task
 from locustfiles._customer import Customer, RequestsCustomer
 
 class Buyer({customer}):
-    wait_time = constant(0.02)
+    wait_time = constant(0.1)
 
     @task
     def order(self):
         self.order_one_of([1, 2, 3])
 """
+# Longer than any pause before a retry, by as much as a busy machine may need. In microseconds.
+RETRIED_BY_THEN = 3_500_000
 IN_PROGRESS = b'{"type": "tag:chaos-shop.example,2026:key-in-progress"}'
 # way: the reply, and whether it leaves a customer with a key hope; without one only the first do.
 WAYS: dict[str, tuple[bytes, bool]] = {
@@ -63,7 +65,7 @@ def repeated(
         shop.misbehave = moody
         options = ("--retry", request.param, "--retry-attempts", "3", "--retry-backoff", "0.1")
         locust = load.start(
-            shop.url, "-f", _locustfile(load, customer), *options, "-u", "12", "-t", "60s"
+            shop.url, "-f", _locustfile(load, customer), *options, "-u", "8", "-t", "60s"
         )
         locust.stop_when(lambda: _meets_all_in_good_time(locust, moody))
         yield request.param, locust, moody
@@ -98,7 +100,7 @@ def test_only_what_leaves_hope_is_repeated_and_that_always(
         hopeful.remove("in progress")
     repeats = {each.retry_of for each in locust.sent().values()}
     seen = set()
-    for attempt, ended in _ended_before(locust, _stopping_at(locust) - 2_000_000):
+    for attempt, ended in _ended_before(locust, _stopping_at(locust) - RETRIED_BY_THEN):
         if ended.outcome is Outcome.UNSENT:  # a busy machine's doing: it met nobody
             continue
         way = moody.met[attempt.attempt_id]
@@ -150,7 +152,7 @@ def _locustfile(load: Load, customer: str) -> str:
 
 def _meets_all_in_good_time(locust: Locust, moody: Moody) -> bool:
     """Whether attempts have met all ways long enough ago for their retries to have begun."""
-    by_now = _ended_before(locust, time.time_ns() // 1000 - 2_000_000)
+    by_now = _ended_before(locust, time.time_ns() // 1000 - RETRIED_BY_THEN)
     return {moody.met.get(sent.attempt_id) for sent, _ in by_now} >= set(WAYS)
 
 

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis import ledger_tail
@@ -26,6 +26,7 @@ from analysis.errors import EvidenceError
 from analysis.ledger_tail import HEAD, SIZE, complete, tail_of
 from locustfiles import _tail
 from locustfiles._tail import LedgerTail
+from tests.examples import examples
 from tests.locustfiles.ledgers import files_of_at_most, recorded
 
 _ROOM = 300
@@ -138,7 +139,7 @@ def _place() -> Iterator[_Place]:
 
 
 @given(_works, st.integers(0, 120), st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=400)
+@examples(400)
 def test_killed_at_any_store_it_keeps_all_that_was_taken(
     works: list[int | None], dies_at: int, chance: random.Random
 ) -> None:
@@ -163,7 +164,7 @@ def test_killed_at_any_store_it_keeps_all_that_was_taken(
 
 
 @given(_works, st.integers(0, 30), st.integers(0, 2 * _ROOM))
-@settings(deadline=None, max_examples=200)
+@examples(200)
 def test_killed_in_a_write_to_the_file_it_keeps_all_that_was_taken(
     works: list[int | None], dies_at: int, cut: int
 ) -> None:
@@ -197,7 +198,7 @@ def _assert_kept(place: _Place) -> None:
 
 
 @given(st.lists(_lengths, min_size=1, max_size=12), st.integers(1, 60))
-@settings(deadline=None, max_examples=300)
+@examples(300)
 def test_interrupted_at_any_line_it_goes_on_with_all_that_was_taken(
     works: list[int], interrupted_at: int
 ) -> None:

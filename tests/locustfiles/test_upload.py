@@ -134,16 +134,6 @@ def test_finish_puts_them_together_after_a_kill_9_of_the_master(
     assert set(master.sent()) == set(shop.attempt_ids())
 
 
-@pytest.mark.slow
-def test_an_evidence_uri_that_is_none_is_one_line_and_exit_code_64(load: Load, shop: Shop) -> None:
-    locust = load.start(shop.url, "--evidence-uri", "https://user:secret@evidence/x")
-    assert locust.wait() == EXIT_USAGE
-    said = [line for line in locust.errors.splitlines() if "s3://bucket/prefix" in line]
-    assert len(said) == 1
-    assert "secret" not in locust.errors
-    assert not shop.arrivals
-
-
 # --- the parts ---
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from locustfiles._watermarks import Cell, Watermarks
+from tests.examples import examples
 
 WINDOW_S = 60.0
 PRODUCTS = (3, 4, 9)
@@ -89,7 +90,7 @@ class Orders(RuleBasedStateMachine):
 
 
 TestOrders = Orders.TestCase
-TestOrders.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestOrders.settings = settings(examples(60), stateful_step_count=40)
 
 
 @given(st.integers(1, 60), st.integers(1, 8), st.integers(1, 10_000))

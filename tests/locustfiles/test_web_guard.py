@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -136,11 +137,14 @@ def test_the_form_has_the_fault_first_what_belongs_together_beside_it_and_no_sec
     with watched_page(browser) as (page, _):
         page.goto(f"{site.url}/let-me-in")
         page.goto(f"{site.url}/")
-        names: list[str] = page.evaluate("Object.keys(window.templateArgs.extra_options)")
+        shown: dict[str, Any] = page.evaluate("window.templateArgs.extra_options")
+    names = list(shown)
     assert names[:2] == ["fis_template", "fis_at"]
     retries = [number for number, name in enumerate(names) if name.startswith("retry")]
     assert retries == list(range(retries[0], retries[0] + len(retries)))
     assert "database_url" not in names
+    # As the command line's help spells a percent sign.
+    assert [each for each in shown.values() if "%%" in each["help_text"]] == []
 
 
 def test_a_hostile_shop_runs_nothing_and_each_start_is_a_run_of_its_own(

@@ -99,19 +99,23 @@ def test_killed_workers_are_named_and_the_load_goes_on_until_the_last_of_them(
 ) -> None:
     port = free_port()
     ports = ("--master-bind-port", str(port), "--master-port", str(port))
-    master = load.start(shop.url, "--processes", "2", *ports, "-t", "60s", "-u", "30")
+    master = load.start(shop.url, "--processes", "2", *ports, "-t", "250s", "-u", "12")
     wait_until(lambda: len(copies(master)) == 2)
     first, last = psutil.Process(master.process.pid).children()
-    streaming = load.start_worker(port, inside=_elsewhere(master))  # it comes in mid-run
+    # Two come in mid-run, and either is given users.
+    late = load.start_worker(port)
+    wait_until(lambda: len(copies(master)) == 3)
+    streaming = load.start_worker(port, inside=_elsewhere(master))
     wait_until(lambda: any(copies(master).get(name) for name in originals(streaming)))
     first.kill()
+    late.kill_all()
     streaming.kill_all()
-    wait_until(lambda: master.event_names().count("worker_died") == 2)
+    wait_until(lambda: master.event_names().count("worker_died") == 3)
     before = len(shop.attempt_ids())
     wait_until(lambda: len(shop.attempt_ids()) > before + 5)
     last.kill()
     assert master.wait() == UNDECIDED  # long before its time is over: nobody is left
-    assert master.event_names().count("worker_died") == 3
+    assert master.event_names().count("worker_died") == 4
     ((name, original),) = originals(streaming).items()
     copy = copies(master)[name]
     assert original.startswith(copy)

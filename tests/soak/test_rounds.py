@@ -19,7 +19,7 @@ from tests.soak.rounds import Finding, Round, late_orders, play
 pytestmark = [pytest.mark.slow, pytest.mark.lab]
 
 FORGETFUL = Path(__file__).with_name("forgetful.py")
-KINDS = ("two processes", "alone", "the master", "at its end", "two processes", "alone")
+KINDS = ("two processes", "the master", "at its end")
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +61,9 @@ def test_kill_9_at_random_moments_loses_no_order_and_makes_no_claim_wrong(
         Round(
             number=number,
             kind=kind,
-            users=random.randint(2, 30),
+            users=random.randint(2, 12),
             kill_after_s=random.uniform(0, 1),
-            finish_kills_s=(random.uniform(0, 0.6),) if number == 1 else (),
+            finish_kills_s=(random.uniform(0, 0.6),) if number == 0 else (),
         )
         for number, kind in enumerate(KINDS)
     ]
@@ -76,7 +76,7 @@ def test_kill_9_at_random_moments_loses_no_order_and_makes_no_claim_wrong(
 
 
 def test_round_sees_a_ledger_that_is_written_too_late(lanes: list[Lane]) -> None:
-    late = Round(number=100, kind="alone", users=30, kill_after_s=1, locustfile=FORGETFUL)
+    late = Round(number=100, kind="alone", users=12, kill_after_s=1, locustfile=FORGETFUL)
     ((finding, _),) = _play([late], lanes[:1])
     assert any("from outside the ledgers" in each for each in finding.problems)
     assert any("unexpected" in each for each in finding.problems)
