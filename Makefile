@@ -90,8 +90,8 @@ compare: $(RUNS) ## what changed between runs: BASE= RUN= (or several), FAIL_IF=
 finish: $(RUNS) ## close and judge the evidence of a run whose Locust died: RUN=runs/...
 	@$(BIN)/python -m analysis finish $(or $(RUN),runs/latest)
 
-test: $(TESTS) ## all tests, one whole experiment among them
-	@$(BIN)/python -m pytest -n 3 --dist loadfile
+test: $(TESTS) ## all tests, one whole experiment among them; PROFILE=long: forty times the random examples
+	@$(BIN)/python -m pytest -n 3 --dist loadfile $(if $(PROFILE),--hypothesis-profile=$(PROFILE) --timeout=0)
 
 soak: $(TESTS) ## kill -9 the load a hundred times, and account for every order: ROUNDS= SEED=
 	@$(BIN)/python -m tests.soak $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED))

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 from infra.lab.postgres import Postgres
 from infra.lab.processes import Guard
@@ -25,6 +26,12 @@ DROP SCHEMA IF EXISTS public CASCADE;
 CREATE SCHEMA public AUTHORIZATION pg_database_owner;
 GRANT USAGE ON SCHEMA public TO public;
 """
+
+# Random examples, in percent of those that a property test asks for (examples.py). `make mutants`
+# gets along with a tenth: what it says is noticed, a short run notices as well.
+settings.register_profile("short", max_examples=25, deadline=None)
+settings.register_profile("long", max_examples=1000, deadline=None)
+settings.load_profile("short")  # until `--hypothesis-profile` names another
 
 # Who starts the tests in the background has them ignore these, and with them all that they start.
 for number, default in (

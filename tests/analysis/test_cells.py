@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from analysis.cells import ID_LENGTH, Block, Layout, find_ids, hashed, in_order_of, same_ids
 from analysis.plain_lines import _times
 from analysis.records import format_time, is_time, parse_time
-from tests.analysis.examples import examples
+from tests.examples import examples
 
 FIRST, LAST = parse_time("0001-01-01T00:00:00Z"), parse_time("9999-12-31T23:59:59.999999Z")
 OTHERS = [chr(each) for each in range(128) if chr(each) not in '",\r\n']

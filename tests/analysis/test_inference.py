@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analysis.inference import Span, Use, infer
-from tests.analysis.examples import examples
+from tests.examples import examples
 
 RANDOM = examples(200)
 ALWAYS, SOMETIMES, NEVER = Use.ALWAYS, Use.SOMETIMES, Use.NEVER

@@ -17,7 +17,6 @@ from analysis.findings import Method, Reconciliation
 from analysis.judgement import judge, judge_run
 from analysis.records import Attempt, OrderRow, Outcome, RunVerdict, Verdict
 from analysis.run_directory import RECONCILIATION_FILE, SUMMARY_FILE, RunDirectory
-from tests.analysis.examples import examples
 from tests.analysis.histories import (
     NOON,
     PRICES,
@@ -29,6 +28,7 @@ from tests.analysis.histories import (
     row,
     store,
 )
+from tests.examples import examples
 
 OFTEN, RANDOM, RARELY = examples(150), examples(60), examples(20)
 

@@ -10,9 +10,9 @@ from analysis.findings import Method
 from analysis.judgement import judge
 from analysis.records import OrderRow, Outcome, RunVerdict, Verdict
 from analysis.summary import Judgement
-from tests.analysis.examples import examples
 from tests.analysis.histories import PRICES, products_after, row
 from tests.analysis.troubled_runs import TroubledRun, troubled_run
+from tests.examples import examples
 
 RUNS = st.integers(0, 2**48).map(troubled_run)
 OFTEN = examples(300)

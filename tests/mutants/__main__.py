@@ -6,15 +6,11 @@ Exit code 1 if a mutant survives that survivors.toml does not explain.
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-
-# Read as soon as the tests are imported: each mutant is tried on all of them.
-os.environ.setdefault("EXAMPLES_TIMES", "0.1")
 
 from tests.mutants.mutations import Mutant, mutants_of
 from tests.mutants.survivors import Score, explained, key_of, show, survivors_before, write

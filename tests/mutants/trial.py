@@ -29,7 +29,10 @@ _OURS = ("analysis", "tests.analysis")
 _MEMORY = 2 << 30
 # A mutant may never end. Counted in CPU time, so that a busy machine is not taken for one.
 _CPU_S = 120
-_OPTIONS = ("-x", "-q", "--assert=plain", "--timeout=0", "-p", "no:cacheprovider")
+_OPTIONS = (
+    *("-x", "-q", "--assert=plain", "--timeout=0", "-p", "no:cacheprovider"),
+    "--hypothesis-profile=mutants",
+)
 
 Noticed = bool
 CaseT = TypeVar("CaseT")
@@ -65,16 +68,16 @@ def get_ready() -> None:
     importlib.import_module("hypothesis.strategies")
     for name in [each for each in sys.modules if each.startswith(_OURS)]:
         del sys.modules[name]
-    # The same examples each time and as long as they take, or a mutant would be noticed by luck.
+    # The same examples each time and as long as they take, or a mutant would be noticed by luck;
+    # a tenth of what the tests ask for, since each mutant is tried on all of them.
     settings.register_profile(
         "mutants",
         derandomize=True,
         database=None,
-        max_examples=25,
+        max_examples=10,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
     )
-    settings.load_profile("mutants")
 
 
 def is_noticed(tests: Sequence[str], mutant: Mutant | None) -> Noticed:
