@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -38,6 +38,7 @@ from tests.analysis.histories import (
     row,
     store,
 )
+from tests.examples import examples
 from tests.infra.test_access_log import ANSWERED
 
 NEVER = 1 << 62
@@ -235,7 +236,7 @@ def results(directory: RunDirectory, *, sift_above: int) -> tuple[object, Plain]
     fault=st.sampled_from([None, FAULT]),
     has_log=st.booleans(),
 )
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_no_byte_of_the_results_changes(
     history: History, settled: bool, fault: dict[str, object] | None, has_log: bool
 ) -> None:
@@ -251,7 +252,7 @@ def test_no_byte_of_the_results_changes(
 
 
 @given(history=histories(), bits=st.integers(0, 6))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_ids_that_look_alike_change_nothing(history: History, bits: int) -> None:
     def alike(ids: Ids) -> Words:
         return hashed(ids) & np.uint64(((1 << bits) - 1) << (64 - bits))
@@ -273,7 +274,7 @@ HOSTILE = [
 
 
 @given(history=histories(), data=st.data())
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_whatever_a_cell_holds_is_taken_or_refused_alike(
     history: History, data: st.DataObject
 ) -> None:

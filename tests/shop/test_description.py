@@ -21,6 +21,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from tests.examples import examples
+
 pytestmark = pytest.mark.lab
 
 MakeShop = Callable[..., Flask]
@@ -36,7 +38,7 @@ CHECKS = [
 # Of each operation that has parameters or a body; the rest has hardly more than one case.
 CASES = {"POST /orders": 3400, "GET /orders": 800}
 FEWER_CASES = 500
-LEAST_CASES = 5000
+LEAST_CASES = examples(5000).max_examples
 
 
 @pytest.mark.slow
@@ -65,8 +67,7 @@ def _try(operation: Any, tried: Counter[str], statuses: Counter[int]) -> None:
         most = CASES.get(operation.label, FEWER_CASES) // 2 if has_input else 1
 
         @settings(
-            max_examples=most,
-            deadline=None,
+            examples(most),
             derandomize=True,
             database=None,
             phases=[Phase.generate],
