@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 FAST = {**os.environ, "LAB_PROFILE": "fast"}
+EXPERIMENT_STATES = ("pending", "initiating", "running", "completed")
 
 
 class Account:
@@ -149,11 +150,16 @@ def test_a_stopped_server_gives_502_then_silence_then_is_replaced(lab: PrivateLa
         return bool(healths) and healths[-1][0] == "gone"
 
     until(watch, limit_s=40)
-    assert seen[-3:] == ["initiating", "running", "completed"]
+    # In this order; on a busy machine nobody looks while it is in one of them.
+    assert [each for each in EXPERIMENT_STATES if each in seen] == seen
+    assert seen[-1] == "completed"
     assert {502, 0, 200} <= set(statuses)
     assert statuses.index(502) < statuses.index(0)
-    assert [state for state, _ in healths] == ["healthy", "unhealthy", "draining", "gone"]
-    assert healths[1][1] in {"Target.Timeout", "Target.FailedHealthChecks"}
+    states = [state for state, _ in healths]
+    assert [
+        each for each in ("healthy", "unhealthy", "draining", "gone") if each in states
+    ] == states
+    assert dict(healths)["unhealthy"] in {"Target.Timeout", "Target.FailedHealthChecks"}
 
     until(lambda: [state for state, _ in account.health().values()] == ["healthy"] * 2)
     new = set(account.health()) - set(before)
