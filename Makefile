@@ -90,8 +90,11 @@ compare: $(RUNS) ## what changed between runs: BASE= RUN= (or several), FAIL_IF=
 finish: $(RUNS) ## close and judge the evidence of a run whose Locust died: RUN=runs/...
 	@$(BIN)/python -m analysis finish $(or $(RUN),runs/latest)
 
+# Compiled modules are kept even where the environment says that they are not, as containers' often
+# do: each of the hundreds of processes that tests start would compile everything anew.
 test: $(TESTS) ## all tests, one whole experiment among them; PROFILE=long: forty times the random examples
-	@$(BIN)/python -m pytest -n 3 --dist loadfile $(if $(PROFILE),--hypothesis-profile=$(PROFILE) --timeout=0)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile -p no:schemathesis \
+	  $(if $(PROFILE),--hypothesis-profile=$(PROFILE) --timeout=0)
 
 soak: $(TESTS) ## kill -9 the load a hundred times, and account for every order: ROUNDS= SEED=
 	@$(BIN)/python -m tests.soak $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED))

@@ -6,12 +6,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analysis.in_flight import InFlight
+from tests.examples import examples
 
 IDS = st.sampled_from(["a", "b", "c", "d", "", "\0", "é", "\ud800"])
 
 
 @given(st.lists(st.tuples(st.booleans(), IDS)), st.integers(1, 4))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_waits_on_disk_is_found_like_what_waits_in_memory(
     tmp_path: Path, steps: list[tuple[bool, str]], in_memory: int
 ) -> None:

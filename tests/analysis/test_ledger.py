@@ -1,7 +1,7 @@
 """What comes out of ledgers, whole and torn."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.errors import EvidenceError
@@ -20,6 +20,7 @@ from analysis.records import (
 )
 from analysis.run import LedgerFindings
 from analysis.tables import ATTEMPTS, REQUESTS
+from tests.examples import examples
 
 
 def opened(process_id: str = "p1") -> LedgerOpened:
@@ -160,7 +161,7 @@ def test_ledger_that_was_not_closed_lacks_lines_without_its_tail(
 
 
 @given(st.data())
-@settings(deadline=None)
+@examples(40)  # each is cut some hundred times
 def test_ledger_cut_at_any_byte_loses_nothing_but_the_line_it_cuts(data: st.DataObject) -> None:
     records: list[LedgerLine] = [opened()]
     for number in range(data.draw(st.integers(1, 4))):

@@ -22,6 +22,7 @@ from analysis.tables import ATTEMPTS, EVENTS, ORDERS, PRODUCTS, REQUESTS, Record
 from tests.analysis.histories import acknowledged, evidence, indeterminate, request, row, store
 from tests.analysis.ledgers import START, write_ledger
 from tests.analysis.test_run_directory import HOSTILE, TEXTS, TIMES, WHOLE
+from tests.examples import examples
 
 TABLES = (ATTEMPTS, REQUESTS, ORDERS, PRODUCTS)
 FOREVER = st.integers(parse_time("0001-01-01T00:00:00Z"), parse_time("9999-12-31T23:59:59Z"))
@@ -119,9 +120,7 @@ def whole_orders(money: st.SearchStrategy[Decimal]) -> st.SearchStrategy[OrderRo
 @given(
     st.lists(whole_requests()), st.lists(whole_orders(MONEY)) | st.lists(whole_orders(ANY_MONEY))
 )
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None
-)
+@settings(examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_records_from_parquet_are_those_from_csv(
     directory: RunDirectory, requests: list[Request], orders: list[OrderRow]
 ) -> None:

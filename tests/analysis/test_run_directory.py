@@ -24,6 +24,7 @@ from analysis.records import (
 from analysis.run_directory import RunDirectory, sync_folder
 from analysis.tables import ATTEMPTS, EVENTS, ORDERS, PRODUCTS, REQUESTS, RecordT, Table
 from tests.analysis.histories import acknowledged, request, row
+from tests.examples import examples
 
 AT = parse_time("2026-11-23T15:15:30.123456Z")
 HOSTILE = ['a,b "c"', "line\nbreak\r\nand\rmore", "=1+1", "naïve ✓ 🛒", "nul\0", "[bold]x[/]", " "]
@@ -229,7 +230,7 @@ MONEY = st.decimals(allow_nan=False, allow_infinity=False, places=2, min_value=0
         retry_of=TEXTS,
     ),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_tables_survive_a_round_trip(
     directory: RunDirectory, events: list[Event], rows: list[OrderRow], one: Attempt
 ) -> None:

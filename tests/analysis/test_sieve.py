@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -38,6 +38,7 @@ from tests.analysis.histories import (
     row,
     store,
 )
+from tests.examples import examples
 from tests.infra.test_access_log import ANSWERED
 
 NEVER = 1 << 62
@@ -239,15 +240,21 @@ def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> in
     return int(request.param)
 
 
-def results(directory: RunDirectory, *, sift_above: int) -> tuple[object, Plain]:
-    """What judging wrote and showed, or what it said was wrong; and what was set aside."""
+def results(
+    directory: RunDirectory, *, sift_above: int, is_shown: bool = False
+) -> tuple[object, Plain]:
+    """What judging wrote and, on request, showed, or what was wrong; and what was set aside.
+
+    To show it takes longer than all else.
+    """
     try:
         judgement = judge_run(directory, sift_above=sift_above)
     except EvidenceError as error:
         return str(error), NOTHING_PLAIN
     files = [directory.path / name for name in (SUMMARY_FILE, RECONCILIATION_FILE)]
     screen = io.StringIO()
-    render(judgement, Console(file=screen, width=200), directory=directory.path)
+    if is_shown:
+        render(judgement, Console(file=screen, width=200), directory=directory.path)
     found = [screen.getvalue(), *(each.read_bytes() for each in files)]
     return found, judgement.findings.plain
 
@@ -258,7 +265,7 @@ def results(directory: RunDirectory, *, sift_above: int) -> tuple[object, Plain]
     fault=st.sampled_from([None, FAULT]),
     has_log=st.booleans(),
 )
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_no_byte_of_the_results_changes(
     history: History, settled: bool, fault: dict[str, object] | None, has_log: bool
 ) -> None:
@@ -268,13 +275,13 @@ def test_no_byte_of_the_results_changes(
         if has_log:
             line = alb_line(ANSWERED, target_group_arn="arn:tg")
             (directory.path / "elb_access.log").write_text(line, encoding="utf-8")
-        whole, _ = results(directory, sift_above=NEVER)
-        sifted, _ = results(directory, sift_above=0)
+        whole, _ = results(directory, sift_above=NEVER, is_shown=True)
+        sifted, _ = results(directory, sift_above=0, is_shown=True)
         assert sifted == whole
 
 
 @given(history=histories(), bits=st.integers(0, 6))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_ids_that_look_alike_change_nothing(history: History, bits: int) -> None:
     def alike(ids: Ids) -> Words:
         return hashed(ids) & np.uint64(((1 << bits) - 1) << (64 - bits))
@@ -296,7 +303,7 @@ HOSTILE = [
 
 
 @given(history=histories(), data=st.data())
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_whatever_a_cell_holds_is_taken_or_refused_alike(
     history: History, data: st.DataObject
 ) -> None:
@@ -327,9 +334,9 @@ def honest(count: int, *, absent: int = 0, committed: int = 0) -> History:
     return history
 
 
-def sifted_alike(directory: RunDirectory) -> Plain:
-    whole, _ = results(directory, sift_above=NEVER)
-    found, plain = results(directory, sift_above=0)
+def sifted_alike(directory: RunDirectory, *, is_shown: bool = False) -> Plain:
+    whole, _ = results(directory, sift_above=NEVER, is_shown=is_shown)
+    found, plain = results(directory, sift_above=0, is_shown=is_shown)
     assert found == whole
     return plain
 
@@ -337,7 +344,7 @@ def sifted_alike(directory: RunDirectory) -> Plain:
 def test_orders_as_they_should_be_are_set_aside(tmp_path: Path) -> None:
     history = honest(20, absent=3)
     rows = [in_doubt(history, seconds) for seconds in range(10)]
-    plain = sifted_alike(stored(history, str(tmp_path)))
+    plain = sifted_alike(stored(history, str(tmp_path)), is_shown=True)
     assert (plain.confirmed, plain.all_absent) == (20, 3)
     # The stories of the first three are told.
     assert plain.all_committed == 7

@@ -24,6 +24,7 @@ from tests.analysis.histories import (
     row,
     run,
 )
+from tests.examples import examples
 from tests.infra.test_access_log import ANSWERED
 
 FAULT = Fault(
@@ -148,6 +149,7 @@ def test_exposure_does_not_depend_on_the_order_of_the_evidence(is_reversed: bool
 # --- clocks ---
 
 
+@examples(250)
 @given(
     offset=st.integers(-3600 * SECOND, 3600 * SECOND),
     delays=st.lists(st.tuples(st.integers(0, SECOND), st.integers(0, SECOND)), min_size=5),

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.e2e.test_experiment import Evidence
+from tests.e2e.test_experiment import Evidence, chaos_load
+from tests.liveness import is_alive
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
-ROOT = Path(__file__).resolve().parents[2]
 FAST = {
     "LAB_PROFILE": "fast",
     "LAB_SHOP_WORKERS": "2",
@@ -22,7 +26,7 @@ FAST = {
     "--poll-every 0.5",
     "USERS": "16",
     "SPAWN_RATE": "16",
-    "RUN_TIME": "20s",
+    "RUN_TIME": "5m",  # each is ended before
 }
 RUNS = {
     "cut": {"EXPERIMENT": "cut-one-zone", "USERS": "32", "SPAWN_RATE": "32"},
@@ -43,39 +47,100 @@ RUNS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run(Evidence):
-    """A run directory, read, and what was printed."""
+    """A run directory, read; what was printed, and the processes that there were in its middle."""
 
     printed: str
+    processes: list[psutil.Process]
+
+
+def is_over(evidence: Evidence) -> bool:
+    """Whether the fault is, and what it leads to has been seen."""
+    return (evidence.path / "events.csv").exists() and "completed" in evidence.events("fis")
+
+
+def is_replaced(evidence: Evidence) -> bool:
+    return (
+        is_over(evidence)
+        and "unhealthy" in evidence.events("elb")
+        and any(each["detail"].startswith("Terminating") for each in evidence.table("events"))
+    )
+
+
+def told(evidence: Evidence) -> int:
+    """How many orders were acknowledged, as far as the ledgers show by now."""
+    ledgers = (evidence.path / "ledger").iterdir()
+    return sum(each.read_bytes().count(b'"acknowledged"') for each in ledgers)
+
+
+class SellsAgain:
+    """Whether customers have been told of orders since the fault was over."""
+
+    def __init__(self) -> None:
+        self._before: int | None = None
+
+    def __call__(self, evidence: Evidence) -> bool:
+        if not is_over(evidence):
+            return False
+        if self._before is None:
+            self._before = told(evidence)
+        return told(evidence) > self._before + 5
+
+
+# What has to have been seen before a run is ended, and how it then is: each in its own way.
+ENDINGS: dict[str, tuple[Callable[[Evidence], bool], str]] = {
+    "cut": (is_over, "ctrl-c"),
+    "power": (is_replaced, "sigterm"),
+    "failover": (SellsAgain(), "kill -9"),
+    "failover without a disk": (SellsAgain(), "sigterm"),
+}
+LIMIT_S = 120.0
+
+
+def end(process: subprocess.Popen[str], how: str) -> None:
+    if how == "ctrl-c":
+        os.killpg(process.pid, signal.SIGINT)
+    elif how == "sigterm":
+        process.send_signal(signal.SIGTERM)
+    else:
+        children = psutil.Process(process.pid).children(recursive=True)
+        (locust,) = [each for each in children if "locust" in each.cmdline()]
+        locust.kill()
+
+
+def ended_in_time(started: dict[str, subprocess.Popen[str]], folder: Path) -> dict[str, Run]:
+    processes: dict[str, list[psutil.Process]] = {}
+    deadline = time.monotonic() + LIMIT_S
+    while len(processes) < len(started):
+        for name, process in started.items():
+            has_happened, how = ENDINGS[name]
+            if name in processes or not has_happened(Evidence(path=folder / name)):
+                assert name in processes or process.poll() is None, process.communicate()[0]
+                continue
+            processes[name] = psutil.Process(process.pid).children(recursive=True)
+            end(process, how)
+        assert time.monotonic() < deadline, f"nothing to end {started.keys() - processes}"
+        time.sleep(0.2)
+    found = {}
+    for name, process in started.items():
+        printed, _ = process.communicate(timeout=LIMIT_S)
+        print(name, printed)
+        found[name] = Run(path=folder / name, printed=printed, processes=processes[name])
+    return found
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
-    """All four at once, each in a lab of its own."""
+    """Two at once, each in a lab of its own, and ended when what it is for has happened."""
     folder = tmp_path_factory.mktemp("faults")
-    paths = {name: folder / name.replace(" ", "-") for name in RUNS}
-    started = {
-        name: subprocess.Popen(
-            ["make", "chaos-load"],
-            cwd=ROOT,
-            env={
-                **os.environ,
-                **FAST,
-                **variables,
-                "RUN_DIR": str(paths[name]),
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        for name, variables in RUNS.items()
-    }
-    finished = {}
-    for name, process in started.items():
-        printed, _ = process.communicate(timeout=200)
-        print(name, printed)
-        finished[name] = Run(path=paths[name], printed=printed)
-    return finished
+    found: dict[str, Run] = {}
+    for pair in (("cut", "power"), ("failover", "failover without a disk")):
+        started = {name: chaos_load(folder / name, **(FAST | RUNS[name])) for name in pair}
+        try:
+            found |= ended_in_time(started, folder)
+        finally:
+            for process in started.values():
+                process.terminate()
+    return found
 
 
 @pytest.mark.parametrize("name", ["cut", "power", "failover"])
@@ -85,6 +150,28 @@ def test_no_acknowledged_order_is_lost(runs: dict[str, Run], name: str) -> None:
     assert summary["orders"]["lost"] == 0
     assert summary["orders"]["rows"] > 0
     assert summary["fault"]["started_at"]
+
+
+@pytest.mark.parametrize("name", ["cut", "power", "failover"])
+def test_a_run_that_was_ended_is_judged_and_marked(runs: dict[str, Run], name: str) -> None:
+    run = runs[name]
+    assert run.run["interrupted"] is True, run.printed
+    assert run.run["ended_at"] >= max(each["sent_at"] for each in run.table("attempts"))
+    orders = run.summary["orders"]
+    assert orders["unexpected"] == 0
+    assert orders["confirmed"] + orders["committed"] == orders["rows"]
+    open_ones = [each for each in run.table("attempts") if each["error"] == "in_flight_at_stop"]
+    assert {each["outcome"] for each in open_ones} <= {"indeterminate"}
+
+
+@pytest.mark.parametrize("name", ["cut", "power", "failover"])
+def test_nothing_is_left_running_of_a_run_that_was_ended(runs: dict[str, Run], name: str) -> None:
+    processes = runs[name].processes
+    assert len(processes) > 5
+    deadline = time.monotonic() + 30
+    while [each for each in processes if is_alive(each)]:
+        assert time.monotonic() < deadline, [each for each in processes if is_alive(each)]
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize("name", ["cut", "power", "failover"])

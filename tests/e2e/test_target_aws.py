@@ -1,4 +1,7 @@
-"""`make chaos-load TARGET=aws`, whole, with the lab in place of Amazon's servers."""
+"""`make chaos-load TARGET=aws`, whole, with the lab in place of Amazon's servers.
+
+And what keeps a fault from happening, where one would really happen.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +47,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
             "AWS_SECRET_ACCESS_KEY": "lab",
             "USERS": "10",
             "SPAWN_RATE": "10",
-            "RUN_TIME": "14s",
+            "RUN_TIME": "5m",  # each is ended before
             "LOCUST_ARGS": "--fis-at 4s --connect-timeout 1 --total-timeout 2 --stop-timeout 4s"
             " --poll-every 0.5",
         }
@@ -51,19 +55,37 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         subprocess.run([*lab, "down", *where], cwd=ROOT, check=True, timeout=60)
 
 
-def chaos_load(environment: dict[str, str], run_dir: Path) -> tuple[int, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "infra.launch", "headless"],
-        cwd=ROOT,
-        env={**environment, "RUN_DIR": str(run_dir)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=False,
-    )
-    print(done.stdout, done.stderr)
-    return done.returncode, done.stdout + done.stderr
+def chaos_load(
+    environment: dict[str, str],
+    run_dir: Path,
+    *,
+    is_enough: Callable[[Evidence], bool] = lambda _: False,
+) -> tuple[int, str]:
+    """Run to the end, which comes when its events show enough; the exit code and what was said."""
+    evidence = Evidence(path=run_dir)
+    with (
+        run_dir.with_suffix(".log").open("w+", encoding="utf-8") as log,
+        subprocess.Popen(
+            [sys.executable, "-m", "infra.launch", "headless"],
+            cwd=ROOT,
+            env={**environment, "RUN_DIR": str(run_dir)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        ) as process,
+    ):
+        deadline = time.monotonic() + 150
+        while process.poll() is None:
+            if (run_dir / "events.csv").exists() and is_enough(evidence):
+                process.terminate()
+                process.wait(150)
+            if time.monotonic() > deadline:
+                process.terminate()
+            time.sleep(0.1)
+        log.seek(0)
+        printed = log.read()
+    print(printed)
+    return process.returncode, printed
 
 
 def test_nothing_is_sent_before_it_is_said_that_this_is_meant(
@@ -87,21 +109,6 @@ def test_an_experiment_that_is_not_there_is_refused(aws: dict[str, str], tmp_pat
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_reads_its_database_by_the_data_api_and_is_judged(
-    aws: dict[str, str], tmp_path: Path
-) -> None:
-    code, printed = chaos_load({**aws, "YES": "1"}, tmp_path / "run")
-    evidence = Evidence(path=tmp_path / "run")
-    assert code == 0, printed
-    assert evidence.summary["verdict"] == "held"
-    assert evidence.summary["orders"]["rows"] > 10
-    assert evidence.summary["fault"]["experiment_id"].startswith("EXP")
-    assert evidence.run["target"] == "aws"
-    assert evidence.run["settings"]["database"] == "rds-data://us-east-1/shop"
-    assert "completed" in evidence.events("fis")
-    assert "s3://chaos-lab-access-log/alb" in printed
-
-
 def fis(aws: dict[str, str]) -> Any:
     return boto3.client(
         "fis",
@@ -114,7 +121,71 @@ def fis(aws: dict[str, str]) -> Any:
 
 def short(aws: dict[str, str], *arguments: str) -> dict[str, str]:
     words = f"{aws['LOCUST_ARGS']} {' '.join(arguments)}"
-    return {**aws, "YES": "1", "RUN_TIME": "8s", "USERS": "4", "LOCUST_ARGS": words}
+    return {**aws, "YES": "1", "USERS": "4", "LOCUST_ARGS": words}
+
+
+def template(client: Any, name: str, actions: dict[str, Any], **tags: str) -> str:
+    """A new one whose target is all servers that have these tags besides the one they all have."""
+    made = client.create_experiment_template(
+        clientToken=name,
+        description=name,
+        roleArn="arn:aws:iam::123456789012:role/fis",
+        stopConditions=[{"source": "none"}],
+        targets={
+            "servers": {
+                "resourceType": "aws:ec2:instance",
+                "resourceTags": {"ChaosTarget": "true", **tags},
+                "selectionMode": "ALL",
+            }
+        },
+        actions=actions,
+        tags={"Name": name},
+    )
+    return str(made["experimentTemplate"]["id"])
+
+
+STOP = {"actionId": "aws:ec2:stop-instances", "targets": {"Instances": "servers"}}
+WAIT = {"actionId": "aws:fis:wait", "parameters": {"duration": "PT5M"}}
+
+
+def test_what_must_not_happen_harms_nobody_and_the_load_goes_on(
+    aws: dict[str, str], tmp_path: Path
+) -> None:
+    client = fis(aws)
+    everybody = template(client, "everybody", {"stop": STOP})
+    nobody = template(client, "nobody", {"stop": STOP}, Nobody="has it")
+    # Holds the servers, and does nothing to them for as long as the test lasts.
+    theirs = template(client, "theirs", {"wait": WAIT, "stop": {**STOP, "startAfter": ["wait"]}})
+    other = client.start_experiment(clientToken="one", experimentTemplateId=theirs)
+    name = other["experiment"]["id"]
+    asked = f"--fis-template=stop-one-server@1s,{everybody}@1s,{nobody}@1s --guard-off baseline"
+    try:
+        code, printed = chaos_load(
+            short(aws, asked),
+            tmp_path / "run",
+            is_enough=lambda run: (
+                run.events("harness").count("fis_refused") == 2 and "failed" in run.events("fis")
+            ),
+        )
+        # It is not ours, so it is let be.
+        assert client.get_experiment(id=name)["experiment"]["state"]["status"] == "running"
+    finally:
+        client.stop_experiment(id=name)
+        while client.get_experiment(id=name)["experiment"]["state"]["status"] != "stopped":
+            time.sleep(0.1)
+    evidence = Evidence(path=tmp_path / "run")
+    assert code == evidence.summary["exit_code"] == 2, printed
+    assert [each["happened"] for each in evidence.summary["faults"]] == [False] * 3
+    refused = " ".join(
+        each["detail"] for each in evidence.table("events") if each["event"] == "fis_refused"
+    )
+    assert "of which 0 would be left; needs --min-healthy 1" in refused
+    assert f"another experiment, {name}, is running on i-" in refused
+    assert evidence.events("fis") == ["pending", "failed"]
+    (why,) = {each["detail"] for each in evidence.table("events") if each["event"] == "failed"}
+    assert "Target resolution returned empty set" in why
+    assert {"stopping", "stopped"}.isdisjoint(evidence.events("ec2"))
+    assert evidence.summary["orders"]["confirmed"] > 0
 
 
 def test_an_engaged_safety_lever_keeps_the_servers_and_the_run_says_so(
@@ -124,13 +195,17 @@ def test_an_engaged_safety_lever_keeps_the_servers_and_the_run_says_so(
     lever = client.get_safety_lever(id="default")["safetyLever"]["id"]
     client.update_safety_lever_state(id=lever, state={"status": "engaged", "reason": "a test"})
     try:
-        code, printed = chaos_load(short(aws), tmp_path / "run")
+        code, printed = chaos_load(
+            short(aws),
+            tmp_path / "run",
+            is_enough=lambda run: "cancelled" in run.events("fis"),
+        )
     finally:
         client.update_safety_lever_state(
             id=lever, state={"status": "disengaged", "reason": "it is over"}
         )
     evidence = Evidence(path=tmp_path / "run")
-    assert code == 2, printed
+    assert code == evidence.summary["exit_code"] == 2, printed
     assert evidence.events("fis")[-1] == "cancelled"
     (fault,) = evidence.summary["faults"]
     assert fault["happened"] is False
@@ -143,31 +218,20 @@ def test_an_engaged_safety_lever_keeps_the_servers_and_the_run_says_so(
     assert "stopping" not in evidence.events("ec2")
 
 
-def test_a_template_that_hits_nobody_fails_and_harms_nobody(
+def test_a_run_reads_its_database_by_the_data_api_ends_when_it_is_to_and_is_judged(
     aws: dict[str, str], tmp_path: Path
 ) -> None:
-    made = fis(aws).create_experiment_template(
-        clientToken="nobody",
-        description="hits nobody",
-        roleArn="arn:aws:iam::123456789012:role/fis",
-        stopConditions=[{"source": "none"}],
-        targets={
-            "nobody": {
-                "resourceType": "aws:ec2:instance",
-                "resourceTags": {"ChaosTarget": "true", "Nobody": "has it"},
-                "selectionMode": "ALL",
-            }
-        },
-        actions={
-            "stop": {"actionId": "aws:ec2:stop-instances", "targets": {"Instances": "nobody"}}
-        },
-        tags={"Name": "nobody"},
-    )["experimentTemplate"]["id"]
-    code, printed = chaos_load(short(aws, f"--fis-template={made}@2s"), tmp_path / "run")
+    environment = {**aws, "YES": "1"}
+    environment["LOCUST_ARGS"] += " --abort-if 'healthy_targets < 2 for 1s'"
+    code, printed = chaos_load(environment, tmp_path / "run")
     evidence = Evidence(path=tmp_path / "run")
     assert code == 0, printed
-    states = evidence.events("fis")
-    assert states == ["pending", "failed"]  # and nothing of the experiment's own template
-    (why,) = {each["detail"] for each in evidence.table("events") if each["event"] == "failed"}
-    assert "Target resolution returned empty set" in why
-    assert "stopping" not in evidence.events("ec2")
+    assert evidence.summary["verdict"] == "held"
+    assert evidence.summary["orders"]["rows"] > 10
+    assert evidence.summary["fault"]["experiment_id"].startswith("EXP")
+    assert evidence.run["target"] == "aws"
+    assert evidence.run["settings"]["database"] == "rds-data://us-east-1/shop"
+    assert evidence.run["interrupted"] is True
+    assert "run_aborted" in evidence.events("harness")
+    assert evidence.events("fis")[-1] in {"stopped", "completed"}
+    assert "s3://chaos-lab-access-log/alb" in printed

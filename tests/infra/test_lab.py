@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 FAST = {**os.environ, "LAB_PROFILE": "fast"}
+EXPERIMENT_STATES = ("pending", "initiating", "running", "completed")
 
 
 class Account:
@@ -149,11 +150,16 @@ def test_a_stopped_server_gives_502_then_silence_then_is_replaced(lab: PrivateLa
         return bool(healths) and healths[-1][0] == "gone"
 
     until(watch, limit_s=40)
-    assert seen[-3:] == ["initiating", "running", "completed"]
+    # In this order; on a busy machine nobody looks while it is in one of them.
+    assert [each for each in EXPERIMENT_STATES if each in seen] == seen
+    assert seen[-1] == "completed"
     assert {502, 0, 200} <= set(statuses)
     assert statuses.index(502) < statuses.index(0)
-    assert [state for state, _ in healths] == ["healthy", "unhealthy", "draining", "gone"]
-    assert healths[1][1] in {"Target.Timeout", "Target.FailedHealthChecks"}
+    states = [state for state, _ in healths]
+    assert [
+        each for each in ("healthy", "unhealthy", "draining", "gone") if each in states
+    ] == states
+    assert dict(healths)["unhealthy"] in {"Target.Timeout", "Target.FailedHealthChecks"}
 
     until(lambda: [state for state, _ in account.health().values()] == ["healthy"] * 2)
     new = set(account.health()) - set(before)
@@ -253,55 +259,51 @@ def test_instances_can_be_stopped_and_started_by_hand(lab: PrivateLab) -> None:
     until(lambda: [state for state, _ in account.health().values()] == ["healthy"] * 2)
 
 
+@pytest.fixture(scope="module")
+def other(lab: PrivateLab) -> Iterator[PrivateLab]:
+    """One beside it, set otherwise in all that a user may set."""
+    other = PrivateLab({**FAST, "LAB_ONE_ADDRESS": "1", "SHOP_SCHEMA": "article"}, progress=print)
+    yield other
+    other.close()
+
+
+def test_where_there_is_one_address_servers_differ_by_port(other: PrivateLab) -> None:
+    addresses = [each.address for each in other.state.instances]
+    assert all(each.startswith("127.0.0.1:") for each in addresses)
+    assert len(set(addresses)) == 2
+    assert {status_of(f"{other.state.host}/products") for _ in range(4)} == {200}
+
+
+def test_the_shops_own_settings_reach_its_servers(other: PrivateLab) -> None:
+    order = urllib.request.Request(
+        f"{other.state.host}/orders",
+        data=b'{"product_id": 1, "quantity": 1}',
+        headers={"Content-Type": "application/json", "Idempotency-Key": "k"},
+    )
+    with urllib.request.urlopen(order, timeout=5) as reply:
+        assert reply.headers["Idempotency-Ignored"] == "true"
+
+
 def test_a_second_lab_runs_beside_the_first_and_leaves_nothing_when_killed(
-    lab: PrivateLab,
+    lab: PrivateLab, other: PrivateLab
 ) -> None:
-    second = PrivateLab(FAST, progress=print)
-    folder = second.folder.path
-    try:
-        assert status_of(f"{second.state.host}/products") == 200
-        assert status_of(f"{lab.state.host}/products") == 200
-        started = processes_of(folder)
-        assert len(started) > 4
-        os.kill(second.state.pid, signal.SIGKILL)
-        until(lambda: not processes_of(folder))
-        until(lambda: not any(is_alive(each) for each in started))
-        until(lambda: not folder.exists())
-        assert status_of(f"{lab.state.host}/products") == 200
-    finally:
-        second.close()
+    folder = other.folder.path
+    assert status_of(f"{other.state.host}/products") == 200
+    assert status_of(f"{lab.state.host}/products") == 200
+    started = processes_of(folder)
+    assert len(started) > 4
+    os.kill(other.state.pid, signal.SIGKILL)
+    until(lambda: not processes_of(folder))
+    until(lambda: not any(is_alive(each) for each in started))
+    until(lambda: not folder.exists())
+    assert status_of(f"{lab.state.host}/products") == 200
 
 
-def test_where_there_is_one_address_servers_differ_by_port() -> None:
-    lab = PrivateLab({**FAST, "LAB_ONE_ADDRESS": "1"}, progress=print)
-    try:
-        addresses = [each.address for each in lab.state.instances]
-        assert all(each.startswith("127.0.0.1:") for each in addresses)
-        assert len(set(addresses)) == 2
-        assert {status_of(f"{lab.state.host}/products") for _ in range(4)} == {200}
-    finally:
-        lab.close()
-
-
-def test_the_shops_own_settings_reach_its_servers() -> None:
-    lab = PrivateLab({**FAST, "SHOP_SCHEMA": "article"}, progress=print)
-    try:
-        order = urllib.request.Request(
-            f"{lab.state.host}/orders",
-            data=b'{"product_id": 1, "quantity": 1}',
-            headers={"Content-Type": "application/json", "Idempotency-Key": "k"},
-        )
-        with urllib.request.urlopen(order, timeout=5) as reply:
-            assert reply.headers["Idempotency-Ignored"] == "true"
-    finally:
-        lab.close()
-
-
-def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def command(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "infra.lab", *words, "--folder", str(folder)],
         cwd=ROOT,
-        env=FAST,
+        env={**FAST, **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -309,43 +311,45 @@ def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_servers_serve_whatever_application_a_user_names(tmp_path: Path) -> None:
-    (tmp_path / "my_company.py").write_text(
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A kept lab, with an application of the user's own."""
+    path = tmp_path_factory.mktemp("kept")
+    (path / "my_company.py").write_text(
         "def web_shop(environ, start_response):\n"
         "    start_response('200 OK', [('Content-Type', 'text/plain')])\n"
         "    return [b'mine']\n"
     )
-    wanted = {"LAB_SHOP_APP": "my_company:web_shop", "PYTHONPATH": str(tmp_path)}
-    lab = PrivateLab({**FAST, **wanted}, progress=print)
-    try:
-        with urllib.request.urlopen(lab.state.host, timeout=5) as reply:
-            assert reply.read() == b"mine"
-    finally:
-        lab.close()
-
-
-def test_a_kept_lab_goes_up_tells_of_dead_parts_and_goes_down(tmp_path: Path) -> None:
-    folder = tmp_path / "lab"
+    folder = path / "lab"
     assert command(folder, "status").returncode == 1
-    up = command(folder, "up")
+    up = command(folder, "up", LAB_SHOP_APP="my_company:web_shop", PYTHONPATH=str(path))
     assert up.returncode == 0, up.stderr
-    try:
-        assert "already" in command(folder, "up").stderr
-        assert command(folder, "status").returncode == 0
-        for process in processes_of(folder):
-            if process.name() == "envoy":
-                process.kill()
-        until(lambda: command(folder, "status").returncode == 1)
-        shown = command(folder, "status").stdout
-        assert "load balancer (Envoy)" in shown
-        assert "not running" in shown
-        started = processes_of(folder)
-    finally:
-        down = command(folder, "down")
-    assert down.returncode == 0
+    yield folder
+    command(folder, "down")
+
+
+def test_the_servers_serve_whatever_application_a_user_names(kept: Path) -> None:
+    state = LabFolder(kept).read()
+    assert state is not None
+    with urllib.request.urlopen(state.host, timeout=5) as reply:
+        assert reply.read() == b"mine"
+
+
+def test_a_kept_lab_is_up_tells_of_dead_parts_and_goes_down(kept: Path) -> None:
+    assert "already" in command(kept, "up").stderr
+    assert command(kept, "status").returncode == 0
+    for process in processes_of(kept):
+        if process.name() == "envoy":
+            process.kill()
+    until(lambda: command(kept, "status").returncode == 1)
+    shown = command(kept, "status").stdout
+    assert "load balancer (Envoy)" in shown
+    assert "not running" in shown
+    started = processes_of(kept)
+    assert command(kept, "down").returncode == 0
     until(lambda: not any(is_alive(each) for each in started))
-    assert not LabFolder(folder).is_supervised()
-    assert "none" in command(folder, "down").stdout
+    assert not LabFolder(kept).is_supervised()
+    assert "none" in command(kept, "down").stdout
 
 
 def test_a_bad_setting_is_one_line_and_starts_nothing(tmp_path: Path) -> None:

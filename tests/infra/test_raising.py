@@ -92,6 +92,8 @@ def test_raising_that_is_interrupted_leaves_nothing_running(folder: LabFolder, n
 
 def test_a_taken_port_is_named_and_the_logs_are_kept() -> None:
     with socket.socket() as other:
+        # As another lab's Envoy would: were ours to ask for the same, both would listen.
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
@@ -144,14 +146,3 @@ def test_a_server_that_ends_while_it_starts_is_told_with_its_last_words(tmp_path
     log = Path(str(error.value).split("(log: ")[1].split(")")[0])
     assert "no licence" in log.read_text(encoding="utf-8")
     shutil.rmtree(log.parent)
-
-
-def test_two_labs_never_share_a_port() -> None:
-    first = PrivateLab(FAST, progress=silent)
-    try:
-        port = first.state.host.rsplit(":", 1)[1]
-        with pytest.raises(LabError, match="Address already in use") as error:
-            PrivateLab({**FAST, "LAB_LOAD_BALANCER_PORT": port}, progress=silent)
-        shutil.rmtree(str(error.value).split("(log: ")[1].split("/envoy.log)")[0])
-    finally:
-        first.close()

@@ -10,6 +10,8 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
+
 pytestmark = pytest.mark.lab
 
 Rows = Callable[[str], list[tuple[object, ...]]]
@@ -131,11 +133,7 @@ def stocked_client(client: FlaskClient, rows: Rows) -> FlaskClient:
     return client
 
 
-@settings(
-    max_examples=300,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(examples(300), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=ORDER | JSON, key=st.none() | TEXT, attempt=st.none() | TEXT)
 def test_no_json_and_no_header_is_ever_a_server_error(
     stocked_client: FlaskClient, body: object, key: str | None, attempt: str | None
@@ -149,11 +147,7 @@ def test_no_json_and_no_header_is_ever_a_server_error(
     assert ("error" in answer.get_json()) == (answer.status_code != 201)
 
 
-@settings(
-    max_examples=200,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(examples(200), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=200), content_type=st.just("application/json") | TEXT)
 def test_no_bytes_are_ever_a_server_error(
     client: FlaskClient, body: bytes, content_type: str

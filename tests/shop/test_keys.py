@@ -40,13 +40,15 @@ def test_a_key_is_required_where_that_is_set(make_shop: MakeShop, rows: Rows) ->
 def test_a_key_whose_first_request_stays_in_progress_is_refused_within_the_lock_timeout(
     make_shop: MakeShop, database_url: str, rows: Rows
 ) -> None:
-    client = make_shop(lock_timeout_ms=300).test_client()
+    # Nothing else ends before, however busy the machine is.
+    limits = dict.fromkeys(("statement_timeout_ms", "request_timeout_ms"), 20_000)
+    client = make_shop(lock_timeout_ms=300, **limits).test_client()
     with psycopg.connect(database_url) as first:
         # As the first request's transaction does, seen from here.
         first.execute("SELECT pg_advisory_xact_lock(hashtextextended('k', 0))")
         started = time.monotonic()
         answer = client.post("/orders", json=ORDER, headers=KEY)
-        assert 0.25 < time.monotonic() - started < 2
+        assert time.monotonic() - started > 0.25
         told = client.get("/orders?order_key=k")
         first.rollback()
     assert answer.status_code == told.status_code == 409

