@@ -1,4 +1,7 @@
-"""boto3's clients, such that what is said to this machine itself goes past any proxy."""
+"""boto3's clients, such that what is said to this machine itself goes past any proxy.
+
+boto3 is imported when a client is made: it takes a quarter of a second, and most runs need none.
+"""
 
 from ipaddress import ip_address
 from typing import Any
@@ -6,17 +9,25 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 
-def aws_client(session: Any, service: str, config: Any) -> Any:
-    """Make a client of a boto3 session with a botocore Config.
+def aws_clients(*services: str, region: str | None = None, **settings: Any) -> list[Any]:
+    """Make boto3 clients; `settings` are botocore's Config. Raises botocore's errors.
 
     AWS itself is reached by the user's proxy, a lab on loopback by none. Where the client will
     call (AWS_ENDPOINT_URL, a service's own, a profile's) is known once it is made.
     """
-    client = session.client(service, config=config)
-    if getproxies() and is_loopback(client.meta.endpoint_url):
-        without = type(config)(proxies={})
-        return session.client(service, config=config.merge(without))
-    return client
+    import boto3  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+
+    session: Any = boto3.Session(region_name=region)
+    clients = [session.client(each, config=Config(**settings)) for each in services]
+    if not getproxies():
+        return clients
+    return [
+        session.client(service, config=Config(**settings, proxies={}))
+        if is_loopback(client.meta.endpoint_url)
+        else client
+        for service, client in zip(services, clients, strict=True)
+    ]
 
 
 def is_loopback(url: str) -> bool:

@@ -5,11 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from analysis.aws_client import aws_client
+from analysis.aws_client import aws_clients
 from analysis.errors import EvidenceError, UsageError
 
 _CHUNK = 1 << 20
@@ -37,13 +35,13 @@ class Bucket:
         self.uri = uri
         self.name, _, self.prefix = uri.removeprefix(_SCHEME).partition("/")
         self._about, self._way_out = about, way_out
-        config = Config(
-            connect_timeout=5,
-            read_timeout=20,
-            retries={"total_max_attempts": 4, "mode": "standard"},
-        )
         with self._translated():
-            self._client: Any = aws_client(boto3.Session(), "s3", config)
+            (self._client,) = aws_clients(
+                "s3",
+                connect_timeout=5,
+                read_timeout=20,
+                retries={"total_max_attempts": 4, "mode": "standard"},
+            )
 
     def objects(self, folder: str) -> Iterator[Object]:
         """Yield all objects whose key begins so, page by page."""

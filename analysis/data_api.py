@@ -17,11 +17,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
-from analysis.aws_client import aws_client
+from analysis.aws_client import aws_clients
 from analysis.errors import DatabaseAway, DatabaseError
 from analysis.session import AS_STORED, LIMITS, Row, Value, subject_of
 
@@ -89,14 +87,14 @@ class DataApiSession:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._transaction: dict[str, str] = {}
-        config = Config(
-            connect_timeout=5,
-            read_timeout=_READ_LIMIT_S,
-            retries={"total_max_attempts": 6, "mode": "standard"},
-        )
         with self._translated():
-            session = boto3.Session(region_name=place.region)
-            self._client: Any = aws_client(session, "rds-data", config)
+            (self._client,) = aws_clients(
+                "rds-data",
+                region=place.region,
+                connect_timeout=5,
+                read_timeout=_READ_LIMIT_S,
+                retries={"total_max_attempts": 6, "mode": "standard"},
+            )
         self._page = _FIRST_PAGE
 
     @property

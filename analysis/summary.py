@@ -144,8 +144,8 @@ class Judgement:
 
     @property
     def _servers(self) -> set[str]:
-        """Return those that answered an order or that the load balancer had as targets."""
-        answered = {each.attempt.served_by for each in self.findings.attempts}
+        """Return those that answered a request or that the load balancer had as targets."""
+        answered = {each.served_by for each in self.evidence.requests or ()}
         targets = {each.subject for each in self.evidence.events or () if each.source == "elb"}
         return (answered | targets) - {""}
 

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from analysis.aws_client import aws_client
+from analysis.aws_client import aws_clients
 from locustfiles._errors import LoadError
 
 if TYPE_CHECKING:
@@ -45,17 +43,13 @@ class Clients:
     @classmethod
     def connect(cls) -> "Clients":
         """Make the clients, which takes CPU: do it before users start. Raises AWS_ERRORS."""
-        session = boto3.Session()
-        config = Config(
-            connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 2, "mode": "standard"}
+        ec2, elb, autoscaling, fis, sts = aws_clients(
+            *("ec2", "elbv2", "autoscaling", "fis", "sts"),
+            connect_timeout=2,
+            read_timeout=5,
+            retries={"total_max_attempts": 2, "mode": "standard"},
         )
-        return cls(
-            ec2=aws_client(session, "ec2", config),
-            elb=aws_client(session, "elbv2", config),
-            autoscaling=aws_client(session, "autoscaling", config),
-            fis=aws_client(session, "fis", config),
-            sts=aws_client(session, "sts", config),
-        )
+        return cls(ec2=ec2, elb=elb, autoscaling=autoscaling, fis=fis, sts=sts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import gevent
-from botocore.config import Config
 
-from analysis.aws_client import aws_client
+from analysis.aws_client import aws_clients
 from locustfiles._errors import BadArgument
 from locustfiles._fleet import AWS_ERRORS, reason_of
 
@@ -36,14 +34,14 @@ class EvidenceStore:
     @classmethod
     def connect(cls, uri: str) -> "EvidenceStore":
         """Make the client, which asks nothing yet; BadArgument where boto3 lacks a setting."""
-        config = Config(
-            connect_timeout=5,
-            read_timeout=20,
-            retries={"total_max_attempts": 3, "mode": "standard"},
-        )
         bucket, _, prefix = uri.removeprefix("s3://").partition("/")
         try:
-            client = aws_client(boto3.Session(), "s3", config)
+            (client,) = aws_clients(
+                "s3",
+                connect_timeout=5,
+                read_timeout=20,
+                retries={"total_max_attempts": 3, "mode": "standard"},
+            )
         except (*AWS_ERRORS, ValueError) as error:  # the latter for a wrong AWS_ENDPOINT_URL
             message = f"--evidence-uri cannot be used: {reason_of(error)}"
             raise BadArgument(message) from error

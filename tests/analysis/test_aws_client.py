@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import boto3
 import pytest
-from botocore.config import Config
 
-from analysis.aws_client import aws_client, is_loopback
+from analysis.aws_client import aws_clients, is_loopback
 
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 
@@ -44,9 +42,16 @@ def ask(endpoint: str, *, proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, proxy)
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     monkeypatch.setenv("NO_PROXY", "")
-    session = boto3.Session("key", "secret", region_name="us-east-1")
-    config = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1})
-    aws_client(session, "rds-data", config).execute_statement(
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    (client,) = aws_clients(
+        "rds-data",
+        region="us-east-1",
+        connect_timeout=2,
+        read_timeout=5,
+        retries={"total_max_attempts": 1},
+    )
+    client.execute_statement(
         resourceArn="arn:aws:rds:us-east-1:123456789012:cluster:c",
         secretArn="arn:aws:secretsmanager:us-east-1:123456789012:secret:s",
         sql="SELECT 1",
