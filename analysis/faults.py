@@ -71,7 +71,7 @@ def describe_faults(faults: Sequence[Mapping[str, object]]) -> str:
     missing = [each for each in faults if not each["happened"]]
     if not missing:
         return ""
-    named = "; ".join(f"{each['name']}: {each['why_not']}" for each in missing)
+    named = "; ".join(f"{each['name']}: {str(each['why_not']).rstrip('.')}" for each in missing)
     if all(each["happened"] is None for each in missing):
         what = "the fault" if len(faults) == 1 else f"{len(missing)} of {len(faults)} faults"
         return f"It is not known that {what} happened ({named})."

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from rich.console import Console
@@ -109,6 +110,11 @@ def _outputs(folder: LabFolder) -> int:
 
 def _serve(folder: LabFolder, *, is_private: bool) -> int:
     # Only the supervisor needs moto and boto3; `lab-status` answers at once without them.
+    from botocore import loaders  # noqa: PLC0415
+
+    # Each of moto's many sessions would parse the same megabytes of JSON anew.
+    loaders.create_loader = cache(loaders.create_loader)
+
     from infra.lab.supervisor import Supervisor  # noqa: PLC0415
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")

@@ -209,7 +209,7 @@ def test_an_engaged_safety_lever_keeps_the_servers_and_the_run_says_so(
     assert evidence.events("fis")[-1] == "cancelled"
     (fault,) = evidence.summary["faults"]
     assert fault["happened"] is False
-    assert "a test" in printed
+    assert "the safety lever is engaged" in fault["why_not"]
     assert evidence.summary["fault"]["started_at"] is None
     undecided = {
         each["id"] for each in evidence.summary["hypotheses"] if each["verdict"] == "undecided"
