@@ -75,7 +75,9 @@ class BalancerLog:
         of_balancer = _BALANCER.match(text)
         if text.isspace() or not text or (of_balancer is None and _OTHER_LOG.match(text)):
             return
-        if of_balancer is not None and len(self.balancers) < _MOST_BALANCERS:
+        if of_balancer is not None and (
+            of_balancer[1] in ours or len(self.balancers) < _MOST_BALANCERS
+        ):
             self.balancers.add(of_balancer[1])
         if ours and of_balancer is not None and of_balancer[1] not in ours:
             return

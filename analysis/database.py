@@ -11,7 +11,7 @@ from analysis.errors import DatabaseAway, DatabaseError
 from analysis.postgres import open_postgres
 from analysis.records import OrderRow, format_time
 from analysis.run import Settle
-from analysis.schema import ShopTable, look_at
+from analysis.schema import PARTS, ShopTable, look_at
 from analysis.session import Session
 
 POLL_INTERVAL_S = 0.5
@@ -35,13 +35,7 @@ _STANDING = """
 # somebody forgot. It was there when the run began, has not been sent a word since, and has neither
 # a lock to write with nor a transaction id. A request that hangs before its INSERT has been.
 _OPEN_TRANSACTIONS = """
-    WITH RECURSIVE part (whole, oid) AS (
-        SELECT inhparent, inhrelid FROM pg_inherits
-        UNION ALL
-        SELECT ev_class, refobjid
-          FROM pg_rewrite JOIN pg_depend ON objid = pg_rewrite.oid
-         WHERE classid = 'pg_rewrite'::regclass AND refclassid = 'pg_class'::regclass
-    ), shop (oid) AS (
+    WITH RECURSIVE {parts}, shop (oid) AS (
         SELECT unnest(ARRAY[to_regclass('orders'), to_regclass('products')]::oid[])
         UNION
         SELECT part.oid FROM part JOIN shop ON whole = shop.oid
@@ -165,6 +159,7 @@ class Database:
 
     def _open_transactions(self, since: int, run_began: int) -> list[dict[str, object]]:
         query = _OPEN_TRANSACTIONS.format(
+            parts=PARTS,
             xact_start=_microseconds("activity.xact_start"),
             prepared=_microseconds("prepared"),
             since=_moment("since"),

@@ -55,7 +55,8 @@ class Evidence:
     @property
     def is_whole(self) -> bool:
         """Whether no attempt without a record, and nobody from before, may have made a row."""
-        return not self.gaps and self.was_settled_before
+        before = self.before.settle if self.before else None
+        return not self.gaps and self.was_settled_before and not (before and before.idle)
 
     @property
     def gaps(self) -> list[str]:

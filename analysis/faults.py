@@ -107,12 +107,20 @@ def _of_experiment(fault: Fault, events: Sequence[Event]) -> FaultFinding:
     if fault.actions is None:
         return _of_older(fault, events)
     harmful = [each for each in fault.actions if each.id not in HARMLESS_ACTIONS]
-    idle = [f"{each.name} ({each.state})" for each in harmful if not each.has_begun]
+    idle = [
+        f"{each.name} ({each.state})"
+        for each in harmful
+        if each.state != "failed" and not each.has_acted
+    ]
     if idle:
         what = f"of its actions, {', '.join(idle)} had not begun"
         return _no(fault, what) if _is_closed(events) else _unknown(fault, what)
-    failed = [each.name for each in harmful if each.state == "failed"]
-    if failed and not _witness(fault, events):
+    failed = [
+        each.name
+        for each in harmful
+        if each.state == "failed" and not _witness(fault, events, [each.id])
+    ]
+    if failed:
         what = f"its action {', '.join(failed)} failed, and nothing shows that it did anything"
         return _unknown(fault, f"{what}: {fault.reason}" if fault.reason else what)
     return _of_targets(fault, events)
@@ -120,6 +128,8 @@ def _of_experiment(fault: Fault, events: Sequence[Event]) -> FaultFinding:
 
 def _of_older(fault: Fault, events: Sequence[Event]) -> FaultFinding:
     """Judge a record in which `started_at` is when FIS had answered, whatever came of it."""
+    if fault.action and set(fault.action.split(", ")) <= HARMLESS_ACTIONS:
+        return _no(fault, "none of its actions harms anybody")
     has_ended_early = fault.state in {"stopping", "stopped", "failed", "cancelled"}
     states = {each.event for each in _of_fis(fault, events)}
     if has_ended_early and not states & _ACTED and not _witness(fault, events):
@@ -164,11 +174,16 @@ def _too_early(fault: Fault) -> str:
     return f"{due}had not begun when the run ended"
 
 
-def _witness(fault: Fault, events: Sequence[Event]) -> str:
-    """Say which of its targets was seen to go after it was asked for; empty if none was."""
+def _witness(fault: Fault, events: Sequence[Event], actions: Sequence[str] = ()) -> str:
+    """Say which of its targets was seen to go after it was asked for; empty if none was.
+
+    Only what one of `actions` makes of a target counts, or any of the fault's own.
+    """
     since = fault.asked_at if fault.asked_at is not None else fault.started_at
     targets = _targets(fault, events)
-    signs = frozenset().union(*(_MAKES.get(each, ()) for each in fault.action.split(", ")))
+    signs = frozenset().union(
+        *(_MAKES.get(each, ()) for each in actions or fault.action.split(", "))
+    )
     for each in events:
         is_hit = each.source == "ec2" and each.subject in targets and each.event in signs
         if is_hit and since is not None and each.at >= since:

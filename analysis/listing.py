@@ -72,7 +72,7 @@ def _listed(directory: RunDirectory) -> ListedRun:
 
 def _fault(summary: dict[str, Any]) -> str:
     faults = summary.get("faults")
-    if not isinstance(faults, list):
+    if not isinstance(faults, list) or not all(isinstance(each, dict) for each in faults):
         return ""
     if not faults:
         return "none"

@@ -16,8 +16,8 @@ CENT = Decimal("0.01")
 
 
 def is_same_money(one: Decimal | None, other: Decimal | None) -> bool:
-    """Whether two known amounts are the same to the cent."""
-    return one is not None and other is not None and abs(one - other) * 2 < CENT
+    """Whether two known amounts are the same to the cent: half a one may be rounded either way."""
+    return one is not None and other is not None and abs(one - other) * 2 <= CENT
 
 
 # How far a total may be from price x quantity, relative to it, where one of them is stored so: the

@@ -54,12 +54,16 @@ class Settle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """One action of an experiment as it was last seen; `has_begun` by FIS's own clock."""
+    """One action of an experiment as it was last seen.
+
+    It `has_begun` by FIS's own clock, and `has_acted` if it was ever seen to be at work or done.
+    """
 
     id: str
     name: str
     state: str
     has_begun: bool
+    has_acted: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -360,6 +364,7 @@ def _parse_action(content: Mapping[str, Any]) -> Action:
         name=str(content.get("name") or ""),
         state=str(content.get("state") or ""),
         has_begun=bool(content.get("began_at")),
+        has_acted=content.get("has_acted") is True,
     )
 
 

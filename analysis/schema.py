@@ -35,6 +35,28 @@ _UNFIT = {
     "f": "a foreign table, whose open transactions are in another database",
 }
 
+# Which relation is a partition of, or is read by, which other.
+PARTS = """part (whole, oid) AS (
+        SELECT inhparent, inhrelid FROM pg_inherits
+        UNION ALL
+        SELECT ev_class, refobjid
+          FROM pg_rewrite JOIN pg_depend ON objid = pg_rewrite.oid
+         WHERE classid = 'pg_rewrite'::regclass AND refclassid = 'pg_class'::regclass
+    )"""
+
+_UNFIT_SOURCES = f"""
+    WITH RECURSIVE {PARTS}, source (oid) AS (
+        SELECT to_regclass(%(table)s)::oid
+        UNION
+        SELECT part.oid FROM part JOIN source ON whole = source.oid
+    )
+    SELECT quote_ident(nspname) || '.' || quote_ident(relname) AS table, relkind::text AS sort
+      FROM source JOIN pg_class ON pg_class.oid = source.oid
+           JOIN pg_namespace ON pg_namespace.oid = relnamespace
+     WHERE relkind IN ('m', 'f')
+     ORDER BY 1
+"""  # noqa: S608 -- of literals
+
 # A domain is what it is made of.
 _LOOK = """
     WITH RECURSIVE made_of (name, number, type) AS (
@@ -47,7 +69,7 @@ _LOOK = """
          WHERE typtype = 'd'
     )
     SELECT quote_ident(nspname) || '.' || quote_ident(relname) AS table, relation.oid::bigint,
-           relkind::text AS sort, row_security_active(relation.oid) AS hides_rows,
+           row_security_active(relation.oid) AS hides_rows,
            current_user::text AS role, made_of.name AS column,
            format_type(made_of.type, NULL) AS kind,
            has_column_privilege(relation.oid, number, 'SELECT') AS is_readable
@@ -79,8 +101,10 @@ def look_at(session: Session, table: str) -> ShopTable:
             f"would count as lost; ALTER ROLE {role} BYPASSRLS, or read as a role that has it"
         )
         raise DatabaseError(message)
-    if unfit := _UNFIT.get(str(found[0]["sort"])):
-        message = f"{name} is {unfit}; name a database that has the table itself"
+    for each in session.rows(_UNFIT_SOURCES, table=table):
+        what = f"{each['table']} is {_UNFIT[str(each['sort'])]}"
+        read = "" if each["table"] == name else f", and {name} reads it"
+        message = f"{what}{read}; name a database that has the table itself"
         raise DatabaseError(message)
     kinds = {str(each["column"]): str(each["kind"]) for each in found}
     if missing := [column for column in _NEEDED[table] if column not in kinds]:

@@ -54,5 +54,5 @@ class Session(Protocol):
 
 def subject_of(query: str) -> str:
     """Return which table a query of ours reads, for errors."""
-    found = _READ.search(query)
-    return f" while reading {found[1]}" if found else ""
+    found = _READ.findall(query)  # the last: before it, times are extracted FROM columns
+    return f" while reading {found[-1]}" if found else ""

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["FisFault", "load_template"]
 
 _START_FOR_S = 30.0
+_AT_WORK = frozenset({"running", "completed"})
 _STOP_FOR_S = 60.0
 _FIND_FOR_S = 5.0
 # Two attempts of seven seconds each, as the clients are set up, and a little.
@@ -281,7 +282,7 @@ class FisFault:
         """Note the state of the experiment, and of its actions, where it is another than before."""
         state = experiment["state"]
         status = str(state["status"])
-        actions = _actions_of(experiment)
+        actions = _actions_of(experiment, before=self._record["actions"])
         if status == self._record["state"] and actions == self._record["actions"]:
             return
         facts: dict[str, Any] = {"state": status, "actions": actions}
@@ -345,33 +346,37 @@ class FisFault:
             self._record.learn(state="failed", ended_at=format_time(now()), why_not=why)
 
 
-def _actions_of(experiment: Any) -> list[dict[str, str | None]]:
-    """Return how its actions stand: name, id, state and when each began, by FIS's clock."""
-    found = []
+def _actions_of(
+    experiment: Any, *, before: Sequence[Mapping[str, Any]]
+) -> list[dict[str, str | bool | None]]:
+    """Return how its actions stand: name, id, state, when each began by FIS's clock.
+
+    That one has been stopped, or has failed, does not show that it acted: only that it was seen to
+    be at work or done, now or as they stood `before`.
+    """
+    acted = {each["name"] for each in before if each["has_acted"]}
+    found: list[dict[str, str | bool | None]] = []
     for name, action in sorted(experiment.get("actions", {}).items()):
         began = action.get("startTime")
+        state = str(action.get("state", {}).get("status", ""))
         found.append(
             {
                 "name": name,
                 "id": action.get("actionId", ""),
-                "state": str(action.get("state", {}).get("status", "")),
+                "state": state,
                 "began_at": format_time(round(began.timestamp() * 1_000_000)) if began else None,
+                "has_acted": name in acted or (began is not None and state in _AT_WORK),
             }
         )
     return found
 
 
-def _began_at(actions: Sequence[Mapping[str, str | None]]) -> str | None:
-    """When the first action that harms began: one that is seen to act, or to have done so.
-
-    That one has been stopped, or has failed, does not show that it acted.
-    """
+def _began_at(actions: Sequence[Mapping[str, Any]]) -> str | None:
+    """When the first action that harms began, of those that were seen to act."""
     began = [
-        each["began_at"]
+        str(each["began_at"])
         for each in actions
-        if each["began_at"]
-        and each["state"] in {"running", "completed"}
-        and each["id"] not in HARMLESS_ACTIONS
+        if each["has_acted"] and each["id"] not in HARMLESS_ACTIONS
     ]
     return min(began, default=None)
 

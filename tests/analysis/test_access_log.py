@@ -204,6 +204,11 @@ def test_a_balancer_further_inside_is_no_witness_of_what_ours_answered(
     assert witness(directory, *lines, ours=[OURS]) == [502]
 
 
+def test_ours_is_a_witness_however_many_others_there_are(directory: RunDirectory) -> None:
+    others = [line_of(f"app/other-{number}/1", ANSWERED) for number in range(20)]
+    assert witness(directory, *others, line_of(OURS), ours=[OURS]) == [502]
+
+
 def test_a_log_of_others_alone_is_no_witness(directory: RunDirectory) -> None:
     status, note = witness(directory, line_of(INTERNAL, ANSWERED), ours=[OURS])
     assert status is None

@@ -349,6 +349,7 @@ def test_a_byte_order_mark_is_no_trouble(good: RunDirectory) -> None:
         '{"windows": {"client": {"from": "noon", "to": "soon", "seconds": 1}}}',
         '{"clock": {"offset_s": NaN}}',
         '{"clock": {"offset_s": 1e999}}',
+        '{"faults": [1], "attempts": "x"}',
     ],
 )
 def test_a_summary_that_makes_no_sense_is_64_and_a_list_goes_on(

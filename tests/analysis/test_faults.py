@@ -15,9 +15,18 @@ from analysis.summary import FailOn, summarise
 from tests.analysis.histories import NOON, SECOND, acknowledged, evidence, row, run
 
 AT = "2026-11-23T12:00:20.000000Z"
-STOP = {"name": "stop", "id": "aws:ec2:stop-instances", "state": "completed", "began_at": AT}
-SKIPPED = {**STOP, "name": "two", "state": "skipped", "began_at": None}
-WAIT = {"name": "wait", "id": "aws:fis:wait", "state": "running", "began_at": AT}
+STOP = {
+    "name": "stop",
+    "id": "aws:ec2:stop-instances",
+    "state": "completed",
+    "began_at": AT,
+    "has_acted": True,
+}
+UNBEGUN = {**STOP, "name": "two", "state": "pending", "began_at": None, "has_acted": False}
+SKIPPED = {**UNBEGUN, "state": "skipped"}
+# It failed, as a command on an instance does, when another action had stopped that one.
+COMMANDED = {**STOP, "name": "two", "id": "aws:ssm:send-command", "state": "failed"}
+WAIT = {**STOP, "name": "wait", "id": "aws:fis:wait", "state": "running"}
 PLANNED: dict[str, Any] = {
     "name": "hit-one",
     "client_token": None,
@@ -80,7 +89,7 @@ def happened(fault: dict[str, Any], *events: Event) -> bool | None:
         {**PENDING, "state": "initiating"},
         {**PENDING, "state": "cancelled", "reason": "the safety lever is engaged"},
         {**PENDING, "state": "failed", "reason": "Target resolution returned empty set"},
-        {**PENDING, "state": "stopped", "actions": [{**STOP, "state": "x", "began_at": None}]},
+        {**PENDING, "state": "stopped", "actions": [{**UNBEGUN, "state": "x"}]},
         {**PENDING, "state": "completed", "actions": [SKIPPED]},
         {**PENDING, "state": "stopped", "actions": [WAIT]},
         {**BEGUN, "actions": [STOP, SKIPPED]},
@@ -97,10 +106,16 @@ def test_a_fault_that_did_not_happen_is_known_not_to_have(fault: dict[str, Any])
     [
         ASKED,
         PENDING,
-        {**PENDING, "state": "stopped", "actions": [{**STOP, "state": "stopped"}]},
+        {
+            **PENDING,
+            "state": "stopped",
+            "actions": [{**STOP, "state": "stopped", "has_acted": False}],
+        },
         {**BEGUN, "state": "failed", "actions": [{**STOP, "state": "failed"}]},
         {**BEGUN, "targets": []},
-        {**BEGUN, "actions": [STOP, {**STOP, "name": "two", "state": "pending", "began_at": None}]},
+        {**BEGUN, "actions": [STOP, UNBEGUN]},
+        # One that was stopped before it was seen to act, beside one that did.
+        {**BEGUN, "actions": [STOP, {**STOP, "state": "stopped", "has_acted": False}]},
         RUNNING,
         {**RUNNING, "state": "stopped"},
         {**RUNNING, "state": "failed"},
@@ -163,10 +178,16 @@ _STATES = st.sampled_from(
 )
 _ACTIONS = st.lists(
     st.builds(
-        lambda state, began, action: {"name": "a", "id": action, "state": state, "began_at": began},
+        lambda state, has_acted, action: {
+            **UNBEGUN,
+            "id": action,
+            "state": state,
+            "began_at": AT if has_acted else None,
+            "has_acted": has_acted,
+        },
         st.sampled_from(["pending", "running", "completed", "skipped", "failed", "stopped"]),
-        st.sampled_from([None, AT]),
-        st.sampled_from([STOP["id"], WAIT["id"]]),
+        st.booleans(),
+        st.sampled_from([STOP["id"], WAIT["id"], COMMANDED["id"]]),
     ),
     max_size=3,
 )
@@ -193,7 +214,22 @@ def test_nothing_happened_that_did_not_begin_and_hit_somebody(
     if found.happened:
         assert fault["started_at"]
         assert fault["targets"]
-        assert all(each["began_at"] for each in fault["actions"] if each["id"] == STOP["id"])
+        harmful = [each for each in fault["actions"] if each["id"] != WAIT["id"]]
+        assert all(each["has_acted"] and each["state"] != "failed" for each in harmful)
+
+
+def test_what_one_action_did_is_no_witness_of_another_that_failed() -> None:
+    fault = {
+        **BEGUN,
+        "state": "failed",
+        "action": f"{STOP['id']}, {COMMANDED['id']}",
+        "actions": [STOP, COMMANDED],
+    }
+    assert happened(fault, WENT, CLOSED) is None
+
+
+def test_an_older_experiment_that_only_waited_did_not_happen() -> None:
+    assert happened({**OLDER, "action": WAIT["id"], "state": "completed"}, RAN, CLOSED) is False
 
 
 @given(outcomes=st.lists(st.sampled_from([BEGUN, PLANNED, PENDING, RUNNING]), max_size=4))

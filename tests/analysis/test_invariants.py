@@ -55,6 +55,23 @@ def test_a_good_run_holds_every_invariant_in_the_contracts_order() -> None:
     assert judge(good()).verdict is HELD
 
 
+def test_stock_of_orders_that_were_accepted_for_later_is_no_proof_of_a_loss() -> None:
+    later = indeterminate("later", http_status=202, error="")
+    taken = products_after([*ROWS, row(3, later)])
+    assert undecided(evidence([A, B, later], ROWS, products=taken)) == {"conservation"}
+    # What comes back into the stock is no order that waits.
+    assert broken(evidence([A, B, later], ROWS, products=products_after([]))) == {"conservation"}
+    without = evidence([A, B, replace(later, http_status=502)], ROWS, products=taken)
+    assert broken(without) == {"conservation"}
+
+
+def test_what_was_open_and_idle_before_the_run_may_have_made_a_row() -> None:
+    idle = Settle(settled=True, waited_s=0, open_transactions=({"pid": 1, "waited_for": False},))
+    before = Before(max_order_id=0, settle=idle, products=())
+    assert not replace(good(), before=before).is_whole
+    assert judge(replace(good(), before=before)).verdict is HELD  # every row bears its keys
+
+
 def test_a_lost_order_breaks_durability() -> None:
     assert broken(evidence([A, B], [row(2, B)])) == {"durability"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import ROUND_HALF_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from analysis.checks import Case, arithmetic
 from analysis.judgement import judge, load_evidence
-from analysis.matching import Prices
+from analysis.matching import CENT, Prices, is_same_money
 from analysis.records import Product, RunVerdict
 from analysis.run_directory import RunDirectory
 from analysis.snapshot import take_after, take_before
@@ -24,6 +24,8 @@ from tests.analysis.test_database import AT, execute
 REAL, DOUBLE, EXACT = (
     {"total": kind, "price": kind} for kind in ("real", "double precision", "numeric")
 )
+
+ROUND = (ROUND_HALF_UP, ROUND_HALF_DOWN, ROUND_HALF_EVEN)
 
 
 def stored(amount: float, kind: Callable[[float], np.floating]) -> Decimal:
@@ -50,6 +52,15 @@ def test_honest_total_in_double_precision_is_never_another(cents: int, quantity:
     expected = prices.total(1, quantity)
     assert expected is not None
     assert prices.may_be(stored(float(cents / 100) * quantity, np.float64), expected)
+
+
+@given(mills=st.integers(1, 10**7), quantity=st.integers(1, 1000), rounding=st.sampled_from(ROUND))
+def test_a_total_that_was_rounded_to_the_cent_is_no_other(
+    mills: int, quantity: int, rounding: str
+) -> None:
+    price = Decimal(mills) / 1000  # finer than a total can be stored
+    expected = prices_of(price, EXACT).total(1, quantity)
+    assert is_same_money((price * quantity).quantize(CENT, rounding), expected)
 
 
 @given(cents=st.integers(1, 10**5), quantity=st.integers(1, 9), off=st.integers(1, 10**4))

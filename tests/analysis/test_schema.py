@@ -11,6 +11,7 @@ import pytest
 from analysis.database import connect
 from analysis.errors import DatabaseError
 from analysis.run_directory import RunDirectory
+from analysis.session import subject_of
 from analysis.snapshot import take_after, take_before
 from analysis.tables import ORDERS
 from infra.lab.data_api import DataApi
@@ -244,6 +245,27 @@ def test_a_copy_of_the_table_that_ages_is_refused(
         "CREATE MATERIALIZED VIEW orders AS SELECT * FROM real_orders",
     )
     assert "public.orders is a materialized view" in refusal(directory, database_url)
+
+
+def test_a_view_of_what_is_only_as_new_as_its_last_refresh_is_refused(
+    database_url: str, directory: RunDirectory
+) -> None:
+    execute(
+        database_url,
+        SHOP,
+        "ALTER TABLE orders RENAME TO real_orders",
+        "CREATE MATERIALIZED VIEW copied AS SELECT * FROM real_orders",
+        "CREATE VIEW midway AS SELECT * FROM copied",
+        "CREATE VIEW orders AS SELECT * FROM midway",
+    )
+    said = refusal(directory, database_url)
+    assert "public.copied is a materialized view" in said
+    assert "public.orders reads it" in said
+
+
+def test_the_table_that_is_read_is_named_and_not_where_a_time_is_taken_from() -> None:
+    query = "SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin)) FROM orders WHERE id > 1"
+    assert subject_of(query) == " while reading orders"
 
 
 # --- the same table, before and after ---
