@@ -36,9 +36,9 @@ CHECKS = [
     response_schema_conformance,
 ]
 # Of each operation that has parameters or a body; the rest has hardly more than one case.
-CASES = {"POST /orders": 1700, "GET /orders": 400}
-FEWER_CASES = 250
-LEAST_CASES = examples(2500).max_examples
+CASES = {"POST /orders": 3400, "GET /orders": 800}
+FEWER_CASES = 500
+LEAST_CASES = examples(5000).max_examples
 
 
 @pytest.mark.slow
