@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,7 +33,8 @@ _LOCUSTS_HEAD = re.compile(r"^(locust: error|chaos-shop): (argument [^:]*: )?")
 
 def check_make_variables(environment: Mapping[str, str]) -> None:
     """See that nothing was given to make under a name that is nearly ours; BadSetting."""
-    words = shlex.split(environment.get("MAKEFLAGS") or "")
+    # make escapes blanks and nothing else.
+    words = re.split(r"(?<!\\)\s+", environment.get("MAKEFLAGS") or "")
     known = (*FLAGS, *_OTHERS)
     for name in (word.partition("=")[0] for word in words if re.match(r"\w+=", word)):
         meant = "" if name in known else near_miss(name, known)

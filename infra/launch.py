@@ -433,7 +433,8 @@ def run(launch: Launch, environment: Mapping[str, str]) -> int:
         if lab.is_kept:
             return code
         read = read_before_it_goes(locust.run_directories, inside, say=_say)
-        return code if read is None else read
+        # What kept a run from its users, or was our fault, is no better for a reading.
+        return code if read is None or code in {BAD_ARGUMENT, OUR_FAULT} else read
     finally:
         for number in ENDING:  # the run is over, and its exit code stands
             signal.signal(number, signal.SIG_IGN)

@@ -47,7 +47,7 @@ class Host:
         while True:
             try:
                 socket.create_connection((self.name, self.port), timeout=timeout_s).close()
-            except OSError as error:
+            except (OSError, UnicodeError) as error:  # the latter for what can be no name
                 if time.monotonic() + _ASK_AGAIN_S < give_up_at:
                     gevent.sleep(_ASK_AGAIN_S)
                     continue

@@ -453,10 +453,12 @@ class LoadProcess:
             self._was_released = True
         except LoadError as error:
             self.fail(str(error), error.exit_code)
+            clock.cancel()
             self._call_off()
         except Exception as error:  # noqa: BLE001 -- otherwise Locust would go on without us
             self.on_our_fault(error)
             self.stop_load()
+            clock.cancel()
             self._call_off()
 
     def _leave_run_before(self) -> None:

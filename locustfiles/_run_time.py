@@ -11,12 +11,15 @@ from collections.abc import Callable
 
 import gevent
 from locust.env import Environment
+from locust.runners import STATE_INIT, STATE_STOPPED
 from locust.web import WebUI
 
 from locustfiles._check import is_headless
 
 __all__ = ["RunClock", "RunTime"]
 
+_STOP_WITHIN_S = 60.0
+_LOOK_EVERY_S = 0.1
 _locusts_logger = logging.getLogger("locust.main")
 _logger = logging.getLogger(__name__)
 
@@ -29,10 +32,18 @@ class RunClock:
     Chaos page and the end of the run all count from there. `limit_s` is None without a run time.
     """
 
-    def __init__(self, limit_s: float | None, on_end: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        limit_s: float | None,
+        on_end: Callable[[], None],
+        *,
+        on_over: Callable[[], None] | None = None,
+    ) -> None:
+        """Call `on_end` when the time is over, and `on_over` once, however the run ends."""
         self.limit_s = limit_s
         self.is_over = False
         self._on_end = on_end
+        self._on_over = on_over
         self._began: float | None = None
         self._timer: gevent.Greenlet[..., None] | None = None
 
@@ -53,6 +64,9 @@ class RunClock:
         timer, self._timer = self._timer, None
         if timer is not None and timer is not gevent.getcurrent():
             timer.kill(block=False)
+        on_over, self._on_over = self._on_over, None
+        if on_over is not None:
+            gevent.spawn(on_over)
 
     def _end_in_time(self, limit_s: float) -> None:
         # Not by one timer: the loop counts it from when it last looked at the clock.
@@ -84,32 +98,43 @@ class RunTime:
         """A test starts: give all who read it --run-time back, and Locust no timer."""
         if self._environment.shape_class is not None:
             return RunClock(None, self._stop)
-        on_end = self._stop
         if self._kept is not None:
             self._options.run_time, self._kept = self._kept, None
-            on_end = self._stop_and_quit
-        elif self._web_ui is not None:
+            if self._web_ui is None:
+                return RunClock(self._options.run_time, self._quit)
+            on_over = None if self._options.autoquit == -1 else self._quit_after_a_while
+            return RunClock(self._options.run_time, self._end, on_over=on_over)
+        if self._web_ui is not None:
             if self._web_ui._run_time_greenlet is None:  # noqa: SLF001 -- the form's field was empty
                 self._options.run_time = None
             self._web_ui._cancel_run_time_timer()  # type: ignore[no-untyped-call]  # noqa: SLF001
-        return RunClock(self._options.run_time or None, on_end)
+        return RunClock(self._options.run_time or None, self._end)
 
     def _stop(self) -> None:
         if self._environment.runner is not None:
             self._environment.runner.stop()
 
-    def _stop_and_quit(self) -> None:
-        """End what Locust has started by itself as Locust would."""
-        runner, web_ui = self._environment.runner, self._web_ui
-        if web_ui is not None:
+    def _end(self) -> None:
+        """End a run with a web UI, unless its page was given another run time in the meantime."""
+        if self._web_ui is None or self._web_ui._run_time_greenlet is None:  # noqa: SLF001
             self._stop()
-            if self._options.autoquit == -1:
-                return
-            gevent.sleep(self._options.autoquit)
-        if runner is not None:
-            runner.quit()
-        if web_ui is not None:
-            web_ui.stop()  # type: ignore[no-untyped-call]
+
+    def _quit(self) -> None:
+        if self._environment.runner is not None:
+            self._environment.runner.quit()
+
+    def _quit_after_a_while(self) -> None:
+        """End Locust and its web UI --autoquit seconds after its users have stopped."""
+        give_up_at = time.monotonic() + (self._environment.stop_timeout or 0) + _STOP_WITHIN_S
+        runner = self._environment.runner
+        while runner is not None and runner.state not in {STATE_INIT, STATE_STOPPED}:
+            if time.monotonic() > give_up_at:
+                break
+            gevent.sleep(_LOOK_EVERY_S)
+        gevent.sleep(self._options.autoquit)
+        self._quit()
+        if self._web_ui is not None:
+            self._web_ui.stop()  # type: ignore[no-untyped-call]
 
 
 def _tell_of_run_time(record: logging.LogRecord) -> bool:

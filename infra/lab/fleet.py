@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 # A server that has never answered is stuck, and not slow, after so many times the slowest boot.
 _BOOTS = 10
+_BOOT_LIMIT_S = 300.0
 
 _CODES = {
     MachineState.PENDING: 0,
@@ -180,7 +181,7 @@ class Fleet:
         machine = self.machines[instance_id]
         if instance_id in self._has_booted or not machine.is_serving:
             return False
-        return now - machine.server_started_at < _BOOTS * self._slowest_boot_s
+        return now - machine.server_started_at < min(_BOOTS * self._slowest_boot_s, _BOOT_LIMIT_S)
 
     def _note_boots(self, now: float) -> None:
         for instance_id in self._health.answered() - self._has_booted:

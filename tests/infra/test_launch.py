@@ -170,6 +170,7 @@ def test_a_variable_of_make_that_is_nearly_ours_is_refused() -> None:
         check_make_variables({"MAKEFLAGS": "s -- EXPERIMNT=x"})
     check_make_variables({})
     check_make_variables({"MAKEFLAGS": r"-j2 --jobserver-auth=3,4 -- USERS=3 RUN=a\ b N=4"})
+    check_make_variables({"MAKEFLAGS": r"s -- LOCUST_ARGS=--fault-command\ echo\ it's"})
 
 
 LOCUST = """

@@ -165,6 +165,12 @@ def test_host_is_said_by_name_and_port_alone(url: str, place: str) -> None:
     assert str(Host.parse(url)) == place
 
 
+@pytest.mark.parametrize("name", ["a..b", "a" * 70])
+def test_host_that_can_be_no_name_answers_to_nobody(name: str) -> None:
+    with pytest.raises(BadArgument, match="nobody answers"):
+        Host.parse(f"http://{name}:80").await_answer(timeout_s=1, within_s=0)
+
+
 @pytest.mark.parametrize("url", ["shop.example:80", "ftp://x", "http://", "http://geheim:x@h:9x"])
 def test_host_that_is_no_url_is_refused_without_its_secrets(url: str) -> None:
     with pytest.raises(BadArgument, match="--host is no URL") as refused:

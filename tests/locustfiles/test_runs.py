@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 
 import psutil
 import pytest
@@ -222,6 +223,22 @@ def test_run_time_counts_from_when_users_start(
     assert locust.run_json()["settings"]["run_time_s"] == 2
     assert not locust.run_json()["interrupted"]
     assert "No run time limit" not in locust.errors
+
+
+def test_a_run_that_begins_by_itself_and_ends_before_its_time_ends_locust(
+    load: Load, shop: Shop
+) -> None:
+    itself = ("--headful", "--autostart", "--autoquit", "0", "-t", "600s")
+    port = free_port()
+    web = ("--web-host", "127.0.0.1", "--web-port", str(port))
+    nowhere = ("--database-url", "postgresql://u@127.0.0.1:9/x", "--database-wait", "0")
+    called_off = load.start(shop.url, *itself, *nowhere, "--web-port", str(free_port()))
+    stopped = load.start(shop.url, *itself, *web)
+    wait_until(lambda: len(shop.attempt_ids()) > 2)
+    urllib.request.urlopen(f"http://127.0.0.1:{port}/stop", data=b"", timeout=30).close()
+    assert called_off.wait() == EXIT_USAGE, called_off.errors
+    assert stopped.wait() == UNDECIDED, stopped.errors
+    assert stopped.run_json()["ended_at"]
 
 
 def test_connection_refused_is_unsent_and_what_was_sent_is_not(load: Load) -> None:
