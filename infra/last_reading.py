@@ -14,15 +14,16 @@ ROOT = Path(__file__).resolve().parents[1]
 def read_before_it_goes(
     directories: Iterable[str], environment: Mapping[str, str], *, say: Callable[[str], None]
 ) -> int | None:
-    """Finish runs whose orders were not read; the exit code of the last, None if there is none.
+    """Finish runs whose orders were not read; the newest run's exit code, None if it was read.
 
     The analysis waits for the database as long as the run was told to (`--database-wait`).
     """
-    code = None
-    for directory in filter(_is_unread, map(Path, directories)):
+    code, runs = None, [Path(each) for each in directories]
+    for directory in filter(_is_unread, runs):
         say(f"{directory}: its orders were not read; trying once more before the lab goes")
         try:
-            code = _finish(directory, environment)
+            finished = _finish(directory, environment)
+            code = finished if directory == runs[-1] else None
         except KeyboardInterrupt:
             say("interrupted")
         if _is_unread(directory):

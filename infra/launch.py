@@ -38,7 +38,7 @@ from infra.last_reading import read_before_it_goes
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = ROOT / "infra" / "experiments"
 TARGETS = ("lab", "aws", "external")
-BAD_ARGUMENT, OUR_FAULT = 64, 70
+UNDECIDED, BAD_ARGUMENT, OUR_FAULT = 2, 64, 70
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # What Locust may take to end its users, close the evidence and judge it.
 CLOSE_LIMIT_S = 600.0
@@ -433,8 +433,8 @@ def run(launch: Launch, environment: Mapping[str, str]) -> int:
         if lab.is_kept:
             return code
         read = read_before_it_goes(locust.run_directories, inside, say=_say)
-        # What kept a run from its users, or was our fault, is no better for a reading.
-        return code if read is None or code in {BAD_ARGUMENT, OUR_FAULT} else read
+        # What was undecided for want of the orders may be judged now; any other code stands.
+        return read if code == UNDECIDED and read in {0, 1} else code
     finally:
         for number in ENDING:  # the run is over, and its exit code stands
             signal.signal(number, signal.SIG_IGN)

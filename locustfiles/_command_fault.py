@@ -65,6 +65,11 @@ class CommandFault:
         self._record.learn(why_not=why)
 
     @property
+    def is_ruled_out(self) -> bool:
+        """Whether it is known why it does not happen."""
+        return bool(self._record["why_not"])
+
+    @property
     def was_started(self) -> bool:
         """Whether it was."""
         return self._record["state"] is not None

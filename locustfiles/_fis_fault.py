@@ -133,6 +133,11 @@ class FisFault:
         """Note that it does not happen, and why."""
         self._record.learn(why_not=why)
 
+    @property
+    def is_ruled_out(self) -> bool:
+        """Whether it is known why it does not happen."""
+        return bool(self._record["why_not"])
+
     def why_refuse(self) -> str:
         """Say why it must not happen now; empty if it may."""
         try:

@@ -29,6 +29,8 @@ class Fault(Protocol):
     @property
     def is_over(self) -> bool: ...
     @property
+    def is_ruled_out(self) -> bool: ...
+    @property
     def state(self) -> str: ...
     def announce(self) -> None: ...
     def rule_out(self, why: str) -> None: ...
@@ -156,7 +158,8 @@ class Hook:
             self._stopper.join(timeout=90)
         self._stop(self._shots)
         for each in self._shots:
-            if each.greenlet is not None and not each.fault.was_started and not each.was_refused:
+            was_refused = each.was_refused or each.fault.is_ruled_out
+            if each.greenlet is not None and not each.fault.was_started and not was_refused:
                 why = f"the run ended before {each.fault.at} came"
                 each.fault.rule_out(why)
                 self._journal.note_run("fault_not_injected", f"{each.fault.name}: {why}")

@@ -49,3 +49,14 @@ def test_orders_that_go_with_the_lab_are_not_lost_in_silence(unread: RunDirector
     environment = {**os.environ, "DATABASE_URL": "postgresql://shop@127.0.0.1:1/shop"}
     assert read_before_it_goes([str(unread.path)], environment, say=said.append) == 0
     assert "could not be read and go with the lab's database" in said[1]
+
+
+def test_only_the_newest_runs_code_counts(
+    database_url: str, unread: RunDirectory, tmp_path: Path
+) -> None:
+    newest = tmp_path / "newest"  # whose database was read, or never was one
+    newest.mkdir()
+    environment = {**os.environ, "DATABASE_URL": database_url}
+    both = [str(unread.path), str(newest)]
+    assert read_before_it_goes(both, environment, say=lambda _: None) is None
+    assert unread.has_table(ORDERS)
