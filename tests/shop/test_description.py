@@ -59,7 +59,9 @@ def test_no_request_made_from_the_description_gets_an_answer_that_is_not_in_it(
         _try(result.ok(), tried, statuses)
     assert sum(tried.values()) >= LEAST_CASES, tried
     # It was no walk through refusals alone.
-    assert statuses.keys() >= {200, 201, 400, 404, 409, 422}, statuses
+    assert statuses.keys() >= {200, 201, 400, 404, 422}, statuses
+    if settings().max_examples >= 100:  # in few cases it is chance whether one is sold out
+        assert statuses[409], statuses
 
 
 def _try(operation: Any, tried: Counter[str], statuses: Counter[int]) -> None:
