@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from analysis.access_log import BalancerLog
 from analysis.plain import NOTHING_PLAIN, Plain
 from analysis.records import Attempt, Event, OrderRow, Product, Request
-from analysis.run import Before, Run
+from analysis.run import Before, Run, Settle
 
 _NAMED = 3
 
@@ -42,8 +42,11 @@ class Evidence:
     @property
     def was_settled_before(self) -> bool:
         """Whether it is not known to have been at work during the first snapshot."""
-        before = self.before.settle if self.before else None
-        return before is None or before.settled
+        return self._settle_before is None or self._settle_before.settled
+
+    @property
+    def _settle_before(self) -> Settle | None:
+        return self.before.settle if self.before else None
 
     @property
     def unseen_up_to(self) -> int | None:
@@ -55,8 +58,8 @@ class Evidence:
     @property
     def is_whole(self) -> bool:
         """Whether no attempt without a record, and nobody from before, may have made a row."""
-        before = self.before.settle if self.before else None
-        return not self.gaps and self.was_settled_before and not (before and before.idle)
+        is_idle_open = self._settle_before is not None and bool(self._settle_before.idle)
+        return not self.gaps and self.was_settled_before and not is_idle_open
 
     @property
     def gaps(self) -> list[str]:
