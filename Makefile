@@ -108,10 +108,11 @@ selftest: $(TESTS) ## the judge against shops with known mistakes: a table, and 
 mutants: $(TESTS) ## do the tests notice small mistakes in the judging? MODULES= SAMPLE= SEED=
 	@$(BIN)/python -m tests.mutants $(MODULES) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 
-check: $(TESTS) ## lint, format and types
+check: $(TESTS) ## lint, format and types, and checkov on infra/aws (installed into build/ once)
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m mypy
+	@$(BIN)/python -m tests.infra.audit
 
 format: $(TESTS) ## mend lint and format where that can be done safely
 	@$(BIN)/python -m ruff check --fix .
