@@ -6,12 +6,15 @@ import os
 import signal
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from botocore.loaders import JSONFileLoader
 from hypothesis import settings
+from psycopg import sql
 
 from infra.lab.postgres import Postgres
 from infra.lab.processes import Guard
@@ -41,6 +44,10 @@ for number, default in (
     if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, default)
 
+# Each client of AWS would read anew what botocore knows of AWS, megabytes of JSON.
+_read = cache(JSONFileLoader().load_file)
+JSONFileLoader.load_file = lambda _, path: _read(path)  # type: ignore[assignment,method-assign]
+
 # What tests judge is no result of the job that runs them.
 os.environ.pop("GITHUB_STEP_SUMMARY", None)
 
@@ -57,6 +64,11 @@ def postgres_server() -> Iterator[Postgres]:
             # No test takes the machine's power away, and waiting for its disk takes long.
             connection.execute("ALTER SYSTEM SET fsync = off")
             connection.execute("SELECT pg_reload_conf()")
+            # A password is guarded by as many rounds of hashing as it is told, for each connection.
+            connection.execute("SET scram_iterations = 1")
+            password = sql.Literal(urlsplit(server.admin_url).password)
+            connection.execute(sql.SQL("ALTER ROLE postgres PASSWORD {}").format(password))
+            connection.execute("CREATE DATABASE test OWNER shop")
         yield server
         server.stop()
 
@@ -67,9 +79,6 @@ def database_url(postgres_server: Postgres) -> Iterator[str]:
 
     It is the same one each time: to make one and to drop it takes longer than most tests.
     """
-    with psycopg.connect(postgres_server.admin_url, autocommit=True) as connection:
-        if not connection.execute("SELECT FROM pg_database WHERE datname = 'test'").rowcount:
-            connection.execute("CREATE DATABASE test OWNER shop")
     yield urlunsplit(urlsplit(postgres_server.url)._replace(path="/test"))
     admin_url = urlunsplit(urlsplit(postgres_server.admin_url)._replace(path="/test"))
     with psycopg.connect(admin_url, autocommit=True) as connection:

@@ -6,6 +6,7 @@ import json
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import Any
 
 import boto3
@@ -39,6 +40,7 @@ def surroundings(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
 
 
+@cache
 def client(service: str, endpoint: str) -> Any:
     name: Any = service
     return boto3.client(

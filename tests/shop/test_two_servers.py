@@ -105,7 +105,7 @@ def test_one_key_sent_200_times_at_once_to_both_servers_makes_one_order(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("two_servers", [PATIENT], ids=["patient"], indirect=True)
-def test_two_thousand_concurrent_orders_for_100_pieces_sell_exactly_100(
+def test_a_thousand_concurrent_orders_for_100_pieces_sell_exactly_100(
     two_servers: list[int], rows: Rows
 ) -> None:
     rows("UPDATE products SET stock = 100 WHERE id = 1")
@@ -125,10 +125,10 @@ def test_two_thousand_concurrent_orders_for_100_pieces_sell_exactly_100(
         return status
 
     with ThreadPoolExecutor(100) as threads:
-        statuses = Counter(threads.map(order, range(2_000)))
+        statuses = Counter(threads.map(order, range(1_000)))
     for connection in connections:
         connection.close()
-    assert statuses == {201: 100, 409: 1_900}
+    assert statuses == {201: 100, 409: 900}
     assert rows("SELECT count(*), sum(quantity) FROM orders") == [(100, 100)]
     assert rows("SELECT stock FROM products WHERE id = 1") == [(0,)]
 
