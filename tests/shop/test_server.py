@@ -42,12 +42,12 @@ def gunicorn(port: int, **environ: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def ask(
-    port: int, path: str, data: bytes | Iterator[bytes] | None = None
+    port: int, path: str, data: bytes | Iterator[bytes] | None = None, *, timeout_s: float = 10
 ) -> tuple[int, dict[str, object]]:
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, headers)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=timeout_s) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         with error:

@@ -1,4 +1,4 @@
-"""Two real servers over one database, under many requests at once and over a hung database."""
+"""Real servers, two over one database, under many requests at once and over a hung database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
 from threading import Barrier, local
 from urllib.parse import urlsplit
@@ -41,15 +41,27 @@ PATIENT = {
 
 
 @pytest.fixture
-def two_servers(database_url: str, request: pytest.FixtureRequest) -> Iterator[list[int]]:
-    environ = {"DATABASE_URL": database_url, "SHOP_WORKERS": "2"} | getattr(request, "param", {})
+def two_servers(database_url: str) -> Iterator[list[int]]:
+    with serving("i-a", "i-b", DATABASE_URL=database_url, **PATIENT) as ports:
+        yield ports
+
+
+@pytest.fixture
+def one_server(database_url: str) -> Iterator[int]:
+    with serving("i-a", DATABASE_URL=database_url) as (port,):
+        yield port
+
+
+@contextmanager
+def serving(*names: str, **environ: str) -> Iterator[list[int]]:
+    """Servers of two processes each; their ports."""
     with ExitStack() as stack:
-        ports = []
-        for name in ("i-a", "i-b"):
-            ports.append(free_port())
-            server = gunicorn(ports[-1], INSTANCE_ID=name, **environ)
+        ports = [free_port() for _ in names]
+        for name, port in zip(names, ports, strict=True):
+            server = gunicorn(port, INSTANCE_ID=name, SHOP_WORKERS="2", **environ)
             drain(stack.enter_context(server), stack)
-            wait_until_healthy(ports[-1])
+        for port in ports:
+            wait_until_healthy(port)
         yield ports
 
 
@@ -73,14 +85,13 @@ def post(connection: HTTPConnection, body: dict[str, int], key: str, attempt: st
 
 
 def order_with_key(port: int, number: int) -> Reply:
-    connection = HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = HTTPConnection("127.0.0.1", port, timeout=90)
     try:
         return post(connection, {"product_id": 3, "quantity": 1}, f"k{number}", f"a{number}")
     finally:
         connection.close()
 
 
-@pytest.mark.parametrize("two_servers", [PATIENT], ids=["patient"], indirect=True)
 def test_one_key_sent_200_times_at_once_to_both_servers_makes_one_order(
     two_servers: list[int], rows: Rows
 ) -> None:
@@ -104,7 +115,6 @@ def test_one_key_sent_200_times_at_once_to_both_servers_makes_one_order(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("two_servers", [PATIENT], ids=["patient"], indirect=True)
 def test_a_thousand_concurrent_orders_for_100_pieces_sell_exactly_100(
     two_servers: list[int], rows: Rows
 ) -> None:
@@ -134,9 +144,9 @@ def test_a_thousand_concurrent_orders_for_100_pieces_sell_exactly_100(
 
 
 def test_health_answers_while_the_database_hangs_and_orders_end_in_time(
-    two_servers: list[int], postgres_server: Postgres, database_url: str
+    one_server: int, postgres_server: Postgres, database_url: str
 ) -> None:
-    port = two_servers[0]
+    port = one_server
     name = urlsplit(database_url).path[1:]
     order = b'{"product_id": 3, "quantity": 1}'
     assert ask(port, "/orders", order)[0] == 201
@@ -147,22 +157,23 @@ def test_health_answers_while_the_database_hangs_and_orders_end_in_time(
             process.send_signal(signal.SIGSTOP)
         try:
             started = time.monotonic()
-            orders = [threads.submit(ask, port, "/orders", order) for _ in range(30)]
+            orders = [threads.submit(ask, port, "/orders", order, timeout_s=90) for _ in range(30)]
             keyed = [threads.submit(order_with_key, port, number) for number in range(30)]
-            slowest = 0.0
-            while time.monotonic() - started < 3:
-                asked = time.monotonic()
+            answered = 0  # by somebody who does not wait for the orders
+            while not all(each.done() for each in orders + keyed):
                 assert ask(port, "/health") == (200, {"status": "healthy"})
-                slowest = max(slowest, time.monotonic() - asked)
-                time.sleep(0.05)
-            answers = [each.result(20) for each in orders + keyed]
+                answered += 1
+                time.sleep(0.1)
+            answers = [each.result() for each in orders + keyed]
             took_s = time.monotonic() - started
         finally:
             for process in processes:
                 process.send_signal(signal.SIGCONT)
-    assert slowest < 5
+    assert answered > 5
     assert {status for status, _ in answers} == {503}
-    assert took_s < 18  # twice the request's 4 s and the least that a new connection is given
+    # Twice the request's 4 s and the least that a new connection is given, and as long again for a
+    # busy machine: without these bounds it would take for ever.
+    assert took_s < 40
     # What had reached the server already comes too late: see `shop.session`.
     wait_until_cut_sessions_ended(database_url)
     with psycopg.connect(database_url, autocommit=True) as connection:
@@ -171,10 +182,10 @@ def test_health_answers_while_the_database_hangs_and_orders_end_in_time(
     assert ask(port, "/orders", order)[0] == 201
 
 
-def test_the_metrics_of_a_server_are_those_of_all_its_processes(two_servers: list[int]) -> None:
+def test_the_metrics_of_a_server_are_those_of_all_its_processes(one_server: int) -> None:
     for _ in range(20):
-        ask(two_servers[0], "/orders", b'{"product_id": 3, "quantity": 1}')
-    connection = HTTPConnection("127.0.0.1", two_servers[0], timeout=10)
+        ask(one_server, "/orders", b'{"product_id": 3, "quantity": 1}')
+    connection = HTTPConnection("127.0.0.1", one_server, timeout=10)
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()
     connection.close()
