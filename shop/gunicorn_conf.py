@@ -15,6 +15,10 @@ from shop.metrics_folder import make_metrics_folder, remove_metrics_folder
 # Before anything imports prometheus_client, which looks at the environment when it is.
 _metrics_folder = make_metrics_folder(os.environ)
 
+# Once for all workers, which have them by being forked. The application itself is each worker's.
+import flask  # noqa: E402, F401
+import prometheus_client  # noqa: E402, F401
+
 from shop.start import load_settings_or_exit, prepare_database_or_exit  # noqa: E402
 
 if TYPE_CHECKING:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 import os
 import signal
 import sys
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 
 from rich.console import Console
@@ -110,16 +110,21 @@ def _outputs(folder: LabFolder) -> int:
 
 def _serve(folder: LabFolder, *, is_private: bool) -> int:
     # Only the supervisor needs moto and boto3; `lab-status` answers at once without them.
-    from botocore import loaders  # noqa: PLC0415
+    from infra.lab.moto_start import hasten_moto  # noqa: PLC0415
 
-    # Each of moto's many sessions would parse the same megabytes of JSON anew.
-    loaders.create_loader = cache(loaders.create_loader)
+    hasten_moto()
 
     from infra.lab.supervisor import Supervisor  # noqa: PLC0415
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
-    Supervisor(folder=folder, settings=settings_from(os.environ), is_private=is_private).run()
+    supervisor = Supervisor(
+        folder=folder, settings=settings_from(os.environ), is_private=is_private
+    )
+    try:
+        supervisor.run()
+    finally:
+        gc.freeze()  # an interpreter that ends would look through all of it for another second
     return WELL
 
 

@@ -241,6 +241,8 @@ def _initialise(programs: Path, data: Path, password_file: Path, user: str | Non
             "--encoding=UTF8",
             "--locale=C",
             "--no-instructions",
+            # What crashes here is the server, and never the machine.
+            "--no-sync",
         ],
         capture_output=True,
         text=True,

@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
 HEALTH_LOOK_S = 0.25
 STATE_WRITE_S = 1.0
+# Where a server finds its modules, and whether it may keep them compiled for the next one.
+_PYTHONS = frozenset({"PYTHONPATH", "PYTHONDONTWRITEBYTECODE"})
 
 
 class Supervisor:
@@ -191,12 +193,11 @@ class Supervisor:
         """Start the shop on a machine, as systemd would."""
         environment = {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
-            "PYTHONDONTWRITEBYTECODE": "1",
             # The shop's own settings, where somebody wants them other than they are.
             **{
                 name: value
                 for name, value in os.environ.items()
-                if name.startswith("SHOP_") or name == "PYTHONPATH"
+                if name.startswith("SHOP_") or name in _PYTHONS
             },
             "DATABASE_URL": self._postgres.url,
             "INSTANCE_ID": place.instance_id,
