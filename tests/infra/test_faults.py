@@ -39,6 +39,7 @@ sys.exit(main(sys.argv[1:]))
 SETTINGS = {
     **os.environ,
     "LAB_PROFILE": "fast",
+    "LAB_SHOP_WORKERS": "2",
     # Nothing is replaced behind a test's back, unless it waits for it.
     "LAB_UNHEALTHY_LIMIT_S": "8",
     "LAB_DATABASE_AWAY_S": "1",
@@ -60,7 +61,7 @@ def until(condition: Callable[[], bool], *, limit_s: float = 40.0) -> None:
     deadline = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < deadline, "did not come about"
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 class Lab:

@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
-FAST = {**os.environ, "LAB_PROFILE": "fast"}
+FAST = {**os.environ, "LAB_PROFILE": "fast", "LAB_SHOP_WORKERS": "1"}
 EXPERIMENT_STATES = ("pending", "initiating", "running", "completed")
 
 
@@ -83,7 +84,7 @@ def until(condition: Callable[[], bool], *, limit_s: float = 20.0) -> None:
     deadline = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < deadline, "did not come about"
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 def status_of(url: str, *, timeout_s: float = 1.0) -> int:
@@ -112,14 +113,53 @@ def processes_of(folder: Path) -> list[psutil.Process]:
     return [each for each in found if each.pid != os.getpid()]
 
 
+def command(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "infra.lab", *words, "--folder", str(folder)],
+        cwd=ROOT,
+        env={**FAST, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptLab:
+    """A kept lab, as it was when it had come up."""
+
+    folder: LabFolder
+    state: LabState
+
+
+# An application of the user's own: the shop, and a page more.
+MY_COMPANY = """
+from shop.wsgi import app
+
+def web_shop(environ, start_response):
+    if environ["PATH_INFO"] != "/mine":
+        return app(environ, start_response)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"mine"]
+"""
+
+
 @pytest.fixture(scope="module")
-def lab() -> Iterator[PrivateLab]:
-    lab = PrivateLab(FAST, progress=print)
-    yield lab
-    lab.close()
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeptLab]:
+    path = tmp_path_factory.mktemp("kept")
+    (path / "my_company.py").write_text(MY_COMPANY, encoding="utf-8")
+    folder = LabFolder(path / "lab")
+    assert command(folder.path, "status").returncode == 1
+    up = command(folder.path, "up", LAB_SHOP_APP="my_company:web_shop", PYTHONPATH=str(path))
+    assert up.returncode == 0, up.stderr
+    state = folder.read()
+    assert state is not None
+    yield KeptLab(folder=folder, state=state)
+    command(folder.path, "down")
 
 
-def test_a_stopped_server_gives_502_then_silence_then_is_replaced(lab: PrivateLab) -> None:
+def test_a_stopped_server_gives_502_then_silence_then_is_replaced(lab: KeptLab) -> None:
     account = Account(lab.state)
     before = account.health()
     assert [state for state, _ in before.values()] == ["healthy", "healthy"]
@@ -175,7 +215,7 @@ def test_a_stopped_server_gives_502_then_silence_then_is_replaced(lab: PrivateLa
     assert {status_of(f"{lab.state.host}/products") for _ in range(6)} == {200}
 
 
-def test_the_access_log_tells_of_each_request(lab: PrivateLab) -> None:
+def test_the_access_log_tells_of_each_request(lab: KeptLab) -> None:
     request = urllib.request.Request(
         f"{lab.state.host}/products", headers={"X-Amzn-Trace-Id": "Root=1-67891233-abcdef"}
     )
@@ -197,7 +237,7 @@ def test_the_access_log_tells_of_each_request(lab: PrivateLab) -> None:
     assert " 200 200 " in line()
 
 
-def test_an_experiment_without_targets_fails_as_on_aws(lab: PrivateLab) -> None:
+def test_an_experiment_without_targets_fails_as_on_aws(lab: KeptLab) -> None:
     account = Account(lab.state)
     template = account.fis.create_experiment_template(
         clientToken="t1",
@@ -220,7 +260,7 @@ def test_an_experiment_without_targets_fails_as_on_aws(lab: PrivateLab) -> None:
     assert reason == "Target resolution returned empty set"
 
 
-def test_a_rehearsal_resolves_targets_and_stops_nothing(lab: PrivateLab) -> None:
+def test_a_rehearsal_resolves_targets_and_stops_nothing(lab: KeptLab) -> None:
     account = Account(lab.state)
     before = account.states()
     experiment = account.fis.start_experiment(
@@ -233,7 +273,7 @@ def test_a_rehearsal_resolves_targets_and_stops_nothing(lab: PrivateLab) -> None
     assert account.states() == before
 
 
-def test_a_stopped_experiment_says_so(lab: PrivateLab) -> None:
+def test_a_stopped_experiment_says_so(lab: KeptLab) -> None:
     account = Account(lab.state)
     experiment = account.fis.start_experiment(experimentTemplateId=account.template)["experiment"]
     until(lambda: account.experiment(experiment["id"]) in {"initiating", "running"})
@@ -242,12 +282,12 @@ def test_a_stopped_experiment_says_so(lab: PrivateLab) -> None:
     until(lambda: [state for state, _ in account.health().values()].count("healthy") == 2)
 
 
-def test_an_unknown_experiment_is_an_error(lab: PrivateLab) -> None:
+def test_an_unknown_experiment_is_an_error(lab: KeptLab) -> None:
     with pytest.raises(ClientError, match="ResourceNotFound"):
         Account(lab.state).fis.get_experiment(id="EXPnone")
 
 
-def test_instances_can_be_stopped_and_started_by_hand(lab: PrivateLab) -> None:
+def test_instances_can_be_stopped_and_started_by_hand(lab: KeptLab) -> None:
     account = Account(lab.state)
     until(lambda: [state for state, _ in account.health().values()] == ["healthy"] * 2)
     instance_id = next(iter(account.health()))
@@ -260,7 +300,7 @@ def test_instances_can_be_stopped_and_started_by_hand(lab: PrivateLab) -> None:
 
 
 @pytest.fixture(scope="module")
-def other(lab: PrivateLab) -> Iterator[PrivateLab]:
+def other() -> Iterator[PrivateLab]:
     """One beside it, set otherwise in all that a user may set."""
     other = PrivateLab({**FAST, "LAB_ONE_ADDRESS": "1", "SHOP_SCHEMA": "article"}, progress=print)
     yield other
@@ -285,7 +325,7 @@ def test_the_shops_own_settings_reach_its_servers(other: PrivateLab) -> None:
 
 
 def test_a_second_lab_runs_beside_the_first_and_leaves_nothing_when_killed(
-    lab: PrivateLab, other: PrivateLab
+    lab: KeptLab, other: PrivateLab
 ) -> None:
     folder = other.folder.path
     assert status_of(f"{other.state.host}/products") == 200
@@ -299,43 +339,14 @@ def test_a_second_lab_runs_beside_the_first_and_leaves_nothing_when_killed(
     assert status_of(f"{lab.state.host}/products") == 200
 
 
-def command(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "infra.lab", *words, "--folder", str(folder)],
-        cwd=ROOT,
-        env={**FAST, **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A kept lab, with an application of the user's own."""
-    path = tmp_path_factory.mktemp("kept")
-    (path / "my_company.py").write_text(
-        "def web_shop(environ, start_response):\n"
-        "    start_response('200 OK', [('Content-Type', 'text/plain')])\n"
-        "    return [b'mine']\n"
-    )
-    folder = path / "lab"
-    assert command(folder, "status").returncode == 1
-    up = command(folder, "up", LAB_SHOP_APP="my_company:web_shop", PYTHONPATH=str(path))
-    assert up.returncode == 0, up.stderr
-    yield folder
-    command(folder, "down")
-
-
-def test_the_servers_serve_whatever_application_a_user_names(kept: Path) -> None:
-    state = LabFolder(kept).read()
-    assert state is not None
-    with urllib.request.urlopen(state.host, timeout=5) as reply:
+def test_the_servers_serve_whatever_application_a_user_names(lab: KeptLab) -> None:
+    with urllib.request.urlopen(f"{lab.state.host}/mine", timeout=5) as reply:
         assert reply.read() == b"mine"
 
 
-def test_a_kept_lab_is_up_tells_of_dead_parts_and_goes_down(kept: Path) -> None:
+def test_a_kept_lab_is_up_tells_of_dead_parts_and_goes_down(lab: KeptLab) -> None:
+    """The last one to need it."""
+    kept = lab.folder.path
     assert "already" in command(kept, "up").stderr
     assert command(kept, "status").returncode == 0
     for process in processes_of(kept):
@@ -348,7 +359,7 @@ def test_a_kept_lab_is_up_tells_of_dead_parts_and_goes_down(kept: Path) -> None:
     started = processes_of(kept)
     assert command(kept, "down").returncode == 0
     until(lambda: not any(is_alive(each) for each in started))
-    assert not LabFolder(kept).is_supervised()
+    assert not lab.folder.is_supervised()
     assert "none" in command(kept, "down").stdout
 
 

@@ -28,7 +28,7 @@ NOBODY: Any = {
     "aws_access_key_id": "lab",
     "aws_secret_access_key": "lab",
 }
-FAST = {**os.environ, "LAB_PROFILE": "fast"}
+FAST = {**os.environ, "LAB_PROFILE": "fast", "LAB_SHOP_WORKERS": "1"}
 # As in many a company, and nothing that the lab says to itself may go there.
 A_PROXY = dict.fromkeys(
     ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy"), "http://127.0.0.1:9"
@@ -142,7 +142,7 @@ def test_servers_that_are_slow_to_boot_are_waited_for_and_not_replaced(tmp_path:
 def test_a_server_that_ends_while_it_starts_is_told_with_its_last_words(tmp_path: Path) -> None:
     ends = shop_that(tmp_path, "raise RuntimeError('no licence')")
     with pytest.raises(LabError, match=r"ended while it started: .* \(log: ") as error:
-        PrivateLab(ends, progress=silent)
+        PrivateLab({**ends, "LAB_MIN_SIZE": "1", "LAB_DESIRED_CAPACITY": "1"}, progress=silent)
     log = Path(str(error.value).split("(log: ")[1].split(")")[0])
     assert "no licence" in log.read_text(encoding="utf-8")
     shutil.rmtree(log.parent)

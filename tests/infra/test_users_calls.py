@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
-FAST = {**os.environ, "LAB_PROFILE": "fast"}
+FAST = {**os.environ, "LAB_PROFILE": "fast", "LAB_SHOP_WORKERS": "1"}
 
 
 class Account:
@@ -82,7 +82,7 @@ def until(condition: Callable[[], bool], *, limit_s: float = 20.0) -> None:
     deadline = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < deadline, "did not come about"
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +90,12 @@ def account() -> Iterator[Account]:
     lab = PrivateLab(FAST, progress=print)
     yield Account(lab.state.aws_endpoint)
     lab.close()
+
+
+def test_servers_that_are_on_offer_are_those_of_the_labs_region(account: Account) -> None:
+    offers = account.ec2.describe_instance_type_offerings(LocationType="availability-zone")
+    kinds = {(each["Location"], each["InstanceType"]) for each in offers["InstanceTypeOfferings"]}
+    assert {("us-east-1a", "t3.micro"), ("us-east-1b", "t3.micro")} <= kinds
 
 
 def test_an_instance_of_ones_own_stops_and_ends(account: Account) -> None:
