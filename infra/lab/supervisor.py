@@ -77,7 +77,8 @@ class Supervisor:
                 with contextlib.ExitStack() as ends:
                     self._make_parts(guard, ends)
                     self._start_parts()
-                    self._look_after()
+                    if not self._stop.is_set():
+                        self._look_after()
             except Exception as error:
                 # Whatever it was: `lab-status` and who raised the lab have to hear of it.
                 self._tell_failure(error)
@@ -149,10 +150,17 @@ class Supervisor:
 
     def _start_parts(self) -> None:
         self._write_state()
-        self._envoy.start()
-        self._postgres.start()
-        self._answers.install()
-        self._server.start()
+        for start in (
+            self._envoy.start,
+            self._postgres.start,
+            self._answers.install,
+            self._server.start,
+            self._start_fleet,
+        ):
+            if not self._stop.is_set():
+                start()
+
+    def _start_fleet(self) -> None:
         account = cloud.build(
             settings=self._settings,
             network=self._network,

@@ -23,16 +23,17 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]
 FAST = {
     "LAB_PROFILE": "fast",
+    "LAB_SHOP_WORKERS": "2",
     # Three seconds of refusing give some 502, for all that kept connections are still answered
     # in the first two; then at least two of silence until the fifth check has failed, so that
     # customers run into their own timeout, too.
     "LAB_STOPPING_S": "3",
     "LAB_UNHEALTHY_THRESHOLD": "5",
-    "LOCUST_ARGS": "--fis-at 6s --connect-timeout 1 --total-timeout 2 --stop-timeout 4s "
+    "LOCUST_ARGS": "--fis-at 4s --connect-timeout 1 --total-timeout 2 --stop-timeout 4s "
     "--poll-every 0.5",
     "USERS": "16",
     "SPAWN_RATE": "16",
-    "RUN_TIME": "24s",
+    "RUN_TIME": "22s",
     # Behind a proxy that does not answer: nothing of a run in the lab may go there.
     **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9"),
 }

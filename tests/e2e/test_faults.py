@@ -23,16 +23,20 @@ FAST = {
     "LAB_PROFILE": "fast",
     "LAB_SHOP_WORKERS": "2",
     "LOCUST_ARGS": "--fis-at 4s --connect-timeout 1 --total-timeout 2 --stop-timeout 4s "
-    "--poll-every 0.5",
-    "USERS": "16",
-    "SPAWN_RATE": "16",
+    "--poll-every 1",
+    "USERS": "12",
+    "SPAWN_RATE": "12",
     "RUN_TIME": "5m",  # each is ended before
 }
 RUNS = {
-    "cut": {"EXPERIMENT": "cut-one-zone", "USERS": "32", "SPAWN_RATE": "32"},
-    "power": {
-        "EXPERIMENT": "power-off-one-server",
-        "LOCUST_ARGS": f"{FAST['LOCUST_ARGS']} --arrival-rate 50",
+    # The second fault comes when the first has healed, and no server is replaced in between.
+    "cut, then power": {
+        "EXPERIMENT": "cut-one-zone",
+        "LAB_UNHEALTHY_LIMIT_S": "5",
+        "USERS": "20",
+        "SPAWN_RATE": "20",
+        "LOCUST_ARGS": f"{FAST['LOCUST_ARGS']} --guard-off baseline "
+        "--fis-template=cut-one-zone@4s,power-off-one-server@16s",
     },
     "failover": {"EXPERIMENT": "database-failover"},
     "failover without a disk": {
@@ -58,10 +62,11 @@ def is_over(evidence: Evidence) -> bool:
     return (evidence.path / "events.csv").exists() and "completed" in evidence.events("fis")
 
 
-def is_replaced(evidence: Evidence) -> bool:
+def both_are_over(evidence: Evidence) -> bool:
+    """Whether the second has ended, too, and its server is being replaced."""
     return (
         is_over(evidence)
-        and "unhealthy" in evidence.events("elb")
+        and evidence.events("fis").count("completed") == 2
         and any(each["detail"].startswith("Terminating") for each in evidence.table("events"))
     )
 
@@ -88,8 +93,7 @@ class SellsAgain:
 
 # What has to have been seen before a run is ended, and how it then is: each in its own way.
 ENDINGS: dict[str, tuple[Callable[[Evidence], bool], str]] = {
-    "cut": (is_over, "ctrl-c"),
-    "power": (is_replaced, "sigterm"),
+    "cut, then power": (both_are_over, "ctrl-c"),
     "failover": (SellsAgain(), "kill -9"),
     "failover without a disk": (SellsAgain(), "sigterm"),
 }
@@ -130,11 +134,11 @@ def ended_in_time(started: dict[str, subprocess.Popen[str]], folder: Path) -> di
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
-    """Two at once, each in a lab of its own, and ended when what it is for has happened."""
+    """Each in a lab of its own, and ended when what it is for has happened."""
     folder = tmp_path_factory.mktemp("faults")
     found: dict[str, Run] = {}
-    for pair in (("cut", "power"), ("failover", "failover without a disk")):
-        started = {name: chaos_load(folder / name, **(FAST | RUNS[name])) for name in pair}
+    for names in (("cut, then power",), ("failover", "failover without a disk")):
+        started = {name: chaos_load(folder / name, **(FAST | RUNS[name])) for name in names}
         try:
             found |= ended_in_time(started, folder)
         finally:
@@ -143,16 +147,21 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     return found
 
 
-@pytest.mark.parametrize("name", ["cut", "power", "failover"])
+def faults_of(name: str) -> int:
+    return 1 + name.count("then")
+
+
+@pytest.mark.parametrize("name", ["cut, then power", "failover"])
 def test_no_acknowledged_order_is_lost(runs: dict[str, Run], name: str) -> None:
     summary = runs[name].summary
     assert summary["verdict"] == "held", runs[name].printed
     assert summary["orders"]["lost"] == 0
     assert summary["orders"]["rows"] > 0
+    assert [each["happened"] for each in summary["faults"]] == [True] * faults_of(name)
     assert summary["fault"]["started_at"]
 
 
-@pytest.mark.parametrize("name", ["cut", "power", "failover"])
+@pytest.mark.parametrize("name", RUNS)
 def test_a_run_that_was_ended_is_judged_and_marked(runs: dict[str, Run], name: str) -> None:
     run = runs[name]
     assert run.run["interrupted"] is True, run.printed
@@ -164,7 +173,7 @@ def test_a_run_that_was_ended_is_judged_and_marked(runs: dict[str, Run], name: s
     assert {each["outcome"] for each in open_ones} <= {"indeterminate"}
 
 
-@pytest.mark.parametrize("name", ["cut", "power", "failover"])
+@pytest.mark.parametrize("name", RUNS)
 def test_nothing_is_left_running_of_a_run_that_was_ended(runs: dict[str, Run], name: str) -> None:
     processes = runs[name].processes
     assert len(processes) > 5
@@ -174,14 +183,14 @@ def test_nothing_is_left_running_of_a_run_that_was_ended(runs: dict[str, Run], n
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("name", ["cut", "power", "failover"])
+@pytest.mark.parametrize("name", RUNS)
 def test_the_experiment_comes_to_its_end(runs: dict[str, Run], name: str) -> None:
-    assert "completed" in runs[name].events("fis")
+    assert runs[name].events("fis").count("completed") == faults_of(name)
     assert "failed" not in runs[name].events("fis")
 
 
 def test_what_was_frozen_in_a_zone_commits_after_its_customer_gave_up(runs: dict[str, Run]) -> None:
-    run = runs["cut"]
+    run = runs["cut, then power"]
     assert run.summary["orders"]["committed"] > 0
     gave_up = {
         each["attempt_id"]: each["ended_at"]
@@ -197,11 +206,16 @@ def test_what_was_frozen_in_a_zone_commits_after_its_customer_gave_up(runs: dict
 
 
 def test_a_server_without_power_is_silent_and_is_replaced(runs: dict[str, Run]) -> None:
-    run = runs["power"]
-    causes = Counter(each["http_status"] or each["error"] for each in run.table("attempts"))
+    run = runs["cut, then power"]
+    _, off = run.summary["faults"]
+    causes = Counter(
+        each["http_status"] or each["error"]
+        for each in run.table("attempts")
+        if each["sent_at"] > off["started_at"]
+    )
     assert causes["timeout"] > 0
     assert causes["502"] == 0  # it never said that it was going
-    assert "unhealthy" in run.events("elb")
+    assert "unhealthy" in run.events("elb", off["targets"][0])
     assert any(
         each["detail"].startswith("Terminating")
         for each in run.table("events")

@@ -30,7 +30,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     folder = tmp_path_factory.mktemp("aws")
     lab = [sys.executable, "-m", "infra.lab"]
     where = ["--folder", str(folder / "lab")]
-    environment = {**os.environ, "LAB_PROFILE": "fast"}
+    environment = {**os.environ, "LAB_PROFILE": "fast", "LAB_SHOP_WORKERS": "1"}
     subprocess.run([*lab, "up", *where], cwd=ROOT, env=environment, check=True, timeout=120)
     try:
         printed = subprocess.run(
@@ -45,11 +45,11 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
             "AWS_ENDPOINT_URL": state["aws_endpoint"],
             "AWS_ACCESS_KEY_ID": "lab",
             "AWS_SECRET_ACCESS_KEY": "lab",
-            "USERS": "10",
-            "SPAWN_RATE": "10",
+            "USERS": "6",
+            "SPAWN_RATE": "6",
             "RUN_TIME": "5m",  # each is ended before
-            "LOCUST_ARGS": "--fis-at 4s --connect-timeout 1 --total-timeout 2 --stop-timeout 4s"
-            " --poll-every 0.5",
+            "LOCUST_ARGS": "--fis-at 3s --connect-timeout 1 --total-timeout 2 --stop-timeout 4s"
+            " --poll-every 1",
         }
     finally:
         subprocess.run([*lab, "down", *where], cwd=ROOT, check=True, timeout=60)
