@@ -93,6 +93,7 @@ class Machine:
             "BUCKET": str(self.bucket),
             "CALLS": str(self.bucket / "calls"),
             **{name: each for name, each in os.environ.items() if name.startswith("PIP_")},
+            "PIP_COMPILE": "0",  # what is not imported need not be compiled
             **({"PIP_DRY_RUN": "1"} if self.is_shared else {}),
         }
 
