@@ -18,6 +18,7 @@ from psycopg import sql
 
 from infra.lab.postgres import Postgres
 from infra.lab.processes import Guard
+from tests.locustfiles.hatchery import close_hatchery
 
 # As a new database is: nobody in it, nothing set for it, and an empty schema.
 EMPTY = """
@@ -50,6 +51,13 @@ JSONFileLoader.load_file = lambda _, path: _read(path)  # type: ignore[assignmen
 
 # What tests judge is no result of the job that runs them.
 os.environ.pop("GITHUB_STEP_SUMMARY", None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hatchery() -> Iterator[None]:
+    """What tests start Locusts from; it is made by the first of them that does."""
+    yield
+    close_hatchery()
 
 
 @pytest.fixture(scope="session")

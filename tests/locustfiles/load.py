@@ -8,11 +8,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from analysis.records import AttemptEnded, AttemptSent, LedgerLine, TornLine, parse_line
+from tests.locustfiles.hatchery import Hatched, start_locust
 from tests.locustfiles.ledgers import recorded
 
 __all__ = ["ROOT", "Load", "Locust", "wait_until"]
@@ -37,10 +39,25 @@ def _free_port() -> int:
         return int(free.getsockname()[1])
 
 
+def _start_inside(
+    inside: Sequence[str], arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str]
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*inside, sys.executable, "-m", "locust", *arguments],
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
 class Locust:
     """One Locust process (and its workers), and the run directory that it was told to use."""
 
-    def __init__(self, process: subprocess.Popen[str], run: Path) -> None:
+    def __init__(self, process: subprocess.Popen[str] | Hatched, run: Path) -> None:
         self.process = process
         self.run = run
         self.output = ""
@@ -48,7 +65,7 @@ class Locust:
 
     def wait(self, *, within_s: float = 120.0) -> int:
         self.output, self.errors = self.process.communicate(timeout=within_s)
-        return self.process.returncode
+        return self.process.wait()
 
     def stop_when(self, is_so: Callable[[], object]) -> int:
         """Let it run until something has become true, and end it as Ctrl-C does."""
@@ -61,7 +78,8 @@ class Locust:
 
     def kill_all(self) -> None:
         """kill -9 for the process and its workers."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # none of them is left
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     # --- what it wrote ---
@@ -150,21 +168,14 @@ class Load:
             for key, value in os.environ.items()
             if not key.startswith(("AWS_", "CHAOS_", "LOCUST_", "DATABASE_"))
         }
-        process = subprocess.Popen(
-            [
-                *inside,
-                *(sys.executable, "-m", "locust", "-f", str(ROOT / "locustfiles")),
-                *command,
-            ],
-            cwd=folder,
-            env={**environment, "PYTHONPATH": str(ROOT), **self.environment, **more},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
+        environment |= {"PYTHONPATH": str(ROOT), **self.environment, **more}
+        arguments = ["-f", str(ROOT / "locustfiles"), *command]
+        locust = Locust(
+            _start_inside(inside, arguments, cwd=folder, env=environment)
+            if inside
+            else start_locust(arguments, cwd=folder, env=environment),
+            run,
         )
-        locust = Locust(process, run)
         self.adopt(locust)
         return locust
 
