@@ -6,7 +6,6 @@ boto3 is imported when a client is made: it takes a quarter of a second, and mos
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 
 def aws_clients(*services: str, region: str | None = None, **settings: Any) -> list[Any]:
@@ -15,6 +14,8 @@ def aws_clients(*services: str, region: str | None = None, **settings: Any) -> l
     AWS itself is reached by the user's proxy, a lab on loopback by none. Where the client will
     call (AWS_ENDPOINT_URL, a service's own, a profile's) is known once it is made.
     """
+    from urllib.request import getproxies  # noqa: PLC0415
+
     import boto3  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415
 

@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from analysis.aws_client import aws_clients
 from analysis.errors import EvidenceError, UsageError
 
@@ -80,6 +78,8 @@ class Bucket:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
         try:
             yield
         # A wrong AWS_ENDPOINT_URL is a ValueError.
