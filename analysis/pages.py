@@ -4,17 +4,20 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from analysis.hypotheses import Hypothesis
 from analysis.records import Verdict, format_time
 from analysis.stories import Step
-from analysis.vega import script
+from analysis.vega import KEPT_IN, script
 
 __all__ = ["render_page"]
 
@@ -43,9 +46,25 @@ def render_page(template: str, *, is_charted: bool = True, **content: object) ->
     return page.render(policy=policy, scripts=ours, style=style, **content)
 
 
+class _Compiled(FileSystemBytecodeCache):
+    """Templates as Jinja has compiled them, as that takes a tenth of a second.
+
+    They are looked up by their content, and by what else decides what becomes of it.
+    """
+
+    def __init__(self) -> None:
+        how = hashlib.sha256(Path(__file__).read_bytes() + version("jinja2").encode())
+        super().__init__(str(KEPT_IN), f"template-{how.hexdigest()[:16]}-%s")
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        with suppress(OSError):
+            super().dump_bytecode(bucket)
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
+        bytecode_cache=_Compiled(),
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,

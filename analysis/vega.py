@@ -13,9 +13,10 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["render_png", "script"]
+__all__ = ["KEPT_IN", "render_png", "script"]
 
-_KEPT_IN = Path(sys.prefix) / "share" / "chaos-shop"
+# What always comes out the same and takes long to make; who may not write there makes it anew.
+KEPT_IN = Path(sys.prefix) / "share" / "chaos-shop"
 _MAKES_KNOWN = "window.vegaEmbed = vegaEmbed;"
 _SCALE = 2  # pixels for each of the chart's
 
@@ -23,14 +24,14 @@ _SCALE = 2  # pixels for each of the chart's
 @cache
 def script() -> str:
     """Return the script; it defines `vegaEmbed`."""
-    kept = _KEPT_IN / f"vega-embed-of-vl-convert-{version('vl-convert-python')}.js"
+    kept = KEPT_IN / f"vega-embed-of-vl-convert-{version('vl-convert-python')}.js"
     with suppress(OSError, UnicodeDecodeError):
         return kept.read_text(encoding="utf-8")
     from vl_convert import javascript_bundle  # noqa: PLC0415 -- of use once
 
     made = javascript_bundle(_MAKES_KNOWN)
     with suppress(OSError):  # it is made again the next time
-        _KEPT_IN.mkdir(parents=True, exist_ok=True)
+        KEPT_IN.mkdir(parents=True, exist_ok=True)
         beside = kept.with_name(f".{kept.name}.{os.getpid()}")
         beside.write_text(made, encoding="utf-8")
         beside.replace(kept)
