@@ -69,24 +69,30 @@ def test_the_worse_code_wins_whoever_writes_it_last() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("is_first", [True, False])
 @pytest.mark.parametrize(
-    ("says", "arguments", "code"),
+    ("says", "where", "arguments", "code"),
     [
-        ("0", ("--processes", "2", "-t", "1s"), UNDECIDED),
-        ("0", ("--headful", "--autostart", "--autoquit", "0", "-t", "1s"), UNDECIDED),
-        ("1", ("--fail-on", "never", "-t", "60s"), 1),
+        # Whichever of the two wrote last would make it 0.
+        ("0", "both", ("--processes", "2", "-t", "1s"), UNDECIDED),
+        ("0", "both", ("--headful", "--autostart", "--autoquit", "0", "-t", "1s"), UNDECIDED),
+        # Ours would make it 0, unless another wrote after it.
+        ("1", "first", ("--fail-on", "never", "-t", "60s"), 1),
+        ("1", "last", ("--fail-on", "never", "-t", "60s"), 1),
     ],
 )
 def test_listener_of_somebody_elses_makes_no_code_better(
-    load: Load, shop: Shop, says: str, arguments: tuple[str, ...], code: int, *, is_first: bool
+    load: Load, shop: Shop, says: str, where: str, arguments: tuple[str, ...], code: int
 ) -> None:
-    theirs = load.folder / "theirs.py"
-    theirs.write_text(SAYS.format(says))
-    files = [str(theirs), str(ROOT / "locustfiles")]
+    first, last = load.folder / "theirs_first.py", load.folder / "theirs_last.py"
+    for each in (first, last):
+        each.write_text(SAYS.format(says))
+    files = [str(ROOT / "locustfiles")]
+    if where != "last":
+        files.insert(0, str(first))
+    if where != "first":
+        files.append(str(last))
     web = ("--web-host", "127.0.0.1", "--web-port", str(free_port()))
-    ordered = ",".join(files if is_first else reversed(files))
-    locust = load.start(shop.url, "-f", ordered, *web, *arguments)
+    locust = load.start(shop.url, "-f", ",".join(files), *web, *arguments)
     if "60s" in arguments:
         wait_until(lambda: shop.arrivals)
         locust.tell(signal.SIGTERM)
