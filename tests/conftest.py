@@ -18,7 +18,7 @@ from psycopg import sql
 
 from infra.lab.postgres import Postgres
 from infra.lab.processes import Guard
-from tests.locustfiles.hatchery import close_hatchery
+from tests.locustfiles.forked_locust import end_fork_servers
 
 # As a new database is: nobody in it, nothing set for it, and an empty schema.
 EMPTY = """
@@ -54,10 +54,10 @@ os.environ.pop("GITHUB_STEP_SUMMARY", None)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def hatchery() -> Iterator[None]:
+def fork_servers() -> Iterator[None]:
     """What tests start Locusts from; it is made by the first of them that does."""
     yield
-    close_hatchery()
+    end_fork_servers()
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.records import AttemptEnded, AttemptSent, LedgerLine, TornLine, parse_line
-from tests.locustfiles.hatchery import Hatched, start_locust
+from tests.locustfiles.forked_locust import ForkedLocust, start_locust
 from tests.locustfiles.ledgers import recorded
 
 __all__ = ["ROOT", "Load", "Locust", "wait_until"]
@@ -57,7 +57,7 @@ def _start_inside(
 class Locust:
     """One Locust process (and its workers), and the run directory that it was told to use."""
 
-    def __init__(self, process: subprocess.Popen[str] | Hatched, run: Path) -> None:
+    def __init__(self, process: subprocess.Popen[str] | ForkedLocust, run: Path) -> None:
         self.process = process
         self.run = run
         self.output = ""

@@ -1,4 +1,4 @@
-"""A process that has imported Locust, and becomes one as often as a test asks (hatchery.py).
+"""A process that has imported Locust, and becomes one as often as a test asks (forked_locust.py).
 
 Only what others wrote is imported here: each Locust loads what is under test itself, as a user's.
 """
@@ -31,7 +31,7 @@ _waitpid = get_original("os", "waitpid")
 _close = get_original("os", "close")
 
 
-class _Egg:
+class _ForkServer:
     """Forks for whoever asks, and tells how the child ended, until nobody can ask any more."""
 
     def __init__(self, asks: int) -> None:
@@ -56,10 +56,10 @@ class _Egg:
                 _, descriptors, _, _ = recv_fds(self._asks, 1, 3)
                 if not descriptors:
                     return None
-                if asked := self._hatch(*descriptors):
+                if asked := self._fork(*descriptors):
                     return asked
 
-    def _hatch(self, stdout: int, stderr: int, tell: int) -> dict[str, Any] | None:
+    def _fork(self, stdout: int, stderr: int, tell: int) -> dict[str, Any] | None:
         """Fork; the child, which keeps nothing of ours open, returns what it was asked for."""
         pid = fork_gevent()
         if pid:
@@ -106,7 +106,7 @@ if __name__ == "__main__":
     # As Locust does before it forks its workers: what is there is not looked at ever again.
     gc.collect()
     gc.freeze()
-    asked = _Egg(int(sys.argv[1])).serve()
+    asked = _ForkServer(int(sys.argv[1])).serve()
     if asked is not None:
         _prepare(**asked)
         runpy.run_module("locust", run_name="__main__", alter_sys=True)

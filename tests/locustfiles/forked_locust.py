@@ -1,4 +1,4 @@
-"""Starts Locusts from a process that has imported it (egg.py), which takes most of a short run."""
+"""Starts Locusts from a process that has imported it (fork_server.py), which takes most of a short run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["Hatched", "close_hatchery", "start_locust"]
+__all__ = ["ForkedLocust", "end_fork_servers", "start_locust"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 _IMPORTS_TAKE_S = 60.0  # at most; the first Locust waits for them
@@ -21,7 +21,7 @@ _IMPORTS_TAKE_S = 60.0  # at most; the first Locust waits for them
 _AT_IMPORT = ("PYTHON", "GEVENT", "LOCUST_SKIP_", "LOCUST_PLAYWRIGHT", "LD_", "TZ")
 
 
-class Hatched:
+class ForkedLocust:
     """A Locust, with what tests use of a `subprocess.Popen`."""
 
     def __init__(self, told: socket.socket, stdout: int, stderr: int) -> None:
@@ -86,14 +86,14 @@ class Hatched:
         return int(number)
 
 
-class _Egg:
+class _ForkServer:
     """That process; it ends when nobody can ask it any more."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._ask, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.locustfiles.egg", str(theirs.fileno())],
+                [sys.executable, "-m", "tests.locustfiles.fork_server", str(theirs.fileno())],
                 cwd=_ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -102,7 +102,7 @@ class _Egg:
                 start_new_session=True,
             )
 
-    def start(self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Hatched:
+    def start(self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> ForkedLocust:
         asked = {"arguments": arguments, "cwd": str(cwd), "environment": dict(env)}
         (read_output, output), (read_errors, errors) = os.pipe(), os.pipe()
         told, tell = socket.socketpair()
@@ -112,25 +112,25 @@ class _Egg:
         told.shutdown(socket.SHUT_WR)
         os.close(output)
         os.close(errors)
-        return Hatched(told, read_output, read_errors)
+        return ForkedLocust(told, read_output, read_errors)
 
     def close(self) -> None:
         self._ask.close()
         self._process.wait(timeout=60)
 
 
-_eggs: dict[tuple[tuple[str, str], ...], _Egg] = {}
+_servers: dict[tuple[tuple[str, str], ...], _ForkServer] = {}
 
 
-def start_locust(arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Hatched:
+def start_locust(arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> ForkedLocust:
     """`python -m locust` with these, in a session of its own and without any input."""
     at_import = tuple(sorted((k, v) for k, v in env.items() if k.startswith(_AT_IMPORT)))
-    if at_import not in _eggs:
-        _eggs[at_import] = _Egg(env)
-    return _eggs[at_import].start(arguments, cwd=cwd, env=env)
+    if at_import not in _servers:
+        _servers[at_import] = _ForkServer(env)
+    return _servers[at_import].start(arguments, cwd=cwd, env=env)
 
 
-def close_hatchery() -> None:
+def end_fork_servers() -> None:
     """No Locust is asked for any more; those that run go on."""
-    while _eggs:
-        _eggs.popitem()[1].close()
+    while _servers:
+        _servers.popitem()[1].close()
