@@ -1,4 +1,4 @@
-"""Starts Locusts from a process that has imported it (fork_server.py), which takes most of a short run."""
+"""Starts Locusts from a process that has imported Locust (fork_server.py): most of a short run."""
 
 from __future__ import annotations
 
