@@ -1,5 +1,7 @@
 """A process that has imported Locust, and becomes one as often as a test asks (forked_locust.py).
 
+It becomes any other program that imports Locust as well.
+
 Only what others wrote is imported here: each Locust loads what is under test itself, as a user's.
 """
 
@@ -91,8 +93,8 @@ class _ForkServer:
                 _close(tell)
 
 
-def _prepare(arguments: list[str], cwd: str, environment: dict[str, str]) -> None:
-    """Have everything be as `python -m locust` has it there, with these."""
+def _become(module: str, arguments: list[str], cwd: str, environment: dict[str, str]) -> None:
+    """Have everything be as `python -m MODULE` has it there, with these; and run it."""
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
@@ -100,6 +102,7 @@ def _prepare(arguments: list[str], cwd: str, environment: dict[str, str]) -> Non
     sys.path[0] = str(Path.cwd())
     for name in [each for each in sys.modules if each.split(".")[0] == "tests"]:
         del sys.modules[name]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
@@ -108,5 +111,4 @@ if __name__ == "__main__":
     gc.freeze()
     asked = _ForkServer(int(sys.argv[1])).serve()
     if asked is not None:
-        _prepare(**asked)
-        runpy.run_module("locust", run_name="__main__", alter_sys=True)
+        _become(**asked)

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,11 +25,13 @@ _AT_IMPORT = ("PYTHON", "GEVENT", "LOCUST_SKIP_", "LOCUST_PLAYWRIGHT", "LD_", "T
 class ForkedLocust:
     """A Locust, with what tests use of a `subprocess.Popen`."""
 
-    def __init__(self, told: socket.socket, stdout: int, stderr: int) -> None:
+    def __init__(self, told: socket.socket, stdout: int | None, stderr: int | None) -> None:
         self._told = told
-        self.stdout, self.stderr = os.fdopen(stdout, "rb"), os.fdopen(stderr, "rb")
+        self.stdout, self.stderr = (
+            None if each is None else os.fdopen(each, "rb") for each in (stdout, stderr)
+        )
         self._heard = b""
-        self._written = {self.stdout: b"", self.stderr: b""}
+        self._written = {each: b"" for each in (self.stdout, self.stderr) if each is not None}
         self.returncode: int | None = None
         pid = self._hear(_IMPORTS_TAKE_S)
         assert pid is not None, "importing Locust takes too long"
@@ -54,7 +57,8 @@ class ForkedLocust:
         give_up_at = time.monotonic() + timeout
         with selectors.DefaultSelector() as open_ones:
             for stream in self._written:
-                open_ones.register(stream, selectors.EVENT_READ, stream)
+                if not stream.closed:
+                    open_ones.register(stream, selectors.EVENT_READ, stream)
             while open_ones.get_map():
                 ready = open_ones.select(max(0, give_up_at - time.monotonic()))
                 if not ready:
@@ -64,8 +68,12 @@ class ForkedLocust:
                     self._written[key.data] += more
                     if not more:
                         open_ones.unregister(key.fileobj)
+                        key.data.close()
         self.wait(max(0, give_up_at - time.monotonic()))
-        output, errors = (each.decode() for each in self._written.values())
+        output, errors = (
+            "" if each is None else self._written[each].decode()
+            for each in (self.stdout, self.stderr)
+        )
         return output, errors
 
     def send_signal(self, what: signal.Signals) -> None:
@@ -102,9 +110,12 @@ class _ForkServer:
                 start_new_session=True,
             )
 
-    def start(self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> ForkedLocust:
-        asked = {"arguments": arguments, "cwd": str(cwd), "environment": dict(env)}
-        (read_output, output), (read_errors, errors) = os.pipe(), os.pipe()
+    def start(self, asked: Mapping[str, object], log: Path | None) -> ForkedLocust:
+        read_output = read_errors = None
+        if log is None:
+            (read_output, output), (read_errors, errors) = os.pipe(), os.pipe()
+        else:
+            output, errors = (os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND) for _ in "12")
         told, tell = socket.socketpair()
         with tell:
             socket.send_fds(self._ask, [b"!"], [output, errors, tell.fileno()])
@@ -120,14 +131,32 @@ class _ForkServer:
 
 
 _servers: dict[tuple[tuple[str, str], ...], _ForkServer] = {}
+_asks_one = threading.Lock()
 
 
-def start_locust(arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> ForkedLocust:
-    """`python -m locust` with these, in a session of its own and without any input."""
+def start_locust(
+    arguments: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    log: Path | None = None,
+    module: str = "locust",
+) -> ForkedLocust:
+    """`python -m locust` with these, in a session of its own and without any input.
+
+    What it prints goes to `log` if there is one. `module` may be another that imports Locust.
+    """
     at_import = tuple(sorted((k, v) for k, v in env.items() if k.startswith(_AT_IMPORT)))
-    if at_import not in _servers:
-        _servers[at_import] = _ForkServer(env)
-    return _servers[at_import].start(arguments, cwd=cwd, env=env)
+    asked = {
+        "module": module,
+        "arguments": arguments,
+        "cwd": str(cwd),
+        "environment": dict(env),
+    }
+    with _asks_one:
+        if at_import not in _servers:
+            _servers[at_import] = _ForkServer(env)
+        return _servers[at_import].start(asked, log)
 
 
 def end_fork_servers() -> None:

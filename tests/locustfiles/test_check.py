@@ -1,6 +1,7 @@
 """A Locust command line is checked before anything is raised: `python -m locustfiles check`."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.locustfiles.forked_locust import start_locust
 from tests.locustfiles.load import ROOT
 
 EXPERIMENT = ("--config", "infra/experiments/stop-one-server.toml", "-H", "http://127.0.0.1:1")
@@ -21,55 +23,28 @@ measure = "happiness"
 at_most = 0
 """
 
-REFUSALS = """
-import json, sys
-from locust.argument_parser import get_empty_argument_parser, setup_parser_arguments
-from locustfiles._arguments import add_arguments
-from locustfiles._check import check_options
-from locustfiles._errors import BadArgument
 
-found = []
-for arguments in json.loads(sys.argv[1]):
-    parser = get_empty_argument_parser(default_config_files=())
-    setup_parser_arguments(parser)
-    add_arguments(parser)
-    common = ["-H", "http://127.0.0.1:1", "--web-port", "0", "--master-bind-port", "0"]
-    try:
-        check_options(parser.parse_args([*common, *arguments]))
-        found.append("")
-    except BadArgument as error:
-        found.append(str(error))
-print(json.dumps(found))
-"""
-
-
-def check(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "locustfiles", "check", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+def run_module(module: str, *arguments: str) -> tuple[int, str, str]:
+    """Its exit code, output and errors."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = start_locust(arguments, module=module, cwd=ROOT, env=environment)
+    output, errors = process.communicate()
+    return process.wait(), output, errors
 
 
 def refusals(*command_lines: Sequence[str]) -> list[str]:
     """Why each of these is refused; empty for one that is not."""
-    done = subprocess.run(
-        [sys.executable, "-c", REFUSALS, json.dumps(command_lines)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    found: list[str] = json.loads(done.stdout)
+    code, output, errors = run_module("tests.locustfiles.refusals", json.dumps(command_lines))
+    assert code == 0, errors
+    found: list[str] = json.loads(output)
     return found
 
 
 def test_experiment_of_ours_can_become_a_run_with_nothing_there_yet() -> None:
-    done = check(*EXPERIMENT, "--processes", "2")
+    command = [sys.executable, "-m", "locustfiles", "check", *EXPERIMENT, "--processes", "2"]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -88,13 +63,12 @@ def test_what_cannot_become_a_run_is_one_line_and_64(
 ) -> None:
     nonsense = tmp_path / "nonsense.toml"
     nonsense.write_text(NONSENSE)
-    done = check(
-        *EXPERIMENT, *(str(nonsense) if each == "NONSENSE" else each for each in arguments)
-    )
-    assert done.returncode == 64
-    assert len(done.stderr.splitlines()) == 1
-    assert says in done.stderr
-    assert "geheim" not in done.stderr
+    asked = (str(nonsense) if each == "NONSENSE" else each for each in arguments)
+    code, _, errors = run_module("locustfiles", "check", *EXPERIMENT, *asked)
+    assert code == 64
+    assert len(errors.splitlines()) == 1
+    assert says in errors
+    assert "geheim" not in errors
 
 
 def test_what_locust_would_end_with_a_code_of_another_meaning_is_refused() -> None:

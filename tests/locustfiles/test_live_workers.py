@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.locustfiles.shop_server import Shop
-from tests.locustfiles.web import locust_command, serving
+from tests.locustfiles.web import serving_locust
 
 pytestmark = pytest.mark.slow
 
@@ -37,14 +37,10 @@ def _live_when(url: str, is_so: Callable[[dict[str, Any]], object]) -> dict[str,
 def test_the_master_shows_what_its_workers_see(shop: Shop, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
-    run_dir = str(tmp_path / "run")
-    command = locust_command(
-        shop.url, "--processes", "2", "--autostart", "-t", "60s", "--run-dir", run_dir
-    )
-    with serving(
-        command,
+    with serving_locust(
+        *(shop.url, "--processes", "2", "--autostart", "-t", "60s"),
+        *("--run-dir", str(tmp_path / "run")),
         cwd=tmp_path,
-        log=tmp_path / "log",
         LOCUST_MASTER_BIND_PORT=port,
         LOCUST_MASTER_NODE_PORT=port,
     ) as url:

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser import chromium, watched_page
 from tests.locustfiles.shop_server import Arrival, Shop, reply, serve
-from tests.locustfiles.web import locust_command, serving
+from tests.locustfiles.web import serving_locust
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -44,14 +44,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     with (
         _hostile_shop() as shop,
-        serving(
+        serving_locust(
             # So many users that in each run some are answered with each status.
-            locust_command(
-                *(shop.url, "--web-login", "--experiment", "hostile"),
-                *("-t", "3s", "-u", "20", "-r", "20"),
-            ),
+            *(shop.url, "--web-login", "--experiment", "hostile"),
+            *("-t", "3s", "-u", "20", "-r", "20"),
             cwd=folder,
-            log=folder / "log",
         ) as url,
     ):
         yield Site(url=url, folder=folder)

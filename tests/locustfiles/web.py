@@ -6,28 +6,58 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+
+from tests.locustfiles.forked_locust import ForkedLocust, start_locust
 
 ROOT = Path(__file__).resolve().parents[2]
 _RISE_S = 60.0
+_Process = subprocess.Popen[bytes] | ForkedLocust
+
+
+def serving(
+    command: Sequence[str], *, cwd: Path, log: Path, **environment: str
+) -> AbstractContextManager[str]:
+    """Run it until it answers at --web-port, which is added; gives its URL, ends it in order."""
+
+    def start(wanted: Mapping[str, str]) -> _Process:
+        with log.open("wb") as output:
+            return subprocess.Popen(
+                command, cwd=cwd, env=wanted, stdout=output, stderr=output, start_new_session=True
+            )
+
+    return _serving(start, log, environment)
+
+
+def serving_locust(
+    host: str, *arguments: str, cwd: Path, **environment: str
+) -> AbstractContextManager[str]:
+    """Our locustfiles and a login beside them, without AWS and without a database; so, too."""
+    ours = [
+        *("-H", host, "--web-host", "127.0.0.1"),
+        *("-f", f"{ROOT / 'locustfiles'},{Path(__file__).with_name('login.py')}"),
+        *("-u", "5", "-r", "50", "-s", "3"),
+        *arguments,
+    ]
+    log = cwd / "log"
+    return _serving(
+        lambda wanted: start_locust(ours, cwd=cwd, env=wanted, log=log), log, environment
+    )
 
 
 @contextmanager
-def serving(command: Sequence[str], *, cwd: Path, log: Path, **environment: str) -> Iterator[str]:
-    """Run it until it answers at --web-port, which is added; gives its URL, ends it in order."""
+def _serving(
+    start: Callable[[Mapping[str, str]], _Process], log: Path, environment: Mapping[str, str]
+) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
     wanted = {**os.environ, "PYTHONPATH": str(ROOT), "LOCUST_WEB_PORT": str(port), **environment}
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, cwd=cwd, env=wanted, stdout=output, stderr=output, start_new_session=True
-        )
+    process = start(wanted)
     url = f"http://127.0.0.1:{port}"
     try:
         _await(url, process, log)
@@ -42,7 +72,7 @@ def serving(command: Sequence[str], *, cwd: Path, log: Path, **environment: str)
                 process.wait()
 
 
-def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _await(url: str, process: _Process, log: Path) -> None:
     give_up_at = time.monotonic() + _RISE_S
     while time.monotonic() < give_up_at and process.poll() is None:
         try:
@@ -52,13 +82,3 @@ def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
         else:
             return
     raise AssertionError(f"no web UI came up:\n{log.read_text(errors='replace')[-3000:]}")
-
-
-def locust_command(host: str, *arguments: str) -> list[str]:
-    """Our locustfiles and a login beside them, without AWS and without a database."""
-    return [
-        *(sys.executable, "-m", "locust", "-H", host, "--web-host", "127.0.0.1"),
-        *("-f", f"{ROOT / 'locustfiles'},{Path(__file__).with_name('login.py')}"),
-        *("-u", "5", "-r", "50", "-s", "3"),
-        *arguments,
-    ]

@@ -21,6 +21,7 @@ from rich.table import Table
 
 from infra.lab.postgres import Postgres
 from infra.lab.processes import Guard
+from tests.locustfiles.forked_locust import end_fork_servers
 from tests.soak.lane import Lane
 from tests.soak.rounds import KINDS, Finding, Round, late_orders, play
 
@@ -86,6 +87,7 @@ def main(arguments: list[str]) -> int:
         finally:
             for lane in lanes:
                 lane.close()
+            end_fork_servers()
             postgres.stop()
             guard.remove_folder(kept / "postgres")
         wrong = sum(bool(each.problems) for each in soak.findings)

@@ -21,6 +21,7 @@ from pathlib import Path
 import psutil
 
 from infra.lab.processes import free_port
+from tests.locustfiles.forked_locust import ForkedLocust, start_locust
 from tests.soak.lane import ROOT, Lane
 
 KINDS = ("alone", "two processes", "a worker", "the master", "at its end")
@@ -109,22 +110,18 @@ def _kill_under_load(which: Round, lane: Lane, run: Path) -> None:
     port = str(free_port())
     workers = ("--processes", "2", "--master-bind-host", "127.0.0.1")
     ports = ("--master-bind-port", port, "--master-port", port)
-    command = [
-        *(sys.executable, "-m", "locust", "-f", str(which.locustfile)),
+    arguments = [
+        *("-f", str(which.locustfile)),
         *("-H", lane.host, "--headless", "--only-summary", "-r", "1000", "-s", "5"),
         *("-u", str(which.users), "-t", "60s"),
         *("--run-dir", str(run), *((*workers, *ports) if several else ())),
     ]
-    with (run.parent / "locust.log").open("w") as log:
-        load = subprocess.Popen(
-            command,
-            cwd=run.parent,
-            env=_environment(lane) | {"PYTHONPATH": str(ROOT)},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    load = start_locust(
+        arguments,
+        cwd=run.parent,
+        env=_environment(lane) | {"PYTHONPATH": str(ROOT)},
+        log=run.parent / "locust.log",
+    )
     try:
         _wait_until(lambda: _has_begun(run), "the load began", load)
         time.sleep(which.kill_after_s)
@@ -134,7 +131,7 @@ def _kill_under_load(which: Round, lane: Lane, run: Path) -> None:
         load.wait()
 
 
-def _kill(which: Round, load: subprocess.Popen[bytes]) -> None:
+def _kill(which: Round, load: ForkedLocust) -> None:
     match which.kind:
         case "a worker":
             victim = random.Random(which.number).choice(psutil.Process(load.pid).children())
@@ -148,14 +145,14 @@ def _kill(which: Round, load: subprocess.Popen[bytes]) -> None:
             _kill_group(load)
         case "the master":
             workers = psutil.Process(load.pid).children()
-            load.kill()
+            load.send_signal(signal.SIGKILL)
             _, alive = psutil.wait_procs(workers, timeout=30)
             assert not alive, "workers go on without their master"
         case _:
             _kill_group(load)
 
 
-def _kill_group(load: subprocess.Popen[bytes]) -> None:
+def _kill_group(load: ForkedLocust) -> None:
     try:
         os.killpg(load.pid, signal.SIGKILL)
     except ProcessLookupError:
@@ -167,7 +164,7 @@ def _has_begun(run: Path) -> bool:
     return any(b'["sent"' in each.read_bytes() for each in (run / "ledger").glob("*"))
 
 
-def _wait_until(is_so: Callable[[], bool], what: str, load: subprocess.Popen[bytes]) -> None:
+def _wait_until(is_so: Callable[[], bool], what: str, load: ForkedLocust) -> None:
     give_up_at = time.monotonic() + _LIMIT_S
     while not is_so():
         assert load.poll() is None, f"Locust ended with {load.returncode} before {what}"
