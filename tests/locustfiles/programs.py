@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
 
+from tests.locustfiles.forked_locust import start_locust
 from tests.locustfiles.load import ROOT
 
+__all__ = ["output_of", "run_module"]
 
-def output_of(program: str, *arguments: str) -> list[str]:
-    """The words that a program prints; it has to end well."""
-    done = subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    return done.stdout.split()
+
+def run_module(
+    module: str,
+    *arguments: str,
+    cwd: Path = ROOT,
+    environment: Mapping[str, str] | None = None,
+) -> tuple[int, str, str]:
+    """The exit code, output and errors of `python -m MODULE`, where Locust is imported already."""
+    wanted = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
+    process = start_locust(arguments, module=module, cwd=cwd, env=wanted)
+    output, errors = process.communicate()
+    return process.wait(), output, errors
+
+
+def output_of(program: str, *arguments: str) -> str:
+    """What a program prints; it has to end well."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "the_program.py").write_text(program)
+        code, output, errors = run_module("the_program", *arguments, cwd=Path(folder))
+    assert code == 0, errors
+    return output

@@ -2,8 +2,6 @@
 
 import contextlib
 import socket
-import subprocess
-import sys
 import threading
 from argparse import Namespace
 from pathlib import Path
@@ -18,6 +16,7 @@ from locustfiles._errors import BadArgument
 from locustfiles._fire_at import FireAt, parse_fire_at
 from locustfiles._host import Host
 from tests.locustfiles.load import Load
+from tests.locustfiles.programs import run_module
 from tests.locustfiles.shop_server import Shop
 
 
@@ -192,12 +191,7 @@ def test_unreachable_database_means_no_load(load: Load, shop: Shop) -> None:
 
 
 def test_our_arguments_can_be_read_about() -> None:
-    told = subprocess.run(
-        [sys.executable, "-m", "locustfiles", "arguments"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    ).stdout
+    code, told, _ = run_module("locustfiles", "arguments")
+    assert code == 0
     for name in ("--fis-template", "--abort-if", "--arrival-rate", "--database-url"):
         assert name in told

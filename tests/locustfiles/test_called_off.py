@@ -88,7 +88,7 @@ gevent.joinall([gevent.spawn(process.on_test_stop) for _ in range(2)])
 def told(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """What all of them print, one after the other in one process."""
     program = CALLED_OFF + CALLED_OFF_WITH_A_FAULT + STOPPED_TWICE
-    return output_of(program, str(tmp_path_factory.mktemp("called-off")))
+    return output_of(program, str(tmp_path_factory.mktemp("called-off"))).split()
 
 
 def test_a_run_that_is_called_off_orders_nothing_more(told: list[str]) -> None:

@@ -1,7 +1,6 @@
 """A Locust command line is checked before anything is raised: `python -m locustfiles check`."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -10,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.locustfiles.forked_locust import start_locust
 from tests.locustfiles.load import ROOT
+from tests.locustfiles.programs import output_of, run_module
 
 EXPERIMENT = ("--config", "infra/experiments/stop-one-server.toml", "-H", "http://127.0.0.1:1")
 NONSENSE = """
@@ -23,20 +22,31 @@ measure = "happiness"
 at_most = 0
 """
 
+REFUSALS = """
+import json, sys
+from locust.argument_parser import get_empty_argument_parser, setup_parser_arguments
+from locustfiles._arguments import add_arguments
+from locustfiles._check import check_options
+from locustfiles._errors import BadArgument
 
-def run_module(module: str, *arguments: str) -> tuple[int, str, str]:
-    """Its exit code, output and errors."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = start_locust(arguments, module=module, cwd=ROOT, env=environment)
-    output, errors = process.communicate()
-    return process.wait(), output, errors
+found = []
+for arguments in json.loads(sys.argv[1]):
+    parser = get_empty_argument_parser(default_config_files=())
+    setup_parser_arguments(parser)
+    add_arguments(parser)
+    common = ["-H", "http://127.0.0.1:1", "--web-port", "0", "--master-bind-port", "0"]
+    try:
+        check_options(parser.parse_args([*common, *arguments]))
+        found.append("")
+    except BadArgument as error:
+        found.append(str(error))
+print(json.dumps(found))
+"""
 
 
 def refusals(*command_lines: Sequence[str]) -> list[str]:
     """Why each of these is refused; empty for one that is not."""
-    code, output, errors = run_module("tests.locustfiles.refusals", json.dumps(command_lines))
-    assert code == 0, errors
-    found: list[str] = json.loads(output)
+    found: list[str] = json.loads(output_of(REFUSALS, json.dumps(command_lines)))
     return found
 
 

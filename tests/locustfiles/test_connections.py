@@ -4,14 +4,13 @@ In a process of its own, because Locust patches the sockets of the one that impo
 """
 
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from tests.locustfiles.load import ROOT
+from tests.locustfiles.programs import output_of
 from tests.locustfiles.shop_server import Shop, serve
 
 _GET = """
@@ -54,8 +53,7 @@ def told(closing: Shop) -> dict[str, str]:
             "hangs": full,
             "closes": closing.url,
         }
-        command = [sys.executable, "-c", _GET, *urls.values()]
-        lines = subprocess.check_output(command, cwd=ROOT, text=True, timeout=60).splitlines()
+        lines = output_of(_GET, *urls.values()).splitlines()
     return dict(zip(urls, lines, strict=True))
 
 

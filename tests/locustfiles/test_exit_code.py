@@ -11,6 +11,7 @@ import pytest
 
 from infra.lab.processes import free_port
 from tests.locustfiles.load import ROOT, Load, Locust, wait_until
+from tests.locustfiles.programs import output_of
 from tests.locustfiles.shop_server import Shop
 
 UNDECIDED = 2  # what a run without a database comes to
@@ -58,14 +59,8 @@ def test_the_worse_code_wins_whoever_writes_it_last() -> None:
         (0, None): 0,
         (None, None): None,
     }
-    done = subprocess.run(
-        [sys.executable, "-c", CODES, json.dumps(list(codes))],
-        cwd=ROOT,
-        capture_output=True,
-        timeout=60,
-        check=True,
-    )
-    assert json.loads(done.stdout) == [[code, code] for code in codes.values()]
+    found = json.loads(output_of(CODES, json.dumps(list(codes))))
+    assert found == [[code, code] for code in codes.values()]
 
 
 @pytest.mark.slow

@@ -5,12 +5,10 @@ In a process of its own, because Locust patches the sockets of the one that impo
 
 import json
 import socket
-import subprocess
-import sys
 
 import pytest
 
-from tests.locustfiles.load import ROOT
+from tests.locustfiles.programs import output_of
 from tests.locustfiles.shop_server import Arrival, read_arrival, reply, serve_connections
 
 _ASK = """
@@ -69,8 +67,7 @@ def asked() -> tuple[list[Told], list[Arrival]]:
             connection.sendall(reply("200 OK", b"{}", *cookie))
 
     with serve_connections(answer) as url:
-        command = [sys.executable, "-c", _ASK, url]
-        told = json.loads(subprocess.check_output(command, cwd=ROOT, text=True, timeout=60))
+        told = json.loads(output_of(_ASK, url))
     return [tuple(each) for each in told], arrivals
 
 

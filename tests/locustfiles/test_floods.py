@@ -1,14 +1,12 @@
 """A reply that brings more than anybody should take outlasts no timeout and fills no memory."""
 
 import json
-import subprocess
-import sys
 from contextlib import ExitStack
 
 import pytest
 
 from tests.locustfiles.broken_shop import Door, Visit, floods
-from tests.locustfiles.load import ROOT
+from tests.locustfiles.programs import output_of
 from tests.locustfiles.shop_server import serve_connections
 
 FLOODS = {
@@ -66,8 +64,7 @@ def test_flood_is_given_up_in_bounded_memory_while_others_go_on(client: str) -> 
             )
             for name in FLOODS
         ]
-        command = [sys.executable, "-c", _ASK, client, *urls]
-        told = json.loads(subprocess.check_output(command, cwd=ROOT, text=True, timeout=60))
+        told = json.loads(output_of(_ASK, client, *urls))
     causes = dict(zip(FLOODS, told["found"], strict=True))
     assert {cause for cause, _ in causes.values()} == {"truncated"}
     assert causes["body"][1] > 0

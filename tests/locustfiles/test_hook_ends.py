@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from moto.moto_api import state_manager
 from tests.locustfiles.cloud import Cloud, access
 from tests.locustfiles.gate import Answer, Call, Gate
 from tests.locustfiles.load import ROOT, Load, Locust, wait_until
+from tests.locustfiles.programs import run_module
 from tests.locustfiles.shop_server import Arrival, Shop, reply, serve
 
 pytestmark = pytest.mark.slow
@@ -90,16 +90,11 @@ def of_run(fis: Any, run_id: str) -> list[str]:
 
 
 def fis_stop(gate: Gate, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "locustfiles", "fis-stop", *arguments],
-        cwd=ROOT,
-        env={**os.environ, **access(gate.url)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
+    code, output, errors = run_module(
+        "locustfiles", "fis-stop", *arguments, environment=access(gate.url)
     )
-    return done.stdout
+    assert code == 0, errors
+    return output
 
 
 def begun(locust: Locust) -> bool:

@@ -80,7 +80,8 @@ _WITH_LEDGER = {"reads": _READS, "many": _MANY, "full": _FULL}
 def told(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """What all of them print, one after the other in one process."""
     programs = (_BETWEEN_RUNS, *(_OPEN.format(n) + each for n, each in _WITH_LEDGER.items()))
-    return output_of(_BEGINNING + "".join(programs), str(tmp_path_factory.mktemp("recording")))
+    folder = tmp_path_factory.mktemp("recording")
+    return output_of(_BEGINNING + "".join(programs), str(folder)).split()
 
 
 def test_between_runs_nothing_can_be_recorded(told: list[str]) -> None:
