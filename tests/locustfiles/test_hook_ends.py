@@ -27,6 +27,13 @@ _numbers = itertools.count()
 FAULT = ("--target", "lab", "--fis-template", "hit-one@1s", "--poll-every", "0.3", "-t", "60s")
 OVER = {"completed", "stopped", "failed", "cancelled"}
 START = ("POST", "/experiments")
+BROKEN_LISTENER = """
+from locust import events
+
+@events.test_stopping.add_listener
+def fail(**_):
+    raise RuntimeError("mine")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +115,10 @@ def _await_begin(locust: Locust) -> None:
 def test_what_a_dead_run_left_is_stopped_and_a_living_ones_is_let_be(
     load: Load, shop: Shop, gate: Gate, fis: Any
 ) -> None:
-    living, dying = (start(load, shop, "--guard-off", "experiments") for _ in range(2))
+    broken = load.folder / "broken_listener.py"
+    broken.write_text(BROKEN_LISTENER)
+    files = ("-f", f"{ROOT / 'locustfiles'},{broken}")
+    living, dying = (start(load, shop, "--guard-off", "experiments", *files) for _ in range(2))
     for each in (living, dying):
         _await_begin(each)
     assert "no experiment of a dead run" in fis_stop(gate)
@@ -121,6 +131,8 @@ def test_what_a_dead_run_left_is_stopped_and_a_living_ones_is_let_be(
     assert "fis_stop_requested" not in living.event_names()
     living.tell(signal.SIGTERM)
     living.wait()
+    assert "RuntimeError: mine" in living.errors  # which leaves no experiment either
+    assert len(of_run(fis, living.run.name)) == 1
     assert alive(fis, living.run.name) == []
 
 
@@ -255,19 +267,3 @@ def test_a_condition_ends_the_experiment_and_the_run_which_is_judged(
     assert why.startswith("error_rate > 50% for 2s: it was ")
     assert alive(fis, locust.run.name) == []
     assert locust.run_json()["fault"]["state"] == "stopped"
-
-
-def test_an_exception_in_somebodys_listener_leaves_no_experiment(
-    load: Load, shop: Shop, gate: Gate, fis: Any, tmp_path: Path
-) -> None:
-    broken = tmp_path / "broken_listener.py"
-    broken.write_text(
-        "from locust import events\n\n\n@events.test_stopping.add_listener\n"
-        "def fail(**_):\n    raise RuntimeError('mine')\n"
-    )
-    files = f"{ROOT / 'locustfiles'},{broken}"
-    locust = start(load, shop, "-f", files)
-    locust.stop_when(lambda: begun(locust))
-    assert "RuntimeError: mine" in locust.errors
-    assert len(of_run(fis, locust.run.name)) == 1
-    assert alive(fis, locust.run.name) == []

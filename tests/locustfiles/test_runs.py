@@ -19,10 +19,11 @@ from infra.lab.processes import free_port
 from locustfiles._errors import EXIT_USAGE
 from tests.locustfiles.load import ROOT, Load, Locust, wait_until
 from tests.locustfiles.shop_server import Shop, read_arrival, reply, serve, serve_connections
+from tests.locustfiles.test_exit_code import SAYS
 
 pytestmark = pytest.mark.slow
 
-# A locustfile that takes longer than the run time just before Locust would start its users.
+# A locustfile that takes so long just before Locust would start its users.
 SLOW_TO_START = """
 import time
 from pathlib import Path
@@ -33,7 +34,7 @@ from locust.runners import WorkerRunner
 def dawdle(environment, **_):
     if not isinstance(environment.runner, WorkerRunner):
         Path("dawdling").touch()
-        time.sleep(3)
+        time.sleep({})
 events.test_start._handlers.insert(0, events.test_start._handlers.pop())
 """
 UNDECIDED = 2  # what a run without a database comes to
@@ -67,17 +68,17 @@ def test_products_that_are_not_understood_are_failures_and_said_once_with_what_i
 
 def test_plain_run_leaves_its_evidence_and_its_verdict(load: Load, shop: Shop) -> None:
     load.environment["CHAOS_RUN_FILE"] = "register"
-    locust = load.start(shop.url, "-t", "4s", run_dir=False)
+    locust = load.start(shop.url, *_among_others(load, run_time_s=4), run_dir=False)
     assert locust.wait() == UNDECIDED
     run = (locust.run.parent / "runs" / "latest").resolve()
     locust.run = run
+    _check_run_time(locust, 4)
     assert f"run directory: runs/{run.name}\n" in locust.output
     assert (run.parent.parent / "register").read_text() == f"{run}\n"
     assert run.name.endswith("-load")
     assert "200\n" in locust.output  # the prober's lines
     facts = locust.run_json()
     assert facts["target"] == "external"
-    assert not facts["interrupted"]
     assert facts["ended_at"] > facts["started_at"]
     assert locust.event_names("harness")[:3] == ["run_started", "no_database", "users_spawned"]
     assert {"stats", "stats_history", "failures", "exceptions"} <= {
@@ -97,8 +98,10 @@ def test_plain_run_leaves_its_evidence_and_its_verdict(load: Load, shop: Shop) -
 def test_two_processes_write_two_ledgers_and_lose_nothing(load: Load, shop: Shop) -> None:
     kept = load.folder / "kept"  # of Locust's statistics; its workers would write it as well
     options = ("--processes", "2", "--evidence-format", "parquet", "--json-file", str(kept))
-    locust = load.start(shop.url, *options, "-t", "2s")
+    locust = load.start(shop.url, *options, *_among_others(load, run_time_s=2))
     assert locust.wait() == UNDECIDED, locust.errors
+    _check_run_time(locust, 2)
+    assert len(locust.table("attempts.csv")) == len(shop.attempt_ids())
     statistics = json.loads(kept.with_suffix(".json").read_text())
     requests = sum(each["num_requests"] for each in statistics if each["name"] == "/orders")
     assert requests == len(shop.attempt_ids())
@@ -197,7 +200,7 @@ def test_second_ctrl_c_leaves_the_evidence_and_says_how_to_go_on(load: Load, sho
 
 def test_load_that_never_began_is_no_success(load: Load, shop: Shop) -> None:
     slow = load.folder / "slow.py"
-    slow.write_text(SLOW_TO_START)
+    slow.write_text(SLOW_TO_START.format(3))
     locust = load.start(shop.url, "-f", f"{ROOT / 'locustfiles'},{slow}")
     wait_until((load.folder / "dawdling").exists)
     locust.tell(signal.SIGTERM)
@@ -206,23 +209,16 @@ def test_load_that_never_began_is_no_success(load: Load, shop: Shop) -> None:
     assert not shop.arrivals
 
 
-@pytest.mark.parametrize(
-    "how", [(), ("--processes", "2"), ("--headful", "--autostart", "--autoquit", "0")]
-)
-def test_run_time_counts_from_when_users_start(
-    load: Load, shop: Shop, how: tuple[str, ...]
+def test_a_run_that_begins_by_itself_has_its_run_time_and_ends_locust(
+    load: Load, shop: Shop
 ) -> None:
-    slow = load.folder / "slow.py"
-    slow.write_text(SLOW_TO_START)  # for longer than the run time
+    itself = ("--headful", "--autostart", "--autoquit", "0")
     port = ("--web-host", "127.0.0.1", "--web-port", str(free_port()))
-    files = f"{ROOT / 'locustfiles'},{slow}"
-    locust = load.start(shop.url, "-t", "2s", "-f", files, *port, *how)
+    locust = load.start(shop.url, *_among_others(load, run_time_s=2), *port, *itself)
     assert locust.wait() == UNDECIDED, locust.errors
+    _check_run_time(locust, 2)
     assert shop.arrivals
     assert len(locust.table("attempts.csv")) == len(shop.attempt_ids())
-    assert locust.run_json()["settings"]["run_time_s"] == 2
-    assert not locust.run_json()["interrupted"]
-    assert "No run time limit" not in locust.errors
 
 
 def test_a_run_that_begins_by_itself_and_ends_before_its_time_ends_locust(
@@ -266,6 +262,23 @@ def test_full_disk_stops_the_load_before_an_unrecorded_order(load: Load, shop: S
     assert locust.wait() == 70
     assert "cannot write the ledger" in locust.errors
     assert set(shop.attempt_ids()) <= set(locust.sent())
+
+
+def _among_others(load: Load, *, run_time_s: int) -> tuple[str, ...]:
+    """Locustfiles before and after ours that write 0 as the exit code, and are slow to start.
+
+    Users start when the run time would be over already; it counts from when they do.
+    """
+    first, last = load.folder / "first.py", load.folder / "last.py"
+    first.write_text(SAYS.format(0))
+    last.write_text(SAYS.format(0) + SLOW_TO_START.format(run_time_s + 1))
+    return ("-t", f"{run_time_s}s", "-f", f"{first},{ROOT / 'locustfiles'},{last}")
+
+
+def _check_run_time(locust: Locust, run_time_s: int) -> None:
+    assert locust.run_json()["settings"]["run_time_s"] == run_time_s
+    assert not locust.run_json()["interrupted"]
+    assert "No run time limit" not in locust.errors
 
 
 def _hang() -> bool:
