@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,8 +23,11 @@ def run_module(
     """The exit code, output and errors of `python -m MODULE`, where Locust is imported already."""
     wanted = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
     process = start_locust(arguments, module=module, cwd=cwd, env=wanted)
-    output, errors = process.communicate()
-    return process.wait(), output, errors
+    try:
+        output, errors = process.communicate()
+        return process.wait(), output, errors
+    finally:
+        process.send_signal(signal.SIGKILL)  # where it hangs
 
 
 def output_of(program: str, *arguments: str) -> str:
