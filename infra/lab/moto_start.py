@@ -12,6 +12,7 @@ from typing import Any
 from infra.lab.cloud_names import REGION
 
 
+@cache
 def hasten_moto() -> None:
     """Have it read each model once, only the lab's Region's offers, and no images for ECS."""
     # Nearly all that is made out of JSON stays: to look for rubbish in it is for nothing.
