@@ -24,6 +24,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
 
+import pip
 import psutil
 import psycopg
 import pytest
@@ -68,6 +69,12 @@ for word in "$@"; do
   next=
 done
 [ -n "${pem:-}" ] && cp "$BUCKET/aurora.pem" "$out"
+"""
+# An environment's own pip takes it long to unpack and to compile: ours is lent to it.
+ENVIRONMENT_OF_ITS_OWN = f"""
+[ "$1 $2" = "-m venv" ] || exit 1
+{shlex.quote(sys.executable)} -m venv --without-pip "$3"
+ln -s {shlex.quote(str(Path(pip.__file__).parent))} "$3"/lib/python*/site-packages/
 """
 NOTED = 'echo "$(basename "$0") $*" >> "$CALLS"\n'
 
@@ -196,7 +203,7 @@ def new_machine(folder: Path, certificate: bytes, *, python: str = "") -> Machin
         "useradd": NOTED,
         "chown": NOTED,
     }
-    programs["python3.11"] = python or f'exec {shlex.quote(sys.executable)} "$@"\n'
+    programs["python3.11"] = python or ENVIRONMENT_OF_ITS_OWN
     for name, text in programs.items():
         path = bucket / "bin" / name
         path.write_text(f"#!/bin/bash\n{text}")

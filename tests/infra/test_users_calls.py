@@ -98,6 +98,13 @@ def test_servers_that_are_on_offer_are_those_of_the_labs_region(account: Account
     assert {("us-east-1a", "t3.micro"), ("us-east-1b", "t3.micro")} <= kinds
 
 
+def test_there_are_images_to_choose_from(account: Account) -> None:
+    images = account.ec2.describe_images(
+        Owners=["amazon"], Filters=[{"Name": "name", "Values": ["al2023-ami-2023*"]}]
+    )["Images"]
+    assert images
+
+
 def test_an_instance_of_ones_own_stops_and_ends(account: Account) -> None:
     mine = account.launch_one()
     account.ec2.stop_instances(InstanceIds=[mine])

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
-from moto.elbv2.models import elbv2_backends
-from moto.server import ThreadedMotoServer
 
+from infra.lab.moto_start import hasten_moto
 from tests.locustfiles.shop_server import Shop
 
 __all__ = ["REGION", "Cloud", "access", "build"]
@@ -42,6 +41,10 @@ class Cloud:
 @contextmanager
 def build(shop: Shop) -> Iterator[Cloud]:
     """Run moto's server, and make in it what stands behind the shop."""
+    hasten_moto()
+
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415 -- most tests go without moto
+
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -98,6 +101,8 @@ def _build(cloud: Cloud, shop: Shop) -> Cloud:
         Port=int(shop.url.rpartition(":")[2]),
         DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
     )
+    from moto.elbv2.models import elbv2_backends  # noqa: PLC0415 -- after moto has been hastened
+
     # So that it is found by the host's name, as on AWS.
     backend = elbv2_backends["123456789012"][REGION]
     backend.load_balancers[balancer["LoadBalancerArn"]].dns_name = "127.0.0.1"
