@@ -9,6 +9,7 @@ import argparse
 import errno
 import json
 import os
+import re
 import sys
 import time
 import traceback
@@ -210,8 +211,7 @@ def _finish(
         finally:
             # Last, since a load balancer writes late; and in any case, since a lab takes it along.
             gather_access_log(directory)
-        if options.parquet:
-            _add_parquet(directory, surroundings)
+        _add_parquet(directory, surroundings, every_table=options.parquet)
     return _reconcile(directory, options, surroundings)
 
 
@@ -233,11 +233,11 @@ def _close(
             _complain(f"{error}; put that right and run `finish` again", surroundings)
 
 
-def _add_parquet(directory: RunDirectory, surroundings: Surroundings) -> None:
+def _add_parquet(directory: RunDirectory, surroundings: Surroundings, *, every_table: bool) -> None:
     from analysis.closing import add_parquet  # noqa: PLC0415 -- see above
 
     try:
-        add_parquet(directory)
+        add_parquet(directory, every_table=every_table)
     except AnalysisError as error:  # what is not there as Parquet is judged from CSV
         _complain(str(error), surroundings)
 
@@ -252,6 +252,7 @@ def _reconcile(
             method=Method(options.method),
             late_window_s=options.late_window,
             fail_on=FailOn(options.fail_on),
+            memory=options.memory,
         )
     if options.json:
         _print_json(summarise(judgement))
@@ -395,7 +396,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_drawing(finish)
     _add_settling(finish)
     finish.add_argument(
-        "--parquet", action="store_true", help="write the large tables as Parquet too, beside CSV"
+        "--parquet",
+        action="store_true",
+        help="write attempts, requests, orders and products as Parquet too, beside CSV (what the "
+        "verdict of a large run is drawn from is in any case)",
     )
 
     story = commands.add_parser("story", help="tell what became of one attempt, in order")
@@ -447,6 +451,13 @@ def _add_judging(parser: argparse.ArgumentParser) -> None:
         "attempt end: rows without keys can then be told apart better (unless given, a row may "
         "have been made at any time after its attempt was sent)",
     )
+    parser.add_argument(
+        "--memory",
+        type=_memory,
+        metavar="SIZE",
+        help="what judging a large run may take before it goes on on the disk, for instance 2GB "
+        "(half of the machine's)",
+    )
 
 
 def _add_drawing(parser: argparse.ArgumentParser) -> None:
@@ -464,6 +475,13 @@ def _seconds(text: str) -> float:
         message = f"{text!r} is no number of seconds"
         raise argparse.ArgumentTypeError(message)
     return seconds
+
+
+def _memory(text: str) -> str:
+    if not re.fullmatch(r"[1-9]\d{0,6}[MG]B", text):
+        message = f"{text!r} is no size like 800MB or 2GB"
+        raise argparse.ArgumentTypeError(message)
+    return text
 
 
 def _add_settling(parser: argparse.ArgumentParser) -> None:

@@ -30,7 +30,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a check looks at. The orders table has been read; `rows` are without the plain ones."""
+    """What a check looks at. The orders table has been read; `rows` are without the undisputed."""
 
     evidence: Evidence
     findings: Reconciliation
@@ -114,13 +114,9 @@ def _why_none_was_acknowledged(case: Case) -> str:
 def _named_oddly(case: Case, *, has_no_row: bool = False) -> Counter[str]:
     """Count the successes that named an order, but not by a whole number, by what was wrong."""
     found: Counter[str] = Counter()
-    for each in case.findings.attempts:
-        if not (has_no_row and each.verdict is Verdict.COMMITTED):
-            found[each.attempt.error] += 1
-    plain = case.findings.plain
-    for endings in (plain.absent, {} if has_no_row else plain.committed):
-        for (_, error), count in endings.items():
-            found[error] += count
+    for ending, count in case.findings.endings.items():
+        if not (has_no_row and ending.verdict is Verdict.COMMITTED):
+            found[ending.error] += count
     return Counter(
         {
             error.removeprefix(f"{BAD_REPLY}: "): count
@@ -231,7 +227,7 @@ def conservation(case: Case) -> Finding:
 def _sold(case: Case, known: set[int]) -> tuple[Counter[int], list[str]]:
     """Add up the rows' pieces by product, and say which rows cannot be added."""
     doubts = []
-    sold = Counter(case.findings.plain.sold)
+    sold = Counter(case.findings.undisputed.sold)
     for row in case.rows:
         if row.product_id not in known or row.quantity is None:
             doubts.append(f"order {row.id} is of an unknown product or quantity")
@@ -242,13 +238,12 @@ def _sold(case: Case, known: set[int]) -> tuple[Counter[int], list[str]]:
 
 def _accepted_without_row(case: Case) -> int:
     """Count the attempts that were answered with a 202 and have no row, which may still come."""
-    disputed = sum(
-        is_acceptance(each.attempt.http_status, each.attempt.error)
-        for each in case.findings.attempts
-        if each.verdict in {Verdict.ABSENT, Verdict.POSSIBLE}
+    return sum(
+        count
+        for ending, count in case.findings.endings.items()
+        if ending.verdict in {Verdict.ABSENT, Verdict.POSSIBLE}
+        and is_acceptance(ending.http_status, ending.error)
     )
-    plain = case.findings.plain.absent
-    return disputed + sum(count for ending, count in plain.items() if is_acceptance(*ending))
 
 
 def _left_stock(product: Product) -> int | None:

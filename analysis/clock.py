@@ -48,8 +48,8 @@ def measure_clock(findings: Reconciliation) -> Clock:
         by_order[order_of(each.attempt)].append(each.attempt)
     found = bounds(findings.attempts, by_order, use_keys=findings.method is Method.KEY)
     stretches = [(each.low, each.high) for each in found]
-    plain = findings.plain.agreed
-    agreed = plain(stretches) if plain else _agreed(stretches)
+    of_all = findings.undisputed.agreed
+    agreed = of_all(stretches) if of_all else _agreed(stretches)
     if agreed is None:
         return Clock(offset_s=None, error_s=None)
     lowest, highest = agreed

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
+from typing import Any
 
 from analysis.errors import EvidenceError
 from analysis.in_flight import InFlight
@@ -17,6 +18,7 @@ from analysis.tables import ATTEMPTS, ORDERS, PRODUCTS, REQUESTS, RecordT, Table
 
 _LOOK_EVERY_S = 0.1
 _LONG_TO_STORE_BYTES = 20_000_000  # about a second
+_LARGE_BYTES = 100_000_000  # some 300,000 attempts
 
 
 def close_evidence(directory: RunDirectory, *, limit_s: float) -> None:
@@ -60,13 +62,21 @@ def complete_part(directory: RunDirectory, *, limit_s: float) -> None:
     raise EvidenceError(message)
 
 
-def add_parquet(directory: RunDirectory) -> None:
-    """Write the large tables as Parquet too. Events may still be added, and stay as they are."""
+def add_parquet(directory: RunDirectory, *, every_table: bool = True) -> None:
+    """Write tables as Parquet too: every one but events, or in a large run those that are judged.
+
+    A large run is judged from Parquet in half of the time. Events may still be added.
+    """
     # products.csv is written anew with orders.csv where that is missing.
     of_database = (ORDERS, PRODUCTS) if directory.has_table(ORDERS) else ()
+    tables: list[Table[Any]] = [ATTEMPTS, REQUESTS, *of_database]
+    if not every_table:
+        judged = (ATTEMPTS, ORDERS)
+        is_large = sum(directory.size(each.file_name) for each in judged) > _LARGE_BYTES
+        tables = [each for each in tables if each in judged and is_large]
     progress = Progress()
     try:
-        for table in (ATTEMPTS, REQUESTS, *of_database):
+        for table in tables:
             if directory.size(table.file_name) > _LONG_TO_STORE_BYTES:
                 progress.tell(f"storing {table.file_name} as Parquet")
             directory.add_parquet(table)

@@ -7,9 +7,9 @@ import sys
 from dataclasses import dataclass, field
 
 from analysis.access_log import BalancerLog
-from analysis.plain import NOTHING_PLAIN, Plain
 from analysis.records import Attempt, Event, OrderRow, Product, Request
 from analysis.run import Before, Run, Settle
+from analysis.undisputed import NONE_UNDISPUTED, Undisputed
 
 _NAMED = 3
 
@@ -18,7 +18,7 @@ _NAMED = 3
 class Evidence:
     """A run as it is judged. None stands for a file that is missing or cannot be used.
 
-    `attempts` and `orders` are without those that are `plain`, of which only numbers are known.
+    `attempts` and `orders` are without those that are `undisputed`, which are numbers alone.
     `balancer` holds the load balancer's lines of the orders that need them. `notes` says, for
     people, what is missing and why.
     """
@@ -32,7 +32,7 @@ class Evidence:
     before: Before | None = None
     balancer: BalancerLog | None = None
     notes: list[str] = field(default_factory=list)
-    plain: Plain = NOTHING_PLAIN
+    undisputed: Undisputed = NONE_UNDISPUTED
 
     @property
     def is_settled(self) -> bool:

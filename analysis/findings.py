@@ -1,11 +1,13 @@
 """What was found of every attempt and of the rows that are wrong. Pure."""
 
+from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
 
-from analysis.plain import NOTHING_PLAIN, Plain
 from analysis.records import Attempt, OrderRow, Outcome, Verdict
+from analysis.undisputed import NONE_UNDISPUTED, Ending, Undisputed
 
 
 class Method(StrEnum):
@@ -67,11 +69,11 @@ class Unacknowledged:
     answered: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Reconciliation:
     """All findings of a run, and how many questions the evidence leaves open.
 
-    `attempts` are those that are not `plain`; whoever counts asks the methods below.
+    `attempts` are those that are not `undisputed`; whoever counts asks the methods below.
     `wrong_rows` made by unacknowledged attempts differ from what was asked; `doubtful_refusals`
     may have made a row that another attempt may have made as well; of `ownerless_rows` neither a
     key nor a reply says whose they are, and no attempt can have made `nobodys_rows` of them
@@ -91,36 +93,32 @@ class Reconciliation:
     late_rows: int = 0
     committed_total: int | None = None
     unacknowledged: Unacknowledged | None = None
-    plain: Plain = NOTHING_PLAIN
+    undisputed: Undisputed = NONE_UNDISPUTED
+
+    @cached_property
+    def endings(self) -> Counter[Ending]:
+        """How many attempts ended in each way, the undisputed among them."""
+        found = Counter(
+            Ending(each.attempt.outcome, each.verdict, each.attempt.http_status, each.attempt.error)
+            for each in self.attempts
+        )
+        found.update(self.undisputed.endings)
+        return found
 
     @property
     def attempt_count(self) -> int:
         """How many attempts the run made."""
-        return len(self.attempts) + self.plain.attempts
+        return self.endings.total()
 
     def count(self, verdict: Verdict) -> int:
         """Return how many attempts, or rows, have this verdict."""
-        plain = {
-            Verdict.CONFIRMED: self.plain.confirmed,
-            Verdict.COMMITTED: self.plain.all_committed,
-            Verdict.ABSENT: self.plain.all_absent,
-        }
-        of_attempts = sum(each.verdict is verdict for each in self.attempts)
-        of_rows = sum(each.verdict is verdict for each in self.rows)
-        return of_attempts + of_rows + plain.get(verdict, 0)
+        of_attempts = sum(n for ending, n in self.endings.items() if ending.verdict is verdict)
+        return of_attempts + sum(each.verdict is verdict for each in self.rows)
 
     def count_outcome(self, outcome: Outcome, verdict: Verdict | None = None) -> int:
         """Return how many attempts ended so, and with this verdict if one is given."""
-        plain = {
-            (Outcome.ACKNOWLEDGED, Verdict.CONFIRMED): self.plain.confirmed,
-            (Outcome.INDETERMINATE, Verdict.COMMITTED): self.plain.all_committed,
-            (Outcome.INDETERMINATE, Verdict.ABSENT): self.plain.all_absent,
-        }
         return sum(
-            each.attempt.outcome is outcome and verdict in {None, each.verdict}
-            for each in self.attempts
-        ) + sum(
             count
-            for (of_outcome, of_verdict), count in plain.items()
-            if of_outcome is outcome and verdict in {None, of_verdict}
+            for ending, count in self.endings.items()
+            if ending.outcome is outcome and verdict in {None, ending.verdict}
         )

@@ -1,11 +1,9 @@
 """Judge a run from its files, and write the results beside them."""
 
 import gc
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from analysis.access_log import BalancerLog, trace_root
@@ -17,7 +15,6 @@ from analysis.findings import Method
 from analysis.hypotheses import score
 from analysis.invariants import judge_invariants
 from analysis.measures import Subject
-from analysis.plain import Question
 from analysis.reconcile import reconcile
 from analysis.records import RunVerdict
 from analysis.retries import measure_retries
@@ -27,7 +24,6 @@ from analysis.run_directory import (
     SUMMARY_FILE,
     RunDirectory,
     csv_lines,
-    csv_rows,
 )
 from analysis.summary import (
     RECONCILIATION_COLUMNS,
@@ -37,10 +33,11 @@ from analysis.summary import (
     summarise,
 )
 from analysis.tables import ATTEMPTS, EVENTS, ORDERS, PRODUCTS, REQUESTS, Table
+from analysis.undisputed import Question
 from analysis.windows import find_exposure, find_windows, traces_that_tell
 
 if TYPE_CHECKING:
-    from analysis.sieve import Sieve
+    from analysis.bulk import Bulk
 
 ValueT = TypeVar("ValueT")
 
@@ -54,19 +51,34 @@ def judge_run(
     method: Method = Method.AUTO,
     late_window_s: float | None = None,
     fail_on: FailOn = FailOn.DATA,
-    sift_above: int = _LARGE,
+    set_aside_above: int = _LARGE,
+    memory: str | None = None,
 ) -> Judgement:
     """Judge a run and write reconciliation.csv and summary.json.
 
-    Of evidence larger than `sift_above` bytes the plain orders are set aside first. That changes
-    no byte of the results. EvidenceError if run.json or attempts.csv is missing, or one of the
-    needed four unreadable.
+    Of evidence larger than `set_aside_above` bytes the undisputed attempts are set aside first, in
+    DuckDB, which takes no more than `memory` (a share of the machine's by default). That changes no
+    byte of the results. EvidenceError if run.json or attempts.csv is missing, or one of the needed
+    four unreadable.
     """
-    above_bytes = sift_above if method is not Method.INFERRED else sys.maxsize
-    with directory.new_results(), _no_collection():
-        evidence, sieve = _sifted(directory, above_bytes=above_bytes)
+    around = _around(directory)
+    question = Question(
+        products=around.products,
+        fault_at=around.run.fault.started_at if around.run.fault else None,
+        may_be_absent=around.is_settled and around.unseen_up_to is None,
+        has_log=directory.has_access_log(),
+    )
+    sizes = [directory.stored_bytes(each.file_name) for each in (ATTEMPTS, ORDERS)]
+    is_large = all(sizes) and sum(sizes) > set_aside_above and method is not Method.INFERRED
+    with directory.new_results(), _no_collection(), ExitStack() as until_written:
+        bulk = None
+        if is_large:
+            from analysis.bulk import set_aside  # noqa: PLC0415 -- few need it, and it is slow
+
+            bulk = until_written.enter_context(set_aside(directory, question, memory=memory))
+        evidence = _evidence(directory, around, bulk)
         judgement = judge(evidence, method=method, late_window_s=late_window_s, fail_on=fail_on)
-        _write_reconciliation(directory, judgement, sieve)
+        _write_reconciliation(directory, judgement, bulk)
         directory.write_json(SUMMARY_FILE, summarise(judgement))
     return judgement
 
@@ -84,20 +96,19 @@ def _no_collection() -> Iterator[None]:
 
 
 def _write_reconciliation(
-    directory: RunDirectory, judgement: Judgement, sieve: "Sieve | None"
+    directory: RunDirectory, judgement: Judgement, bulk: "Bulk | None"
 ) -> None:
-    rows = reconciliation_rows(judgement.findings, judgement.evidence.balancer)
-    if sieve is None:
+    findings = judgement.findings
+    rows = reconciliation_rows(findings, judgement.evidence.balancer)
+    if bulk is None:
         with directory.new_csv(RECONCILIATION_FILE, RECONCILIATION_COLUMNS) as put:
             for row in rows:
                 put(row)
         return
-    attempts = [each.attempt for each in judgement.findings.attempts]
-    their_lines = csv_rows(islice(rows, len(attempts)))
-    with directory.new_csv_lines(RECONCILIATION_FILE, RECONCILIATION_COLUMNS) as put:
-        for pieces in sieve.plain_lines.among(attempts, their_lines):
-            put(pieces)
-        put([csv_lines(rows).encode(errors="backslashreplace")])
+    lines = csv_lines(rows)
+    of_attempts = [each.attempt for each in findings.attempts]
+    with directory.new_path(RECONCILIATION_FILE) as target:
+        bulk.write(target, RECONCILIATION_COLUMNS, of_attempts, lines)
 
 
 def judge_again(directory: RunDirectory) -> Judgement:
@@ -148,7 +159,7 @@ def judge(
         method=method,
         late_window_s=late_window_s,
         may_lack_attempts_of=evidence.may_lack_attempts_of,
-        plain=evidence.plain,
+        undisputed=evidence.undisputed,
         money=evidence.run.money,
     )
     invariants = judge_invariants(evidence, findings)
@@ -177,20 +188,12 @@ def load_evidence(directory: RunDirectory, *, story_of: str = "") -> Evidence:
     return _whole(directory, _around(directory), story_of=story_of)
 
 
-def _sifted(directory: RunDirectory, *, above_bytes: int) -> "tuple[Evidence, Sieve | None]":
-    """Read a run's files, the plain orders apart where the run is large and that can be done."""
-    around = _around(directory)
-    question = Question(
-        products=around.products,
-        fault_at=around.run.fault.started_at if around.run.fault else None,
-        may_be_absent=around.is_settled and around.unseen_up_to is None,
-        has_log=directory.has_access_log(),
-    )
-    sieve = directory.sifted(question, above_bytes=above_bytes)
-    if sieve is None:
-        return _whole(directory, around), None
-    sifted = replace(around, attempts=sieve.attempts, orders=sieve.rows, plain=sieve.plain)
-    return _with_balancer(directory, sifted), sieve
+def _evidence(directory: RunDirectory, around: Evidence, bulk: "Bulk | None") -> Evidence:
+    """Add attempts and orders, without those that were set aside."""
+    if bulk is None:
+        return _whole(directory, around)
+    disputed = replace(around, attempts=bulk.attempts, orders=bulk.rows, undisputed=bulk.undisputed)
+    return _with_balancer(directory, disputed)
 
 
 def _whole(directory: RunDirectory, around: Evidence, *, story_of: str = "") -> Evidence:

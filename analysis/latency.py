@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 from analysis.failures import RUN_STOPPING
 from analysis.ledger import IN_FLIGHT
-from analysis.plain import NOTHING_PLAIN, Plain
 from analysis.records import Attempt
+from analysis.undisputed import NONE_UNDISPUTED, Undisputed
 
 __all__ = ["Latency", "Spread", "measure_latency"]
 
@@ -72,11 +72,15 @@ class Latency:
 
 
 def measure_latency(
-    attempts: Iterable[Attempt], *, ended_at: int | None, plain: Plain = NOTHING_PLAIN
+    attempts: Iterable[Attempt],
+    *,
+    ended_at: int | None,
+    undisputed: Undisputed = NONE_UNDISPUTED,
 ) -> Latency:
     """Measure attempts at orders, however they ended; `ended_at` is when the run did."""
-    due, sent_of_due = _Times.of(plain.from_due), _Times.of(plain.from_sent_of_due)
-    sent_of_all = _Times.of(plain.from_sent_of_others)
+    begun = map(_Times.of, (undisputed.from_due, undisputed.from_sent_of_due))
+    due, sent_of_due = begun
+    sent_of_all = _Times.of(undisputed.from_sent_of_others)
     for attempt in attempts:
         if attempt.due_at is not None:
             due.add(attempt, attempt.due_at, ended_at or 0)

@@ -6,20 +6,32 @@ cells are handed back as the text that CSV has, so that both are understood by t
 """
 # ruff: noqa: S608 -- names and paths in queries go through name_of and literal
 
+import csv
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
 import duckdb
 
-from analysis.duck import connected, csv_of, explained, literal, name_of, parquet_of
+from analysis.duck import (
+    connected,
+    csv_of,
+    explained,
+    literal,
+    name_of,
+    parquet_of,
+    regular_csv_of,
+    regular_header,
+)
 from analysis.errors import EvidenceError
 from analysis.tables import Kind, RecordT, Table
+
+__all__ = ["TIME_FORMAT", "as_text", "column_types", "read_parquet", "write_parquet"]
 
 _MEMORY = "512MB"
 _ROWS_AT_ONCE = 5_000
 _BETWEEN = "\x1f"  # cells that are compared
-_TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 _MOST_DIGITS = 38  # of a DECIMAL
 
 _TEXT, _WHOLE, _TIME, _MONEY = "VARCHAR", "BIGINT", "TIMESTAMP WITH TIME ZONE", "DECIMAL"
@@ -36,36 +48,33 @@ _READABLE: dict[Kind, tuple[str, ...]] = {
 }
 
 
-def write_parquet(
-    table: Table[RecordT],
-    rows: Iterator[Sequence[str]],
-    *,
-    source: Path,
-    target: Path,
-    scratch: Path,
-) -> None:
+def write_parquet(table: Table[RecordT], *, source: Path, target: Path, scratch: Path) -> None:
     """Write a CSV file as Parquet; EvidenceError if that cannot be done, or is not the same.
 
-    `rows` are those of the file, the header first, as we read it: what DuckDB has made of it is
-    compared with them. Nobody may look for `target` while it is being written; `scratch` is a
+    Where lines are not all as we write them, what DuckDB has made of the file is compared with what
+    our own reader reads. Nobody may look for `target` while it is being written; `scratch` is a
     folder for what does not fit into memory.
     """
     with (
         connected(scratch, memory=_MEMORY) as database,
         explained(f"{source} cannot be written as Parquet", way_out="CSV is read instead"),
+        source.open(encoding="utf-8-sig", newline="") as file,
     ):
-        header = next(rows, [])
+        is_regular = bool(header := regular_header(source))
+        rows = csv.reader(file, strict=True)
+        header = header or next(rows, [])
         table.reader(header)  # says what is wrong with it
-        content = csv_of(header, source)
+        content = regular_csv_of(header, source) if is_regular else csv_of(header, source)
         types = _exact_types(database, table, header, content)
         columns = ", ".join(f"{_typed(types[each], each)} AS {name_of(each)}" for each in header)
         database.execute(
             f"COPY (SELECT {columns} FROM {content}) TO {literal(target)} "
             "(FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false, PER_THREAD_OUTPUT false)"
         )
-        cells = ", ".join(_as_text(types[each], name_of(each)) for each in header)
-        query = f"SELECT concat_ws(chr({ord(_BETWEEN)}), {cells}) FROM {parquet_of(target)}"
-        _compare(rows, _fetched(database, query), source)
+        if not is_regular:
+            cells = ", ".join(as_text(types[each], name_of(each)) for each in header)
+            query = f"SELECT concat_ws(chr({ord(_BETWEEN)}), {cells}) FROM {parquet_of(target)}"
+            _compare(rows, _fetched(database, query), source)
 
 
 def _compare(rows: Iterator[Sequence[str]], written: Iterator[Sequence[str]], source: Path) -> None:
@@ -83,13 +92,21 @@ def read_parquet(table: Table[RecordT], path: Path) -> Iterator[RecordT]:
         explained(f"{path} cannot be read as Parquet", way_out="restore it as it was written"),
     ):
         source = parquet_of(path)
-        described = database.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
-        types = {str(name): str(kind) for name, kind, *_ in described if name in table.columns}
-        for name, found in types.items():
-            _check_type(path, name, table.columns[name].kind, found)
-        cells = ", ".join(_as_text(found, name_of(name)) for name, found in types.items())
+        types = column_types(database, table, path)
+        cells = ", ".join(as_text(found, name_of(name)) for name, found in types.items())
         rows = _fetched(database, f"SELECT {cells or 0} FROM {source}")
         yield from _records(table, list(types), rows, path)
+
+
+def column_types(
+    database: duckdb.DuckDBPyConnection, table: Table[RecordT], path: Path
+) -> dict[str, str]:
+    """Return the types of the table's columns that are there; EvidenceError if one is unfit."""
+    described = database.execute(f"DESCRIBE SELECT * FROM {parquet_of(path)}").fetchall()
+    types = {str(name): str(kind) for name, kind, *_ in described if name in table.columns}
+    for name, found in types.items():
+        _check_type(path, name, table.columns[name].kind, found)
+    return types
 
 
 def _records(
@@ -129,7 +146,7 @@ def _exact_types(
         for name, most in zip(money, digits, strict=True)
     }
     survives = [
-        f"coalesce(bool_and({_as_text(each, _typed(each, name))} = {_typed(_TEXT, name)}), true)"
+        f"coalesce(bool_and({as_text(each, _typed(each, name))} = {_typed(_TEXT, name)}), true)"
         for name, each in types.items()
     ]
     is_exact = dict(zip(types, _ask(database, rows, survives), strict=True))
@@ -155,10 +172,10 @@ def _typed(kind: str, name: str) -> str:
     )
 
 
-def _as_text(kind: str, value: str) -> str:
-    """Return the SQL that makes of a value the cell that CSV has for it."""
+def as_text(kind: str, value: str) -> str:
+    """Return the SQL that makes of a value, of a type, the cell that CSV has for it."""
     if kind == _TIME:
-        return f"coalesce(strftime(timezone('UTC', {value}), '{_TIME_FORMAT}'), '')"
+        return f"coalesce(strftime(timezone('UTC', {value}), '{TIME_FORMAT}'), '')"
     return f"coalesce(CAST({value} AS VARCHAR), '')"
 
 

@@ -38,9 +38,9 @@ from analysis.matching import (
     total_of,
 )
 from analysis.ownerless import NO_CANDIDATE, Ownerless, Seeker
-from analysis.plain import NOTHING_PLAIN, Plain
 from analysis.records import Attempt, OrderRow, Outcome, Product, Verdict
 from analysis.spans import Spans
+from analysis.undisputed import NONE_UNDISPUTED, Undisputed
 
 
 def reconcile(
@@ -54,25 +54,26 @@ def reconcile(
     method: Method = Method.AUTO,
     late_window_s: float | None = None,
     may_lack_attempts_of: Callable[[str], bool] = lambda _process_id: False,
-    plain: Plain = NOTHING_PLAIN,
+    undisputed: Undisputed = NONE_UNDISPUTED,
     money: Mapping[str, str] | None = None,
 ) -> Reconciliation:
     """Judge every attempt and row. `rows` is None where the orders table was not read.
 
     `is_whole` is false where attempts that are not recorded, or transactions from before the run,
     may have made rows; `may_lack_attempts_of` says of a process whether its ledger may have gaps.
-    Rows with an id of `unseen_up_to` or less may be missing from `rows`. What is `plain` is counted
-    as it is; where it is, rows bear keys of the run, the others none that are only missing.
+    Rows with an id of `unseen_up_to` or less may be missing from `rows`. What is `undisputed` is
+    counted as it is; where it is, rows bear keys of the run, the others none that are only missing.
     `money` is the types of the columns of money.
     UsageError if the method asks for keys that no row bears.
     """
     index = Attempts.of(attempts)
     if rows is None:
         return _without_table(index)
-    use_keys = plain.confirmed > 0 or _should_use_keys(method, rows, index)
+    has_keys = undisputed.count(Verdict.CONFIRMED) > 0
+    use_keys = has_keys or _should_use_keys(method, rows, index)
     judge = _Judge(
         attempts=index,
-        rows=Rows.of(rows, index, use_keys=use_keys, are_ours=plain.confirmed > 0),
+        rows=Rows.of(rows, index, use_keys=use_keys, are_ours=has_keys),
         prices=Prices.of(products, money),
         use_keys=use_keys,
         may_look_at_keys=method is not Method.INFERRED,
@@ -81,7 +82,7 @@ def reconcile(
         unseen_up_to=unseen_up_to,
         late_window_s=late_window_s,
         may_lack_attempts_of=may_lack_attempts_of,
-        plain=plain,
+        undisputed=undisputed,
     )
     return judge.run()
 
@@ -127,7 +128,7 @@ class _Judge:
     unseen_up_to: int | None
     late_window_s: float | None
     may_lack_attempts_of: Callable[[str], bool]
-    plain: Plain
+    undisputed: Undisputed
     ownerless: Ownerless = field(default_factory=Ownerless)
     spans: Spans = field(default_factory=Spans)
     claimed: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
@@ -155,7 +156,7 @@ class _Judge:
             method=Method.KEY if self.use_keys else Method.INFERRED,
             attempts=findings,
             rows=row_findings,
-            row_count=len(self.rows.all) + self.plain.rows,
+            row_count=len(self.rows.all) + self.undisputed.rows,
             repeated_ids=len(self.attempts.repeated_ids),
             wrong_rows=len(self.wrong_rows),
             doubtful_refusals=self.doubtful_refusals,
@@ -164,7 +165,7 @@ class _Judge:
             late_rows=self.ownerless.late,
             committed_total=self.ownerless.total if self._is_total_known() else None,
             unacknowledged=self._unacknowledged(),
-            plain=self.plain,
+            undisputed=self.undisputed,
         )
 
     # --- whose row is it, where only replies can tell ---
@@ -407,11 +408,14 @@ class _Judge:
         return not row.attempt_id or (row.is_named and self.attempts.is_acknowledged(order))
 
     def _unacknowledged(self) -> Unacknowledged:
-        orders = self.plain.all_committed
+        orders = self.undisputed.count(Verdict.COMMITTED)
         answered = sum(
-            count for ending, count in self.plain.committed.items() if was_answered(*ending)
+            count
+            for ending, count in self.undisputed.endings.items()
+            if ending.verdict is Verdict.COMMITTED
+            and was_answered(ending.http_status, ending.error)
         )
-        pieces, value = self.plain.hidden
+        pieces, value = self.undisputed.hidden
         rows: dict[int, OrderRow] = {}
         for order, made in self.rows.by_order.items():
             if order in self.attempts.by_order and not self.attempts.is_acknowledged(order):

@@ -13,7 +13,6 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
@@ -25,9 +24,7 @@ from analysis.records import Event, LedgerClosed, TornLine, format_time, parse_l
 from analysis.tables import ATTEMPTS, EVENTS, ORDERS, REQUESTS, Kind, Table
 
 if TYPE_CHECKING:
-    from analysis.plain import Question
     from analysis.relations import Relations
-    from analysis.sieve import Sieve
 
 __all__ = [
     "BEFORE_FILE",
@@ -42,13 +39,11 @@ __all__ = [
     "RunDirectory",
     "append_file",
     "csv_lines",
-    "csv_rows",
     "read_rows",
     "sync_folder",
     "write_file",
 ]
 
-_PIECES = 1000  # at once; systems take no more than 1024
 RUN_FILE = "run.json"
 BEFORE_FILE = "snapshot_before.json"
 LEDGER_FOLDER = "ledger"
@@ -73,8 +68,8 @@ _LONGEST_END = 256
 RecordT = TypeVar("RecordT")
 
 _SCRATCH_FOLDER = ".scratch"
+_JUDGING_FOLDER = ".judging-"
 _BUFFER = 1 << 18
-_KEPT_IN_CACHE = 256 << 20  # of what is written of a large file; whoever reads it next finds that
 _LONGEST_LINE = 1 << 24  # of a ledger; no cell of a table is longer either
 csv.field_size_limit(_LONGEST_LINE)  # what we have written can be read again
 
@@ -297,6 +292,11 @@ class RunDirectory:
         """How many bytes a file has; 0 where there is none."""
         return (self.path / file_name).stat().st_size if self.has(file_name) else 0
 
+    def stored_bytes(self, file_name: str) -> int:
+        """How many bytes the file has that a table is read from; 0 where there is none."""
+        path = self.stored(file_name)
+        return path.stat().st_size if path.is_file() else 0
+
     def has_table(self, table: Table[RecordT]) -> bool:
         """Whether the run has this table, in whichever form."""
         return self.has(table.file_name) or self.has(_parquet(table.file_name))
@@ -334,7 +334,7 @@ class RunDirectory:
 
         tables = {each.file_name: each.columns for each in (ATTEMPTS, REQUESTS, ORDERS)}
         files = {
-            self._stored(name): {column: cell.kind for column, cell in columns.items()}
+            self.stored(name): {column: cell.kind for column, cell in columns.items()}
             for name, columns in tables.items()
             if self.has(name) or self.has(_parquet(name))
         }
@@ -347,7 +347,8 @@ class RunDirectory:
         ):
             yield relations
 
-    def _stored(self, table_name: str) -> Path:
+    def stored(self, table_name: str) -> Path:
+        """Return the file that a table is read from: Parquet where there is some, else CSV."""
         name = _parquet(table_name) if self.has(_parquet(table_name)) else table_name
         return self.path / name
 
@@ -369,29 +370,18 @@ class RunDirectory:
             # A reader would take it for this table, which it is not any more.
             (self.path / _parquet(file_name)).unlink(missing_ok=True)
 
-    def sifted(self, question: "Question", *, above_bytes: int) -> "Sieve | None":
-        """Return attempts and orders with the plain ones apart; None where that is no help.
-
-        So it is below a size, where there is Parquet, and where `sieve` leaves the run whole.
-        """
-        names = [ATTEMPTS.file_name, ORDERS.file_name]
-        is_csv = all(self.has(name) and not self.has(_parquet(name)) for name in names)
-        if not is_csv or sum(map(self.size, names)) <= above_bytes:
-            return None
-        from analysis.sieve import sift  # noqa: PLC0415 -- few need it, and it is slow
-
-        attempts, orders = (self.path / name for name in names)
-        return sift(attempts, orders, question)
-
     @contextmanager
-    def new_csv_lines(
-        self, file_name: str, header: list[str]
-    ) -> Iterator[Callable[[Sequence["bytes | memoryview"]], None]]:
-        """As `new_csv`, for pieces of lines that are spelled out already, ends included."""
-        with self._new_file(file_name) as file:
-            file.write(csv_lines([header]))
-            file.flush()
-            yield partial(_write_pieces, file.fileno())
+    def judging_scratch(self) -> Iterator[Path]:
+        """Give a folder for what does not fit into memory, after clearing those of killed ones."""
+        for left in self.path.glob(f"{_JUDGING_FOLDER}*"):
+            with suppress(OSError), _locked(left, waits=False):
+                shutil.rmtree(left, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix=_JUDGING_FOLDER, dir=self.path))
+        try:
+            with _locked(folder):
+                yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def add_parquet(self, table: Table[RecordT]) -> None:
         """Write NAME.parquet beside NAME.csv, in one step, unless it is there."""
@@ -400,11 +390,9 @@ class RunDirectory:
         source, target = (self.path / name for name in (table.file_name, _parquet(table.file_name)))
         if target.exists() or not source.exists():
             return
-        with self.scratch() as scratch, source.open(encoding=UTF_8, newline="") as file:
+        with self.scratch() as scratch:
             part = scratch / target.name
-            write_parquet(
-                table, csv.reader(file, strict=True), source=source, target=part, scratch=scratch
-            )
+            write_parquet(table, source=source, target=part, scratch=scratch)
             with part.open("rb") as written:
                 os.fsync(written.fileno())
             part.replace(target)
@@ -478,16 +466,27 @@ class RunDirectory:
 
     @contextmanager
     def _new_file(self, file_name: str) -> Iterator[TextIO]:
+        # A string that is not valid Unicode must not stop the rest from being written.
+        with (
+            self.new_path(file_name) as beside,
+            beside.open(
+                "w", buffering=_BUFFER, encoding="utf-8", errors="backslashreplace", newline=""
+            ) as file,
+        ):
+            yield file
+
+    @contextmanager
+    def new_path(self, file_name: str) -> Iterator[Path]:
+        """Give where to write a file, which is on the disk and bears its name when the block ends.
+
+        Readers see the old or the new one, never a part.
+        """
         path = self.path / file_name
         beside = path.with_name(f".{file_name}.{os.getpid()}.part")
         try:
-            # A string that is not valid Unicode must not stop the rest from being written.
-            with beside.open(
-                "w", buffering=_BUFFER, encoding="utf-8", errors="backslashreplace", newline=""
-            ) as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
+            yield beside
+            with beside.open("rb") as written:
+                os.fsync(written.fileno())
             beside.replace(path)
             sync_folder(self.path)
         finally:
@@ -521,28 +520,6 @@ def _is_window(window: object) -> bool:
         return all(parse_time(window[end]) is not None for end in ("from", "to"))
     except (KeyError, TypeError, ValueError):
         return False
-
-
-def _write_pieces(descriptor: int, pieces: "Sequence[bytes | memoryview]") -> None:
-    """Write what lies in many places, without copying it to one."""
-    for low in range(0, len(pieces), _PIECES):
-        some = pieces[low : low + _PIECES]
-        written = os.writev(descriptor, some)
-        rest = memoryview(b"".join(some))[written:] if written < sum(map(len, some)) else b""
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-    _let_go_behind(descriptor)
-
-
-def _let_go_behind(descriptor: int) -> None:
-    """Let the disk begin with what lies far behind, and the system's cache let go of it then.
-
-    Else a large file takes memory that was not touched before, which virtual machines are slow in.
-    """
-    behind = os.lseek(descriptor, 0, os.SEEK_CUR) - _KEPT_IN_CACHE
-    if behind > 0 and hasattr(os, "posix_fadvise"):
-        with suppress(OSError):  # some systems take no advice
-            os.posix_fadvise(descriptor, 0, behind, os.POSIX_FADV_DONTNEED)
 
 
 def _write_whole(path: Path, parts: Iterable[bytes]) -> None:
@@ -652,22 +629,15 @@ def _parquet(file_name: str) -> str:
     return file_name.removesuffix(".csv") + ".parquet"
 
 
-def csv_lines(rows: Iterable[Sequence[str]]) -> str:
-    """Return rows as the lines of a CSV file."""
-    return "".join(csv_rows(rows))
-
-
-def csv_rows(rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Yield each row as it stands in a CSV file."""
-    parts: list[str] = []
-    put = csv.writer(_Collector(parts)).writerow
-    for row in rows:
-        put(row)
-        yield parts.pop()
+def csv_lines(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return rows as the lines of a CSV file, ends included."""
+    lines: list[str] = []
+    csv.writer(_Collector(lines)).writerows(rows)
+    return lines
 
 
 def _csv_line(cells: list[str]) -> bytes:
-    return csv_lines([cells]).encode("utf-8", errors="backslashreplace")
+    return csv_lines([cells])[0].encode("utf-8", errors="backslashreplace")
 
 
 class _Collector:
@@ -732,11 +702,11 @@ def _point(link: Path, target: Path) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes of the run out while a file is read, changed and written."""
+def _locked(folder: Path, *, waits: bool = True) -> Iterator[None]:
+    """Keep other processes out of a folder; BlockingIOError where one is in it, unless it waits."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
         yield
     finally:
         # Closing would do it too, but gevent puts closing off, and the next update would wait.

@@ -73,7 +73,8 @@ class Judgement:
         """How long attempts took, from when they were due and from when they were sent."""
         attempts = (each.attempt for each in self.findings.attempts)
         ended_at = self.evidence.run.ended_at
-        return measure_latency(attempts, ended_at=ended_at, plain=self.findings.plain)
+        undisputed = self.findings.undisputed
+        return measure_latency(attempts, ended_at=ended_at, undisputed=undisputed)
 
     @property
     def indeterminate_by_cause(self) -> dict[str, int]:
@@ -96,25 +97,18 @@ class Judgement:
     @cached_property
     def _open(self) -> Counter[tuple[str, Verdict | None]]:
         """How many attempts are indeterminate by cause and verdict."""
-        found = Counter(
-            (cause_of(each.attempt), each.verdict)
-            for each in self.findings.attempts
-            if each.attempt.outcome is Outcome.INDETERMINATE
-        )
-        plain = self.findings.plain
-        for verdict, ended in (
-            (Verdict.COMMITTED, plain.committed),
-            (Verdict.ABSENT, plain.absent),
-        ):
-            for (status, error), count in ended.items():
-                found[cause_of_doubt(status, error), verdict] += count
+        found: Counter[tuple[str, Verdict | None]] = Counter()
+        for ending, count in self.findings.endings.items():
+            if ending.outcome is Outcome.INDETERMINATE:
+                cause = cause_of_doubt(ending.http_status, ending.error)
+                found[cause, ending.verdict] += count
         return found
 
     @cached_property
     def hidden(self) -> list[AttemptFinding]:
         """The attempts that made an order of which their customer was told nothing good.
 
-        They are in order, and where some are plain, the first few of all are among these.
+        They are in order, and where some are undisputed, the first few of all are among these.
         """
         return [each for each in self.findings.attempts if each.verdict is Verdict.COMMITTED]
 

@@ -7,10 +7,10 @@ from rich.text import Text
 
 from analysis.findings import AttemptFinding
 from analysis.gaps import find_gaps, tell_gaps
-from analysis.plain import FIRST_TOLD
 from analysis.records import Verdict, format_time
 from analysis.summary import Judgement
 from analysis.terminal_parts import grid, safe
+from analysis.undisputed import FIRST_TOLD
 
 __all__ = ["render_story", "stories_of"]
 

@@ -43,7 +43,7 @@ LOAD = Contents(
     name="load",
     folders=("analysis", "locustfiles", "infra/experiments", BOOT),
     needs=(
-        *("boto3", "duckdb", "gevent", "geventhttpclient", "jinja2", "locust", "msgspec", "numpy"),
+        *("boto3", "duckdb", "gevent", "geventhttpclient", "jinja2", "locust", "msgspec"),
         *("psutil", "psycopg", "pyzmq", "rich", "vl-convert-python"),
     ),
 )

@@ -18,11 +18,11 @@ from analysis.inference import Span, infer
 from analysis.judgement import judge
 from analysis.matching import Attempts, Prices, Rows, is_same_money
 from analysis.ownerless import Ownerless
-from analysis.plain import Plain, Stretch
 from analysis.reconcile import reconcile
-from analysis.records import Attempt, OrderRow, Product, RunVerdict
+from analysis.records import Attempt, OrderRow, Outcome, Product, RunVerdict, Verdict
 from analysis.run import Settle
 from analysis.spans import Spans
+from analysis.undisputed import Ending, Stretch, Undisputed
 from tests.analysis.histories import (
     NOON,
     PRICES,
@@ -43,6 +43,7 @@ from tests.analysis.test_spans import MS, clocked, opened, told
 
 KEYED = acknowledged("keyed", 1)
 KEYED_ROW = row(1, KEYED)
+ONE_CONFIRMED = Undisputed(endings={Ending(Outcome.ACKNOWLEDGED, Verdict.CONFIRMED, 201, ""): 1})
 
 
 def basis_of(found: Reconciliation, name: str) -> tuple[Basis, int]:
@@ -186,9 +187,9 @@ def test_an_attempt_whose_id_is_empty_does_not_make_the_ids_of_a_proxy_keys() ->
     assert by_order == {"": "possible", "told": "confirmed"}
 
 
-def test_where_plain_rows_bear_our_ids_an_id_that_nobody_sent_is_a_strangers() -> None:
+def test_where_undisputed_rows_bear_our_ids_an_id_that_nobody_sent_is_a_strangers() -> None:
     silent, strange = indeterminate("a"), row(5, attempt_id="strange")
-    found = findings([silent], [strange], plain=Plain(confirmed=1))
+    found = findings([silent], [strange], undisputed=ONE_CONFIRMED)
     assert found.method is Method.KEY
     assert [each.verdict for each in found.attempts] == ["absent"]
     assert [(each.row, each.verdict) for each in found.rows] == [(strange, "unexpected")]
@@ -484,15 +485,15 @@ def test_a_database_that_did_not_rest_is_said_to_have_transactions_or_new_orders
 # --- clocks ---
 
 
-def test_what_plain_orders_agree_on_is_asked_of_them_with_what_the_others_say() -> None:
+def test_what_undisputed_orders_agree_on_is_asked_of_them_with_what_the_others_say() -> None:
     asked: list[Stretch] = []
 
     def agreed(further: Sequence[Stretch]) -> Stretch:
         asked.extend(further)
         return SECOND, 3 * SECOND
 
-    plain = Plain(confirmed=1, agreed=agreed)
-    assert offset_of([KEYED], [KEYED_ROW], plain=plain) == (2.0, 1.0)
+    undisputed = replace(ONE_CONFIRMED, agreed=agreed)
+    assert offset_of([KEYED], [KEYED_ROW], undisputed=undisputed) == (2.0, 1.0)
     assert len(asked) == 1
 
 

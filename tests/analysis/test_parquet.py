@@ -346,10 +346,22 @@ def test_damaged_csv_is_not_made_parquet(directory: RunDirectory, content: bytes
     assert not directory.has("products.parquet")
 
 
+def test_of_a_large_run_what_is_judged_is_stored_in_any_case(
+    directory: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(directory, evidence([A, B], [row(1, A), row(2, B)]))
+    size = sum(directory.size(each.file_name) for each in (ATTEMPTS, ORDERS))
+    for large_from, stored in ((size, []), (size - 1, ["attempts.parquet", "orders.parquet"])):
+        monkeypatch.setattr("analysis.closing._LARGE_BYTES", large_from)
+        add_parquet(directory, every_table=False)
+        assert sorted(each.name for each in directory.path.glob("*.parquet")) == stored
+
+
 def test_parquet_that_is_not_what_the_csv_says_is_thrown_away(
     directory: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    requests = [request(f"GET /{number}") for number in range(3)]
+    # Where a cell has quotes, nothing is taken on trust.
+    requests = [request(f'GET /"{number}"') for number in range(3)]
     with directory.new_table(REQUESTS) as put:
         for each in requests:
             put(each)

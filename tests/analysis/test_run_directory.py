@@ -325,41 +325,17 @@ def test_a_table_that_is_not_utf_8_or_missing_is_an_error(directory: RunDirector
         list(directory.read_table(PRODUCTS))
 
 
-def test_a_table_whose_writing_fails_does_not_appear(directory: RunDirectory) -> None:
-    class Boom(Exception):
-        pass
-
-    def fail() -> None:
-        with directory.new_table(EVENTS) as put:
-            put(Event(at=AT, source="fis", subject="", event="", detail=""))
-            raise Boom
-
-    with pytest.raises(Boom):
-        fail()
-    assert list(directory.read_table(EVENTS)) == []
-    assert not [each for each in directory.path.iterdir() if each.name.endswith(".part")]
-
-
-@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="a system without such advice")
-def test_of_a_large_file_the_cache_lets_go_of_all_but_its_end(
-    directory: RunDirectory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    advised: list[int] = []
-
-    def advise(descriptor: int, low: int, size: int, advice: int) -> None:
-        assert (low, advice) == (0, os.POSIX_FADV_DONTNEED)
-        advised.append(size)
-        take_advice(descriptor, low, size, advice)
-
-    take_advice = os.posix_fadvise
-    monkeypatch.setattr(os, "posix_fadvise", advise)
-    monkeypatch.setattr("analysis.run_directory._KEPT_IN_CACHE", 100)
-    lines = [f"{number:098}\r\n".encode() for number in range(5)]
-    with directory.new_csv_lines("lines.csv", ["name"]) as put:
-        for line in lines:
-            put([line[:7], line[7:]])
-    assert (directory.path / "lines.csv").read_bytes() == b"".join([b"name\r\n", *lines])
-    assert advised == [6, 106, 206, 306, 406]
+def test_file_that_another_writes_appears_whole_or_not_at_all(directory: RunDirectory) -> None:
+    path = directory.path / "lines.csv"
+    path.write_text("old")
+    with pytest.raises(FileNotFoundError), directory.new_path("lines.csv"):
+        pass  # nothing is written
+    assert path.read_text() == "old"
+    with directory.new_path("lines.csv") as beside:
+        beside.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert [each.name for each in directory.path.glob(".lines*")] == []
 
 
 def test_json_is_for_people_too(directory: RunDirectory) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from analysis.run_directory import RunDirectory
 from analysis.tables import ATTEMPTS, ORDERS, Table
-from tests.analysis.test_sieve import NEVER, honest, results, stored
+from tests.analysis.test_bulk import NEVER, honest, results, stored
 
 # A lenient reader takes each of these for a time.
 NO_TIMES = [
@@ -40,11 +40,11 @@ def directory(tmp_path: Path) -> RunDirectory:
 
 
 def quickly_and_exactly(directory: RunDirectory) -> tuple[object, object]:
-    return results(directory, sift_above=0)[0], results(directory, sift_above=NEVER)[0]
+    return results(directory, set_aside_above=0)[0], results(directory, set_aside_above=NEVER)[0]
 
 
 def test_the_run_itself_is_read_quickly(directory: RunDirectory) -> None:
-    assert results(directory, sift_above=0)[1].attempts == 7
+    assert results(directory, set_aside_above=0)[1].attempts == 7
 
 
 @pytest.mark.parametrize("text", NO_TIMES)

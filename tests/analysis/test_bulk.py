@@ -1,8 +1,10 @@
-"""Setting plain orders aside changes not one byte of what is found, whatever is in the files."""
+"""Setting orders aside changes not one byte of what is found, whatever is in the files."""
 
 from __future__ import annotations
 
+import fcntl
 import io
+import os
 import random
 import tempfile
 import uuid
@@ -12,20 +14,20 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from analysis.cells import Ids, Words, hashed
+from analysis.bulk_sql import DUCKDB
+from analysis.closing import add_parquet
 from analysis.errors import EvidenceError
 from analysis.judgement import judge_run
-from analysis.plain import NOTHING_PLAIN, Plain
-from analysis.records import Attempt, OrderRow, Outcome
+from analysis.records import Attempt, OrderRow, Outcome, Verdict
 from analysis.run_directory import RECONCILIATION_FILE, SUMMARY_FILE, RunDirectory
 from analysis.tables import ATTEMPTS, ORDERS, PRODUCTS
 from analysis.terminal import render
+from analysis.undisputed import NONE_UNDISPUTED, Undisputed
 from infra.lab.access_log import alb_line
 from tests.analysis.histories import (
     NOON,
@@ -42,7 +44,6 @@ from tests.examples import examples
 from tests.infra.test_access_log import ANSWERED
 
 NEVER = 1 << 62
-SMALL = 300
 FAULT = {
     "experiment_id": "EXP1",
     "action": "aws:ec2:stop-instances",
@@ -220,6 +221,8 @@ def histories(draw: st.DrawFn) -> History:
         history.order(Outcome.ACKNOWLEDGED, has_row=True)
     for has_row in draw(st.lists(st.booleans(), max_size=9)):
         history.order(Outcome.INDETERMINATE, has_row=has_row)
+    for refused in draw(st.lists(st.sampled_from([Outcome.REJECTED, Outcome.UNSENT]), max_size=4)):
+        history.order(refused, has_row=False)
     for name in draw(st.lists(st.sampled_from(sorted(CHANGES)), max_size=3)):
         CHANGES[name](history.chance, history)
     history.chance.shuffle(history.attempts)
@@ -233,30 +236,23 @@ def stored(history: History, folder: str, **run: Any) -> RunDirectory:
     return directory
 
 
-@pytest.fixture(autouse=True, params=[SMALL, 1 << 20], ids=["small blocks", "one block"])
-def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Bytes that are read at once: a line or two, or all."""
-    monkeypatch.setattr("analysis.cells._BLOCK", request.param)
-    return int(request.param)
-
-
 def results(
-    directory: RunDirectory, *, sift_above: int, is_shown: bool = False
-) -> tuple[object, Plain]:
+    directory: RunDirectory, *, set_aside_above: int, is_shown: bool = False
+) -> tuple[object, Undisputed]:
     """What judging wrote and, on request, showed, or what was wrong; and what was set aside.
 
     To show it takes longer than all else.
     """
     try:
-        judgement = judge_run(directory, sift_above=sift_above)
+        judgement = judge_run(directory, set_aside_above=set_aside_above)
     except EvidenceError as error:
-        return str(error), NOTHING_PLAIN
+        return str(error), NONE_UNDISPUTED
     files = [directory.path / name for name in (SUMMARY_FILE, RECONCILIATION_FILE)]
     screen = io.StringIO()
     if is_shown:
         render(judgement, Console(file=screen, width=200), directory=directory.path)
     found = [screen.getvalue(), *(each.read_bytes() for each in files)]
-    return found, judgement.findings.plain
+    return found, judgement.findings.undisputed
 
 
 @given(
@@ -264,35 +260,42 @@ def results(
     settled=st.booleans(),
     fault=st.sampled_from([None, FAULT]),
     has_log=st.booleans(),
+    is_parquet=st.booleans(),
+    threads=st.sampled_from([1, 2, 4]),
 )
-@examples(40)
+@examples(60)
 def test_no_byte_of_the_results_changes(
-    history: History, settled: bool, fault: dict[str, object] | None, has_log: bool
+    history: History,
+    settled: bool,
+    fault: dict[str, object] | None,
+    has_log: bool,
+    is_parquet: bool,
+    threads: int,
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("analysis.duck._THREADS", threads)
         settle = {**SETTLED.as_json(), "settled": settled}
         directory = stored(history, folder, settle=settle, fault=fault)
         if has_log:
             line = alb_line(ANSWERED, target_group_arn="arn:tg")
             (directory.path / "elb_access.log").write_text(line, encoding="utf-8")
-        whole, _ = results(directory, sift_above=NEVER, is_shown=True)
-        sifted, _ = results(directory, sift_above=0, is_shown=True)
-        assert sifted == whole
+        exactly, _ = results(directory, set_aside_above=NEVER, is_shown=True)
+        if is_parquet:
+            add_parquet(directory)
+        quickly, _ = results(directory, set_aside_above=0, is_shown=True)
+        assert quickly == exactly
 
 
-@given(history=histories(), bits=st.integers(0, 6))
+@given(history=histories(), hashes=st.integers(1, 40))
 @examples(30)
-def test_ids_that_look_alike_change_nothing(history: History, bits: int) -> None:
-    def alike(ids: Ids) -> Words:
-        return hashed(ids) & np.uint64(((1 << bits) - 1) << (64 - bits))
-
+def test_ids_that_share_a_hash_change_nothing(history: History, hashes: int) -> None:
+    few = replace(DUCKDB, hash=f"CASE WHEN {{0}} IS NOT NULL THEN hash({{0}}) % {hashes} END")
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         directory = stored(history, folder)
-        whole, _ = results(directory, sift_above=NEVER)
-        for module in ("sieve", "table_rows"):
-            patch.setattr(f"analysis.{module}.hashed", alike)
-        sifted, _ = results(directory, sift_above=0)
-        assert sifted == whole
+        exactly, _ = results(directory, set_aside_above=NEVER)
+        patch.setattr("analysis.bulk.DUCKDB", few)
+        quickly, _ = results(directory, set_aside_above=0)
+        assert quickly == exactly
 
 
 HOSTILE = [
@@ -320,9 +323,9 @@ def test_whatever_a_cell_holds_is_taken_or_refused_alike(
         )
         lines[place] = b",".join(cells)
         path.write_bytes(b"\r\n".join(lines))
-        whole, _ = results(directory, sift_above=NEVER)
-        sifted, _ = results(directory, sift_above=0)
-        assert sifted == whole
+        exactly, _ = results(directory, set_aside_above=NEVER)
+        quickly, _ = results(directory, set_aside_above=0)
+        assert quickly == exactly
 
 
 def honest(count: int, *, absent: int = 0, committed: int = 0) -> History:
@@ -334,21 +337,21 @@ def honest(count: int, *, absent: int = 0, committed: int = 0) -> History:
     return history
 
 
-def sifted_alike(directory: RunDirectory, *, is_shown: bool = False) -> Plain:
-    whole, _ = results(directory, sift_above=NEVER, is_shown=is_shown)
-    found, plain = results(directory, sift_above=0, is_shown=is_shown)
-    assert found == whole
-    return plain
+def judged_alike(directory: RunDirectory, *, is_shown: bool = False) -> Undisputed:
+    exactly, _ = results(directory, set_aside_above=NEVER, is_shown=is_shown)
+    found, undisputed = results(directory, set_aside_above=0, is_shown=is_shown)
+    assert found == exactly
+    return undisputed
 
 
 def test_orders_as_they_should_be_are_set_aside(tmp_path: Path) -> None:
     history = honest(20, absent=3)
     rows = [in_doubt(history, seconds) for seconds in range(10)]
-    plain = sifted_alike(stored(history, str(tmp_path)), is_shown=True)
-    assert (plain.confirmed, plain.all_absent) == (20, 3)
+    undisputed = judged_alike(stored(history, str(tmp_path)), is_shown=True)
+    assert (undisputed.count(Verdict.CONFIRMED), undisputed.count(Verdict.ABSENT)) == (20, 3)
     # The stories of the first three are told.
-    assert plain.all_committed == 7
-    assert plain.hidden == (
+    assert undisputed.count(Verdict.COMMITTED) == 7
+    assert undisputed.hidden == (
         sum(each.quantity or 0 for each in rows[3:]),
         sum((each.total or 0 for each in rows[3:]), Decimal(0)),
     )
@@ -375,7 +378,7 @@ def test_orders_in_doubt_that_cost_nothing_are_worth_what_they_are_in_small_runs
     with directory.new_table(PRODUCTS) as put:
         for each in free:
             put(each)
-    assert sifted_alike(directory).all_committed == 7
+    assert judged_alike(directory).count(Verdict.COMMITTED) == 7
 
 
 def test_an_absurd_total_takes_nothing_from_what_the_other_orders_in_doubt_are_worth(
@@ -385,7 +388,7 @@ def test_an_absurd_total_takes_nothing_from_what_the_other_orders_in_doubt_are_w
     for seconds in range(10):
         in_doubt(history, seconds)
     history.rows[-10] = replace(history.rows[-10], total=Decimal("1E+29"))
-    assert sifted_alike(stored(history, str(tmp_path))).all_committed == 6
+    assert judged_alike(stored(history, str(tmp_path))).count(Verdict.COMMITTED) == 6
 
 
 def test_the_stories_told_are_of_the_first_that_are_committed_in_the_end(tmp_path: Path) -> None:
@@ -395,7 +398,7 @@ def test_the_stories_told_are_of_the_first_that_are_committed_in_the_end(tmp_pat
     # Two attempts bear the id of the first one's row, and a third may be in a line that is torn.
     history.attempts.append(replace(history.attempts[-10], order_key=history.id()))
     directory = stored(history, str(tmp_path), ledger={"torn_lines": 1})
-    assert sifted_alike(directory).all_committed == 6
+    assert judged_alike(directory).count(Verdict.COMMITTED) == 6
 
 
 def _named_by_another(history: History) -> None:
@@ -440,7 +443,7 @@ def test_an_order_in_doubt_that_is_not_as_it_should_be_is_looked_at_by_itself(
     for seconds in range(10):
         in_doubt(history, seconds)
     spoil(history)
-    assert sifted_alike(stored(history, str(tmp_path))).all_committed == 6
+    assert judged_alike(stored(history, str(tmp_path))).count(Verdict.COMMITTED) == 6
 
 
 def _change_row(history: History, **changes: Any) -> None:
@@ -450,7 +453,6 @@ def _change_row(history: History, **changes: Any) -> None:
 OF_THE_WHOLE = [
     "a stranger's row without keys",
     "a row without its order",
-    "the same attempt twice",
 ]
 
 
@@ -459,15 +461,11 @@ def _damages() -> Sequence[str]:
 
 
 @pytest.mark.parametrize("name", _damages())
-def test_one_order_that_is_not_keeps_no_other_from_it(
-    name: str, block: int, tmp_path: Path
-) -> None:
+def test_one_order_that_is_not_keeps_no_other_from_it(name: str, tmp_path: Path) -> None:
     history = honest(20)
     CHANGES[name](random.Random(7), history)
-    plain = sifted_alike(stored(history, str(tmp_path)))
-    # A quoted cell that reaches over the edge of a block leaves the run to the exact judging.
-    is_cut = block == SMALL and name == "a strange status"
-    assert plain.confirmed >= (0 if is_cut else 16)
+    undisputed = judged_alike(stored(history, str(tmp_path)))
+    assert undisputed.count(Verdict.CONFIRMED) >= 16
 
 
 @pytest.mark.parametrize("name", OF_THE_WHOLE)
@@ -476,11 +474,11 @@ def test_a_run_that_only_the_whole_can_tell_of_is_judged_as_a_whole(
 ) -> None:
     history = honest(5)
     CHANGES[name](random.Random(7), history)
-    assert sifted_alike(stored(history, str(tmp_path))) == NOTHING_PLAIN
+    assert judged_alike(stored(history, str(tmp_path))) == NONE_UNDISPUTED
 
 
 @pytest.mark.parametrize("outcome", [Outcome.ACKNOWLEDGED, Outcome.INDETERMINATE])
-def test_a_row_that_two_attempts_made_leaves_the_run_to_the_whole(
+def test_a_row_that_two_attempts_made_is_looked_at_with_both(
     outcome: Outcome, tmp_path: Path
 ) -> None:
     history = honest(20)
@@ -490,7 +488,9 @@ def test_a_row_that_two_attempts_made_leaves_the_run_to_the_whole(
     if outcome is Outcome.ACKNOWLEDGED:
         again = replace(again, order_id=history.rows[-1].id, http_status=201, error="")
     history.attempts.append(again)
-    assert sifted_alike(stored(history, str(tmp_path))) == NOTHING_PLAIN
+    undisputed = judged_alike(stored(history, str(tmp_path)))
+    assert undisputed.count(Verdict.CONFIRMED) == 20
+    assert undisputed.count(Verdict.COMMITTED) == 6
 
 
 def test_orders_in_flight_at_the_fault_are_looked_at_one_by_one(tmp_path: Path) -> None:
@@ -502,14 +502,45 @@ def test_orders_in_flight_at_the_fault_are_looked_at_one_by_one(tmp_path: Path) 
         (each.sent_at or 0) <= NOON + 30 * SECOND < (each.ended_at or 0)
         for each in history.attempts
     )
-    assert sifted_alike(directory).confirmed == 6 - in_flight
+    assert judged_alike(directory).count(Verdict.CONFIRMED) == 6 - in_flight
+
+
+def test_refusals_without_a_row_are_set_aside(tmp_path: Path) -> None:
+    history = honest(5)
+    for refused in (Outcome.REJECTED, Outcome.UNSENT, Outcome.UNSENT):
+        history.order(refused, has_row=False, error="refused")
+    history.order(Outcome.REJECTED, has_row=True, error="refused")
+    never_sent = {"sent_at": None, "ended_at": None, "due_at": NOON}
+    history.order(Outcome.UNSENT, has_row=False, error="refused", **never_sent)
+    assert judged_alike(stored(history, str(tmp_path)), is_shown=True).count(Verdict.CLEAN) == 3
+
+
+def test_judging_leaves_no_scratch_and_clears_that_of_one_that_was_killed(tmp_path: Path) -> None:
+    directory = stored(honest(5), str(tmp_path))
+    of_killed, of_another = (directory.path / f".judging-{name}" for name in ("killed", "another"))
+    for folder in (of_killed, of_another):
+        folder.mkdir()
+        (folder / "spilled").write_text("rows")
+    in_use = os.open(of_another, os.O_RDONLY)
+    try:
+        fcntl.flock(in_use, fcntl.LOCK_EX)
+        results(directory, set_aside_above=0)
+    finally:
+        os.close(in_use)
+    assert [each.name for each in directory.path.glob(".*")] == [of_another.name]
+
+
+def test_memory_that_does_not_suffice_is_one_line(tmp_path: Path) -> None:
+    directory = stored(honest(200), str(tmp_path))
+    with pytest.raises(EvidenceError, match="allow more by --memory"):
+        judge_run(directory, set_aside_above=0, memory="1MB")
 
 
 def test_no_attempt_is_set_aside_as_absent_where_a_row_may_still_come(tmp_path: Path) -> None:
     settle = {**SETTLED.as_json(), "settled": False}
     directory = stored(honest(5, absent=3), str(tmp_path), settle=settle)
-    plain = sifted_alike(directory)
-    assert (plain.confirmed, plain.all_absent) == (5, 0)
+    undisputed = judged_alike(directory)
+    assert (undisputed.count(Verdict.CONFIRMED), undisputed.count(Verdict.ABSENT)) == (5, 0)
 
 
 def test_clocks_that_contradict_each_other_give_the_offset_of_the_most(tmp_path: Path) -> None:
@@ -518,19 +549,7 @@ def test_clocks_that_contradict_each_other_give_the_offset_of_the_most(tmp_path:
         replace(each, created_at=(each.created_at or 0) + shift * SECOND)
         for shift, each in zip([0, 0, 0, 5, 60] * 6, history.rows, strict=True)
     ]
-    assert sifted_alike(stored(history, str(tmp_path))).confirmed == 30
-
-
-def test_many_lines_come_out_in_their_order(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("analysis.plain_lines._LINES_AT_ONCE", 7)
-    assert sifted_alike(stored(honest(40, absent=9, committed=9), str(tmp_path))).confirmed == 40
-
-
-def test_many_orders_are_counted_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.plain_orders._AT_ONCE", 2)
-    assert sifted_alike(stored(honest(40, absent=9, committed=9), str(tmp_path))).confirmed == 40
+    assert judged_alike(stored(history, str(tmp_path))).count(Verdict.CONFIRMED) == 30
 
 
 @pytest.mark.parametrize("due_after", [None, 2], ids=["due at no time", "due later than sent"])
@@ -543,9 +562,9 @@ def test_orders_that_take_few_microseconds_are_counted_as_others(
         due_at = None if due_after is None else at + due_after
         times = {"due_at": due_at, "sent_at": at, "ended_at": at + number % 5}
         history.order(Outcome.ACKNOWLEDGED, has_row=True, **times)
-    plain = sifted_alike(stored(history, str(tmp_path)))
-    assert plain.confirmed == 30
-    took = plain.from_sent_of_others if due_after is None else plain.from_sent_of_due
+    undisputed = judged_alike(stored(history, str(tmp_path)))
+    assert undisputed.count(Verdict.CONFIRMED) == 30
+    took = undisputed.from_sent_of_others if due_after is None else undisputed.from_sent_of_due
     assert took == dict.fromkeys(range(5), 6)
 
 
@@ -562,7 +581,7 @@ def test_an_order_that_shares_a_trace_with_one_in_doubt_is_told_of_by_the_log(
     directory = stored(history, str(tmp_path))
     line = alb_line(ANSWERED | {"trace_id": shared}, target_group_arn="arn:tg")
     (directory.path / "elb_access.log").write_text(line, encoding="utf-8")
-    assert 16 <= sifted_alike(directory).confirmed < 20
+    assert 16 <= judged_alike(directory).count(Verdict.CONFIRMED) < 20
 
 
 @pytest.mark.parametrize("trace_id", [f"Root=1-0 {'0' * 30}", f"Root=1-0é{'0' * 30}", "Root=1-0"])
@@ -573,7 +592,7 @@ def test_a_trace_of_another_form_is_looked_at_by_itself(trace_id: str, tmp_path:
     directory = stored(history, str(tmp_path))
     line = alb_line(ANSWERED | {"trace_id": "Root=1-0"}, target_group_arn="arn:tg")
     (directory.path / "elb_access.log").write_text(line, encoding="utf-8")
-    assert sifted_alike(directory).confirmed > 0
+    assert judged_alike(directory).count(Verdict.CONFIRMED) > 0
 
 
 def test_a_key_that_reads_as_the_order_of_an_attempt_without_one_is_that_order(
@@ -587,7 +606,7 @@ def test_a_key_that_reads_as_the_order_of_an_attempt_without_one_is_that_order(
     history.rows[0] = replace(history.rows[0], order_key=key)
     history.attempts.append(replace(first, attempt_id=name, order_key="", order_id=None))
     history.rows.append(replace(history.rows[0], id=9000, attempt_id=name, order_key=history.id()))
-    assert sifted_alike(stored(history, str(tmp_path))).confirmed == 4
+    assert judged_alike(stored(history, str(tmp_path))).count(Verdict.CONFIRMED) == 4
 
 
 def test_a_header_that_ends_twice_names_its_last_column_all_the_same(tmp_path: Path) -> None:
@@ -596,4 +615,4 @@ def test_a_header_that_ends_twice_names_its_last_column_all_the_same(tmp_path: P
     directory = stored(history, str(tmp_path))
     path = directory.path / ATTEMPTS.file_name
     path.write_bytes(path.read_bytes().replace(b"\r\n", b"\r\r\n", 1))
-    assert sifted_alike(directory) == NOTHING_PLAIN
+    judged_alike(directory)
