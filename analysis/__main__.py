@@ -22,8 +22,10 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from analysis.comparison_arguments import add_comparison
-from analysis.errors import (
+from analysis.closing.progress import Progress
+from analysis.compare.arguments import add_comparison
+from analysis.database.patience import Patience
+from analysis.evidence.errors import (
     EXIT_INTERRUPTED,
     EXIT_OUR_FAULT,
     EXIT_USAGE,
@@ -31,20 +33,18 @@ from analysis.errors import (
     EvidenceError,
     UsageError,
 )
-from analysis.findings import AttemptFinding, Method
-from analysis.judgement import judge, judge_again, judge_run, load_evidence
-from analysis.listing import list_runs, render_runs
-from analysis.patience import Patience
-from analysis.progress import Progress
-from analysis.records import format_time
-from analysis.results import write_for_ci
-from analysis.run import DATABASE_WAIT_S, SETTLE_LIMIT_S, parse_run
-from analysis.run_directory import REPORT_FILE, RunDirectory
-from analysis.summary import FailOn, Judgement, summarise
-from analysis.tables import ORDERS
-from analysis.terminal import render
-from analysis.terminal_parts import safe
-from analysis.terminal_stories import render_story
+from analysis.evidence.records import format_time
+from analysis.evidence.run import DATABASE_WAIT_S, SETTLE_LIMIT_S, parse_run
+from analysis.evidence.run_directory import REPORT_FILE, RunDirectory
+from analysis.evidence.tables import ORDERS
+from analysis.judging.findings import AttemptFinding, Method
+from analysis.terminal.listing import list_runs, render_runs
+from analysis.terminal.parts import safe
+from analysis.terminal.stories import render_story
+from analysis.terminal.verdict import render
+from analysis.verdict.judgement import judge, judge_again, judge_run, load_evidence
+from analysis.verdict.results import write_for_ci
+from analysis.verdict.summary import FailOn, Judgement, summarise
 
 _WAIT_BEFORE_S = 10.0
 _SECONDS_AT_MOST = 1e9  # more than a run lasts, and few enough to reckon with
@@ -117,13 +117,13 @@ def _complain(message: str, surroundings: Surroundings) -> None:
 def _run(options: argparse.Namespace, surroundings: Surroundings) -> int:
     match options.command:
         case "compare":
-            from analysis.comparing import run_comparison  # noqa: PLC0415 -- see above
+            from analysis.compare.command import run_comparison  # noqa: PLC0415 -- see above
 
             return run_comparison(options, _console(), step_summary=surroundings.step_summary)
         case "runs":
             return _list(options)
         case "check-hypotheses":
-            from analysis.experiment import check_experiment  # noqa: PLC0415 -- see above
+            from analysis.verdict.experiment import check_experiment  # noqa: PLC0415 -- see above
 
             check_experiment(options.experiment)
             return 0
@@ -155,7 +155,11 @@ def _snapshot(
     if not surroundings.database_url:
         message = "DATABASE_URL is not set; a snapshot is taken of the database that it names"
         raise UsageError(message)
-    from analysis.snapshot import take_after, take_before  # noqa: PLC0415 -- see above
+    from analysis.database.snapshot import take_after, take_before  # noqa: PLC0415 -- see above
+    from analysis.measures.hypotheses import check_hypotheses  # noqa: PLC0415 -- see above
+
+    if options.before:  # afterwards they could not be corrected
+        check_hypotheses(parse_run(directory.read_run()).hypotheses)
 
     take = take_before if options.before else take_after
     patience = Patience(
@@ -201,8 +205,8 @@ def _idle(transaction: Mapping[str, object]) -> str:
 def _finish(
     directory: RunDirectory, options: argparse.Namespace, surroundings: Surroundings
 ) -> int:
-    from analysis.closing import complete_part  # noqa: PLC0415 -- see above
-    from analysis.gathering import gather_access_log  # noqa: PLC0415 -- see above
+    from analysis.closing.close import complete_part  # noqa: PLC0415 -- see above
+    from analysis.closing.gathering import gather_access_log  # noqa: PLC0415 -- see above
 
     with directory.closing():
         complete_part(directory, limit_s=options.settle_limit)
@@ -218,8 +222,8 @@ def _finish(
 def _close(
     directory: RunDirectory, options: argparse.Namespace, surroundings: Surroundings
 ) -> None:
-    from analysis.closing import close_evidence  # noqa: PLC0415 -- see above
-    from analysis.gathering import gather_ledgers  # noqa: PLC0415 -- see above
+    from analysis.closing.close import close_evidence  # noqa: PLC0415 -- see above
+    from analysis.closing.gathering import gather_ledgers  # noqa: PLC0415 -- see above
 
     gather_ledgers(directory, limit_s=options.settle_limit)
     close_evidence(directory, limit_s=options.settle_limit)
@@ -234,7 +238,7 @@ def _close(
 
 
 def _add_parquet(directory: RunDirectory, surroundings: Surroundings, *, every_table: bool) -> None:
-    from analysis.closing import add_parquet  # noqa: PLC0415 -- see above
+    from analysis.closing.close import add_parquet  # noqa: PLC0415 -- see above
 
     try:
         add_parquet(directory, every_table=every_table)
@@ -262,7 +266,7 @@ def _reconcile(
         write_for_ci(directory, judgement, step_summary=surroundings.step_summary), surroundings
     )
     if options.draws:
-        from analysis.drawings import write_report  # noqa: PLC0415 -- see above
+        from analysis.report.drawings import write_report  # noqa: PLC0415 -- see above
 
         with _progress("drawing the report"):
             complaints = list(write_report(directory, judgement))
@@ -276,7 +280,7 @@ def _reconcile(
 def _report(
     directory: RunDirectory, options: argparse.Namespace, surroundings: Surroundings
 ) -> int:
-    from analysis.drawings import write_picture, write_report  # noqa: PLC0415 -- see above
+    from analysis.report.drawings import write_picture, write_report  # noqa: PLC0415 -- see above
 
     with _progress("judging"):
         judgement = judge_again(directory)
@@ -318,7 +322,7 @@ def _tell(directory: RunDirectory, options: argparse.Namespace) -> int:
 def _fetch_access_log(
     directory: RunDirectory, options: argparse.Namespace, surroundings: Surroundings
 ) -> int:
-    from analysis.log_delivery import fetch_access_log  # noqa: PLC0415 -- see above
+    from analysis.closing.log_delivery import fetch_access_log  # noqa: PLC0415 -- see above
 
     delivery = fetch_access_log(directory, options.uri, now=time.time_ns() // 1000)
     where = directory.path / "elb_access"

@@ -1,5 +1,5 @@
-"""What customers do to a shop, and the record of it.
+"""What customers do to a shop: short, and to be copied. `harness` is what runs beneath.
 
-Locust loads `shoppers.py` and `prober.py` from this folder; files that begin with an underscore
-are the machinery behind them, and registering Locust's listeners is `_process.py`'s job.
+Locust loads `shoppers.py` and `prober.py` from this folder, and every other file that does not
+begin with an underscore.
 """

@@ -28,13 +28,13 @@ def main() -> int:
     # Imported only where needed: Locust has to come before whatever else knows of TLS.
     if asked.command == "arguments":
         return _tell_arguments()
-    from locustfiles._leftovers import stop_what_is_left  # noqa: PLC0415
+    from harness.faults.fis.leftovers import stop_what_is_left  # noqa: PLC0415
 
     return stop_what_is_left(asked.run, also_elsewhere=asked.all)
 
 
 def _check(arguments: Sequence[str]) -> int:
-    from locustfiles._command_line import check_command_line  # noqa: PLC0415
+    from harness.arguments.command_line import check_command_line  # noqa: PLC0415
 
     return check_command_line(arguments)
 
@@ -42,7 +42,7 @@ def _check(arguments: Sequence[str]) -> int:
 def _tell_arguments() -> int:
     from locust.argument_parser import LocustArgumentParser  # noqa: PLC0415
 
-    from locustfiles._arguments import add_arguments  # noqa: PLC0415
+    from harness.arguments.arguments import add_arguments  # noqa: PLC0415
 
     parser = LocustArgumentParser(prog="locust -f locustfiles", usage="%(prog)s [options]")
     add_arguments(parser)

@@ -9,7 +9,7 @@ from locust import constant, task
 # `locust -f .../locustfiles` works from any directory, and nothing of ours is installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from locustfiles._customer import Customer
+from harness.customers.customer import Customer
 
 
 class Prober(Customer):

@@ -10,8 +10,8 @@ from locust import between, task
 # `locust -f .../locustfiles` works from any directory, and nothing of ours is installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from analysis.records import Outcome
-from locustfiles._customer import Customer
+from harness.customers.customer import Customer
+from harness.customers.outcome import Outcome
 
 _SOME_ORDERS = 20
 

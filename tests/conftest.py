@@ -18,7 +18,7 @@ from psycopg import sql
 
 from infra.lab.postgres import Postgres
 from infra.lab.processes import Guard
-from tests.locustfiles.forked_locust import end_fork_servers
+from tests.harness.forked_locust import end_fork_servers
 
 # As a new database is: nobody in it, nothing set for it, and an empty schema.
 EMPTY = """

@@ -9,20 +9,24 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-OURS = ("analysis", "infra", "locustfiles", "shop")
+OURS = ("analysis", "harness", "infra", "locustfiles", "shop")
 # package -> what of ours it may import beside itself
 ALLOWED: dict[str, tuple[str, ...]] = {
     "shop": (),
     "analysis": (),
-    "locustfiles": (
-        "analysis.aws_client",
-        "analysis.doubts",
-        "analysis.ledger_tail",
-        "analysis.records",
-        "analysis.run_directory",
-    ),
+    "harness": ("analysis.evidence",),
+    "locustfiles": ("harness",),
     "infra": (),
 }
+# The stages of the analysis: each may import those before it.
+STAGES = (
+    *("evidence", "closing", "database", "judging", "bulk", "measures"),
+    *("verdict", "report", "terminal", "compare"),
+)
+PURE = ("judging", "measures")
+MOST_MEMBERS = 10
+# Where there are more so far: modules and packages below.
+CROWDED = {"shop": 29, "infra/lab": 32, "infra/lab/fis": 19}
 
 
 def modules(package: str) -> list[Path]:
@@ -56,6 +60,42 @@ def test_a_package_imports_of_ours_only_what_it_may(package: str) -> None:
     assert wrong == []
 
 
+def test_stages_of_the_analysis_import_only_those_before_them() -> None:
+    wrong = []
+    for place, stage in enumerate(STAGES):
+        after = [f"analysis.{each}" for each in (*STAGES[place + 1 :], "__main__")]
+        for module in modules(f"analysis/{stage}"):
+            names = [each for each in imported(module) if any(is_under(each, a) for a in after)]
+            wrong += [f"{module.relative_to(ROOT)}: {name}" for name in names]
+    assert wrong == []
+    assert {each.parent.name for each in (ROOT / "analysis").glob("*/__init__.py")} == set(STAGES)
+
+
+def test_judging_and_measures_are_pure() -> None:
+    worldly = ("os", "io", "pathlib", "socket", "subprocess", "time", "tempfile", "duckdb")
+    wrong = [
+        f"{module.relative_to(ROOT)}: {name}"
+        for stage in PURE
+        for module in modules(f"analysis/{stage}")
+        for name in imported(module)
+        if any(is_under(name, each) for each in worldly)
+    ]
+    assert wrong == []
+
+
+def test_a_package_has_at_most_ten_members() -> None:
+    crowds = {}
+    for package in OURS:
+        for init in (ROOT / package).rglob("__init__.py"):
+            folder = init.parent
+            entries = (init, folder / "__main__.py")
+            members = [each for each in folder.glob("*.py") if each not in entries]
+            members += [each.parent for each in folder.glob("*/__init__.py")]
+            if len(members) > MOST_MEMBERS:
+                crowds[str(folder.relative_to(ROOT))] = len(members)
+    assert crowds == CROWDED
+
+
 def test_only_one_module_of_the_analysis_talks_to_the_database() -> None:
     talking = {
         module.name
@@ -65,7 +105,7 @@ def test_only_one_module_of_the_analysis_talks_to_the_database() -> None:
     assert talking == {"postgres.py"}
 
 
-AWS = ("boto3", "botocore", "analysis.aws_client")
+AWS = ("boto3", "botocore", "analysis.evidence.aws_client")
 
 
 def test_of_the_analysis_only_what_reads_s3_and_the_data_api_talks_to_aws() -> None:

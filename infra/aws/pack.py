@@ -41,7 +41,7 @@ SHOP = Contents(
 )
 LOAD = Contents(
     name="load",
-    folders=("analysis", "locustfiles", "infra/experiments", BOOT),
+    folders=("analysis", "harness", "locustfiles", "infra/experiments", BOOT),
     needs=(
         *("boto3", "duckdb", "gevent", "geventhttpclient", "jinja2", "locust", "msgspec"),
         *("psutil", "psycopg", "pyzmq", "rich", "vl-convert-python"),

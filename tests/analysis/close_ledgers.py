@@ -12,8 +12,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.closing import add_parquet, close_evidence
-from analysis.run_directory import RunDirectory
+from analysis.closing.close import add_parquet, close_evidence
+from analysis.evidence.run_directory import RunDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,11 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from analysis.evidence import Evidence
-from analysis.findings import Reconciliation
-from analysis.judgement import judge
-from analysis.reconcile import reconcile
-from analysis.records import (
+from analysis.evidence.records import (
     Attempt,
     OrderRow,
     Outcome,
@@ -21,9 +17,13 @@ from analysis.records import (
     RunVerdict,
     Verdict,
 )
-from analysis.run import LedgerFindings, Run, Settle
-from analysis.run_directory import RunDirectory
-from analysis.tables import ATTEMPTS, ORDERS, PRODUCTS
+from analysis.evidence.run import LedgerFindings, Run, Settle
+from analysis.evidence.run_directory import RunDirectory
+from analysis.evidence.tables import ATTEMPTS, ORDERS, PRODUCTS
+from analysis.judging.evidence import Evidence
+from analysis.judging.findings import Reconciliation
+from analysis.judging.reconcile import reconcile
+from analysis.verdict.judgement import judge
 
 NOON = 1_795_435_200_000_000
 SECOND = 1_000_000

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from analysis import __main__ as command
-from analysis.records import AttemptEnded, AttemptSent, LedgerOpened, Outcome, parse_time
-from analysis.run import Settle
-from analysis.run_directory import RunDirectory
-from analysis.summary import RECONCILIATION_COLUMNS
+from analysis.evidence.records import AttemptEnded, AttemptSent, LedgerOpened, Outcome, parse_time
+from analysis.evidence.run import Settle
+from analysis.evidence.run_directory import RunDirectory
+from analysis.verdict.summary import RECONCILIATION_COLUMNS
 from tests.analysis.histories import (
     NOON,
     SECOND,

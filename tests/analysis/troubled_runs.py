@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from analysis.evidence import Evidence
-from analysis.records import Attempt, OrderRow, Outcome
-from analysis.run import Before, LedgerFindings, Settle
+from analysis.evidence.records import Attempt, OrderRow, Outcome
+from analysis.evidence.run import Before, LedgerFindings, Settle
+from analysis.judging.evidence import Evidence
 from tests.analysis.histories import (
     NOON,
     PRICES,

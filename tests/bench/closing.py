@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from analysis.run_directory import RunDirectory
+from analysis.evidence.run_directory import RunDirectory
 from tests.analysis.close_ledgers import Cost, in_a_process
 from tests.analysis.ledgers import START, write_ledger
 from tests.bench.measurement import Measurement, median

@@ -14,11 +14,11 @@ import statistics
 import time
 from decimal import Decimal
 
-from analysis.evidence import Evidence
-from analysis.findings import Method
-from analysis.judgement import judge
-from analysis.records import Attempt, OrderRow, Outcome, Product
-from analysis.run import LedgerFindings, Run, Settle
+from analysis.evidence.records import Attempt, OrderRow, Outcome, Product
+from analysis.evidence.run import LedgerFindings, Run, Settle
+from analysis.judging.evidence import Evidence
+from analysis.judging.findings import Method
+from analysis.verdict.judgement import judge
 from tests.bench.measurement import Measurement
 from tests.bench.stage import Stage
 

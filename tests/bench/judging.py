@@ -24,7 +24,7 @@ from pathlib import Path
 
 import duckdb
 
-from analysis.parquet import as_text
+from analysis.evidence.sql.parquet import as_text
 from tests.bench.measurement import Measurement, median
 from tests.bench.stage import Stage
 
@@ -44,8 +44,8 @@ print(duckdb.execute(
 
 _STORE = """
 import sys
-from analysis.closing import add_parquet
-from analysis.run_directory import RunDirectory
+from analysis.closing.close import add_parquet
+from analysis.evidence.run_directory import RunDirectory
 add_parquet(RunDirectory(sys.argv[1]))
 """
 

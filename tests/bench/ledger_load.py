@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from locust import constant
 
-from locustfiles import _customer, shoppers
+from harness.customers import customer as _customer
+from locustfiles import shoppers
 from tests.bench.slices import measure_slices
 
 _PARTS = ("record_sent", "record_end", "record_read")

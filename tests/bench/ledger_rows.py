@@ -11,13 +11,13 @@ import time
 import uuid
 from pathlib import Path
 
-from analysis.records import AttemptSent, Outcome
+from analysis.evidence.records import AttemptSent, Outcome
+from harness.customers.outcome import Conclusion
+from harness.record.journal import now
+from harness.record.ledger import Ledger
+from harness.record.recording import record_end, record_sent
+from harness.run.process import process
 from locustfiles import shoppers
-from locustfiles._journal import now
-from locustfiles._ledger import Ledger
-from locustfiles._outcome import Conclusion
-from locustfiles._process import process
-from locustfiles._recording import record_end, record_sent
 
 ATTEMPTS = 20_000
 _ACKNOWLEDGED = Conclusion(

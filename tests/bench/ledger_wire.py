@@ -14,8 +14,8 @@ from typing import Any
 import gevent
 from locust.rpc import Message, zmqrpc
 
-from locustfiles._copy import LedgerCopy
-from locustfiles._stream import LedgerStream
+from harness.workers.ledger_copy import LedgerCopy
+from harness.workers.stream import LedgerStream
 from tests.analysis.close_ledgers import peak_mb
 
 _HOST, _NAME = "127.0.0.1", "worker-1"

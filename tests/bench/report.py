@@ -14,13 +14,21 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
-from analysis.comparison import Change, compare
-from analysis.drawings import write_report
-from analysis.judgement import judge_run
-from analysis.records import Attempt, Event, OrderRow, Outcome, Product, Request, format_time
-from analysis.run_directory import REPORT_FILE, RunDirectory
-from analysis.samples import load_side
-from analysis.tables import ATTEMPTS, ORDERS, PRODUCTS, REQUESTS
+from analysis.compare.comparison import Change, compare
+from analysis.compare.samples import load_side
+from analysis.evidence.records import (
+    Attempt,
+    Event,
+    OrderRow,
+    Outcome,
+    Product,
+    Request,
+    format_time,
+)
+from analysis.evidence.run_directory import REPORT_FILE, RunDirectory
+from analysis.evidence.tables import ATTEMPTS, ORDERS, PRODUCTS, REQUESTS
+from analysis.report.drawings import write_report
+from analysis.verdict.judgement import judge_run
 from tests.bench.measurement import Measurement
 from tests.bench.stage import Stage
 

@@ -16,8 +16,8 @@ import gevent
 from locust import events
 from locust.env import Environment
 
-from locustfiles._ledger import Ledger
-from locustfiles._process import process
+from harness.record.ledger import Ledger
+from harness.run.process import process
 
 # So short that what else the machine does seldom changes within a pair.
 SLICE_S = 0.06

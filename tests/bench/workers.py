@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from analysis.records import (
+from analysis.evidence.records import (
     AttemptEnded,
     AttemptSent,
     LedgerClosed,

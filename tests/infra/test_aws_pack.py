@@ -19,7 +19,7 @@ from infra.aws.__main__ import main
 from infra.aws.errors import PackError
 from infra.aws.pack import LOAD, ROOT, SHOP, Contents, needed_part, pack
 
-OURS = {"analysis", "infra", "locustfiles", "shop"}
+OURS = {"analysis", "harness", "infra", "locustfiles", "shop"}
 BOTH = pytest.mark.parametrize("contents", [SHOP, LOAD], ids=lambda each: each.name)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from analysis.data_api import Place
+from analysis.database.data_api import Place
 from infra.aws.errors import AwsError
 from infra.aws.stack import NoStack, Stack
 from infra.aws.tunnel import NoTunnel, hold_tunnel, tunnel_command

@@ -108,7 +108,7 @@ def test_policy_of_a_run_allows_each_call_of_ours(lab: Lab) -> None:
         for name in service(SERVICES.get(prefix, prefix)).operation_names
     }
     called = 0
-    for folder in ("locustfiles", "analysis", "infra/aws"):
+    for folder in ("harness", "analysis", "infra/aws"):
         for module in (ROOT / folder).glob("*.py"):
             text = module.read_text(encoding="utf-8")
             for name in re.findall(r'[."](\w+)(?:\(|")', text):

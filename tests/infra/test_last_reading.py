@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from analysis.run_directory import RunDirectory
-from analysis.snapshot import take_before
-from analysis.tables import ATTEMPTS, ORDERS, REQUESTS
+from analysis.database.snapshot import take_before
+from analysis.evidence.run_directory import RunDirectory
+from analysis.evidence.tables import ATTEMPTS, ORDERS, REQUESTS
 from infra.last_reading import read_before_it_goes
-from tests.analysis.test_database import AT, KEYED_SQL, PRODUCTS_SQL, execute
+from tests.analysis.database.test_reading import AT, KEYED_SQL, PRODUCTS_SQL, execute
 
 pytestmark = pytest.mark.lab
 

@@ -17,13 +17,16 @@ from tests.mutants.survivors import Score, explained, key_of, show, survivors_be
 from tests.mutants.trial import get_ready, is_noticed, try_all
 
 MODULES = (
-    *("inference", "matching", "ownerless", "spans"),
+    *("keyless.inference", "keyless.ownerless", "keyless.spans", "matching"),
     *("clock", "reconcile", "checks", "invariants"),
 )
 # None of them needs a database; the quickest to fail come first.
 TESTS = (
-    *("fine_points", "reconcile", "spans", "invariants", "doubts", "incomplete", "retries"),
-    *("reasons", "windows", "troubled_runs", "inference", "inferred_histories"),
+    *("judging/test_reconcile_bounds", "judging/test_reconcile", "judging/keyless/test_spans"),
+    *("judging/test_invariants", "judging/test_false_certainty", "judging/test_incomplete_ledgers"),
+    *("measures/test_retries", "judging/test_what_invariants_say", "measures/test_windows"),
+    *("judging/test_troubled_runs", "judging/keyless/test_inference"),
+    "judging/keyless/test_inferred_histories",
 )
 _EVERY = 50
 
@@ -37,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
         mutants = [each for each in mutants if key_of(each) in survived]
     if options.sample:
         mutants = random.Random(options.seed).sample(mutants, min(options.sample, len(mutants)))
-    tests = [f"tests/analysis/test_{name}.py" for name in TESTS]
+    tests = [f"tests/analysis/{name}.py" for name in TESTS]
     get_ready()
     if any(failed for _, failed in try_all([None], partial(is_noticed, tests), at_once=1)):
         sys.exit("mutants: these tests fail as it is; see `python -m pytest tests/analysis`")
@@ -61,7 +64,8 @@ def _mutants(modules: Sequence[str]) -> list[Mutant]:
         mutant
         for name in modules
         for mutant in mutants_of(
-            Path(f"analysis/{name}.py").read_text("utf-8"), module=f"analysis.{name}"
+            Path("analysis/judging", *name.split(".")).with_suffix(".py").read_text("utf-8"),
+            module=f"analysis.judging.{name}",
         )
     ]
 

@@ -64,7 +64,7 @@ class _Finder(MetaPathFinder):
 
 def get_ready() -> None:
     """Import what the project imports, and forget the project's own modules."""
-    importlib.import_module("analysis.judgement")
+    importlib.import_module("analysis.verdict.judgement")
     importlib.import_module("hypothesis.strategies")
     for name in [each for each in sys.modules if each.startswith(_OURS)]:
         del sys.modules[name]

@@ -18,10 +18,10 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 
-from analysis.checks import CHECKS
+from analysis.judging.checks import CHECKS
 from infra.lab.postgres import Postgres
 from infra.lab.processes import Guard, ProcessGroup, free_port
-from tests.locustfiles.load import ROOT, Load
+from tests.harness.load import ROOT, Load
 from tests.selftest.cases import CASES, REAL, SHOPS, Case
 from tests.selftest.judgements import Judgements, judge_both_ways
 from tests.selftest.results import compare

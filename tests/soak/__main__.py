@@ -21,7 +21,7 @@ from rich.table import Table
 
 from infra.lab.postgres import Postgres
 from infra.lab.processes import Guard
-from tests.locustfiles.forked_locust import end_fork_servers
+from tests.harness.forked_locust import end_fork_servers
 from tests.soak.lane import Lane
 from tests.soak.rounds import KINDS, Finding, Round, late_orders, play
 

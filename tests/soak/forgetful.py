@@ -3,9 +3,10 @@
 import gevent
 from locust import between
 
-from analysis.records import AttemptSent
-from locustfiles import _customer, shoppers
-from locustfiles._recording import record_sent
+from analysis.evidence.records import AttemptSent
+from harness.customers import customer as _customer
+from harness.record.recording import record_sent
+from locustfiles import shoppers
 
 
 def _record_later(attempt: AttemptSent) -> None:

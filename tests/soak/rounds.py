@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 
 from infra.lab.processes import free_port
-from tests.locustfiles.forked_locust import ForkedLocust, start_locust
+from tests.harness.forked_locust import ForkedLocust, start_locust
 from tests.soak.lane import ROOT, Lane
 
 KINDS = ("alone", "two processes", "a worker", "the master", "at its end")

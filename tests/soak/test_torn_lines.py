@@ -15,12 +15,12 @@ from typing import Protocol
 import pytest
 
 from analysis.__main__ import main
-from analysis.records import AttemptSent, EndedFields, Outcome, RequestFields
-from analysis.run_directory import RunDirectory
-from locustfiles._ledger import Ledger
+from analysis.evidence.records import AttemptSent, EndedFields, Outcome, RequestFields
+from analysis.evidence.run_directory import RunDirectory
+from harness.record.ledger import Ledger
 from tests.analysis.histories import NOON, acknowledged, evidence, indeterminate, row, store
 from tests.analysis.ledgers import leave_tail
-from tests.locustfiles.ledgers import put_off, recorded, write
+from tests.harness.ledgers import put_off, recorded, write
 
 A, B = acknowledged("a", 1), indeterminate("b")
 HELD = 0

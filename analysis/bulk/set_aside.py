@@ -1,0 +1,410 @@
+"""Set the undisputed attempts of a large run aside, and write its lines: `bulk_sql` in DuckDB.
+
+What is left goes to the exact judge. That changes no byte of the results, and takes a fraction of
+the time, in memory that is bounded. Import it where it is needed: DuckDB takes as long to load as
+all else of ours.
+"""
+# ruff: noqa: S608 -- names and paths in queries go through name_of and literal
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from analysis.bulk.statements import AGREED, DUCKDB, KINDS, NUMBERS, judging
+from analysis.evidence.errors import EvidenceError
+from analysis.evidence.ledger.failures import RUN_STOPPING
+from analysis.evidence.ledger.reader import IN_FLIGHT
+from analysis.evidence.records import Attempt, OrderRow, Verdict
+from analysis.evidence.run_directory import RunDirectory
+from analysis.evidence.sql.duck import (
+    connected,
+    literal,
+    name_of,
+    parquet_of,
+    regular_csv_of,
+    regular_header,
+)
+from analysis.evidence.sql.parquet import TIME_FORMAT, as_text, column_types, write_parquet
+from analysis.evidence.tables import ATTEMPTS, ORDERS, Kind, RecordT, Table
+from analysis.judging.access_log import trace_root
+from analysis.judging.matching import total_of
+from analysis.judging.undisputed import Ending, Question, Stretch, Undisputed
+
+__all__ = ["Bulk", "set_aside"]
+
+_ROWS_AT_ONCE = 5_000
+_MONEY = "DECIMAL(38, 2)"
+_SHARE_OF_MEMORY = 2
+_DISK_FULL = "No space left"
+_PRICE_DECIMALS, _PRICE_BELOW = 4, 10**9
+_LAST_TIME = 253_402_300_799_999_999  # of the year 9999
+_CUT_OFF = f"{literal(IN_FLIGHT)}, {literal(RUN_STOPPING)}"
+_TEXTS = ("aid", "okey", "error")  # of a line, that may hold anything
+_TRACE = "'Root=[0-9A-Za-z-]+'"
+
+
+@dataclass(slots=True)
+class Bulk:
+    """The undisputed attempts in numbers, and the disputed ones and their rows as they are."""
+
+    undisputed: Undisputed
+    attempts: list[Attempt]
+    rows: list[OrderRow]
+    _database: duckdb.DuckDBPyConnection
+
+    def write(
+        self,
+        target: Path,
+        header: Sequence[str],
+        attempts: Sequence[Attempt],
+        lines: Sequence[str],
+    ) -> None:
+        """Write all lines, those of attempts by when they were sent, and then those of rows.
+
+        `lines` are those of the disputed, ends included: of these attempts, then of rows.
+        """
+        self._database.execute(
+            "CREATE TEMP TABLE given (sent BIGINT, id VARCHAR, number BIGINT, line VARCHAR)"
+        )
+        places = [(each.sent_at or 0, each.attempt_id) for each in attempts]
+        for first in range(0, len(lines), _ROWS_AT_ONCE):
+            self._give(first, places, lines[first : first + _ROWS_AT_ONCE])
+        # The attempts' texts pass by and the numbers are kept, and not the other way round: of CSV
+        # DuckDB does not know that it is large.
+        self._database.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
+        # One column that holds whole lines: COPY adds the last byte of each.
+        name = name_of(",".join(header) + "\r")
+        self._database.execute(
+            f"COPY (SELECT line AS {name} FROM ("
+            "SELECT sent, id, 0 AS number, line FROM lines UNION ALL SELECT * FROM given) "
+            "ORDER BY sent NULLS LAST, id NULLS LAST, number) "
+            f"TO {literal(target)} (FORMAT csv, HEADER true, QUOTE '', ESCAPE '')"
+        )
+
+    def _give(self, first: int, places: Sequence[tuple[int, str]], lines: Sequence[str]) -> None:
+        after_attempts: tuple[None, None] = (None, None)
+        theirs = [
+            places[number] if number < len(places) else after_attempts
+            for number in range(first, first + len(lines))
+        ]
+        sent, ids = zip(*theirs, strict=True)
+        texts = [_encodable(each.removesuffix("\n")) for each in lines]
+        self._database.execute(
+            "INSERT INTO given SELECT unnest(?::BIGINT[]), unnest(?::VARCHAR[]), "
+            "? + unnest(range(?)), unnest(?::VARCHAR[])",
+            [sent, ids, first, len(lines), texts],
+        )
+
+
+def _encodable(text: str) -> str:
+    """Return a text as it stands in our files, where it may not be valid Unicode."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+@contextmanager
+def set_aside(
+    directory: RunDirectory, question: Question, *, memory: str | None
+) -> Iterator[Bulk | None]:
+    """Give a run's attempts and rows with the undisputed apart; None where that cannot be.
+
+    So it is where a row bears no order's key, and where a file makes no sense: the exact reading
+    says of it what and where. DuckDB takes `memory` ("2GB"; unless given, a share of the machine's)
+    and then goes on on the disk; EvidenceError if neither suffices.
+    """
+    attempts, orders = (directory.stored(each.file_name) for each in (ATTEMPTS, ORDERS))
+    memory = memory or f"{_machine_bytes() // _SHARE_OF_MEMORY >> 20}MiB"
+    with directory.judging_scratch() as scratch, connected(scratch, memory=memory) as database:
+        try:
+            with _room_explained(memory, scratch):
+                found = _set_aside(database, attempts, orders, question, scratch)
+        except _NoRoomError:
+            raise
+        except (duckdb.Error, EvidenceError, ValueError, TypeError, ArithmeticError, OSError):
+            found = None
+        with _room_explained(memory, scratch):
+            yield found
+
+
+def _machine_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+class _NoRoomError(EvidenceError):
+    """Neither the memory nor the disk suffices."""
+
+
+@contextmanager
+def _room_explained(memory: str, scratch: Path) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        is_memory = isinstance(error, duckdb.OutOfMemoryException)
+        if not is_memory and _DISK_FULL not in str(error):
+            raise
+        message = f"{memory} of memory and what is free on the disk of {scratch.parent} do not "
+        message += "suffice to judge the run; allow more by --memory, or free some of the disk"
+        raise _NoRoomError(message) from error
+
+
+def _set_aside(
+    database: duckdb.DuckDBPyConnection,
+    attempts: Path,
+    orders: Path,
+    question: Question,
+    scratch: Path,
+) -> Bulk | None:
+    database.execute("SET preserve_insertion_order = false")
+    types = {
+        table.file_name: _open(database, table, path, scratch)
+        for table, path in ((ATTEMPTS, attempts), (ORDERS, orders))
+    }
+    _add_prices(database, question)
+    database.execute(_attempts_view(types[ATTEMPTS.file_name], question))
+    database.execute(_orders_view(types[ORDERS.file_name]))
+    for statement in judging(question, DUCKDB):
+        database.execute(statement)
+    if database.execute(NUMBERS["keyless"]).fetchall() != [(0,)]:
+        return None
+    if question.has_log:
+        _dispute_traces(database)
+    undisputed = _numbers(database)
+    if not undisputed.count(Verdict.CONFIRMED):
+        return None
+    return Bulk(
+        undisputed,
+        list(_disputed(database, ATTEMPTS, types[ATTEMPTS.file_name])),
+        list(_disputed(database, ORDERS, types[ORDERS.file_name])),
+        database,
+    )
+
+
+# --- the evidence as views ---
+
+
+def _open(
+    database: duckdb.DuckDBPyConnection, table: Table[Any], path: Path, scratch: Path
+) -> dict[str, str]:
+    """Make a table known by its name; return the types of its columns."""
+    name = table.file_name.removesuffix(".csv")
+    if path.suffix == ".csv" and (header := regular_header(path)):
+        types = {each: "VARCHAR" for each in header if each in table.columns}
+        source = regular_csv_of(header, path)
+    else:
+        if path.suffix == ".csv":  # one that is read exactly, and slowly, for once
+            csv_file, path = path, scratch / path.with_suffix(".parquet").name
+            write_parquet(table, source=csv_file, target=path, scratch=scratch)
+        types = column_types(database, table, path)
+        source = parquet_of(path)
+    table.reader(list(types))  # says what is missing
+    database.execute(f"CREATE VIEW {name} AS SELECT * FROM {source}")
+    return types
+
+
+def _attempts_view(types: Mapping[str, str], question: Question) -> str:
+    value = _Cells(ATTEMPTS, types)
+    is_calm = "true"
+    if question.fault_at is not None:
+        is_calm = f"NOT (sent <= {question.fault_at} AND ended > {question.fault_at})"
+    # Who answers, and the trace of a request, tell only where there is a log to look into.
+    server = root = "CAST(NULL AS VARCHAR)"
+    has_plain_trace = "true"
+    if question.has_log:
+        trace_id = value.text("trace_id")
+        server = f"nullif({value.text('served_by')}, '')"
+        root = f"nullif(substr({trace_id}, {len('Root=') + 1}), '')"
+        has_plain_trace = f"({trace_id} = '' OR regexp_full_match({trace_id}, {_TRACE}))"
+    return f"""
+        CREATE VIEW a AS
+        SELECT *, aid IS NOT NULL AND okey IS NOT NULL AND retry_of IS NULL AND number = 1
+          AND product >= 0 AND quantity >= 0 AND ended >= sent AND {is_calm} AND is_fine
+          AND error NOT IN ({_CUT_OFF}) AND {" AND ".join(map(_needs_no_quotes, _TEXTS))} AS is_ours
+        FROM (
+          SELECT nullif({value.text("attempt_id")}, '') AS aid,
+            nullif({value.text("order_key")}, '') AS okey,
+            nullif({value.text("retry_of")}, '') AS retry_of,
+            {value.value("attempt_no")} AS number,
+            {value.value("product_id")} AS product, {value.value("quantity")} AS quantity,
+            {value.value("due_at")} AS due, {value.value("sent_at")} AS sent,
+            {value.value("ended_at")} AS ended, {value.value("order_id")} AS order_id,
+            {value.text("outcome")} AS outcome, {value.value("http_status")} AS http,
+            {value.text("error")} AS error, {server} AS server, {root} AS root,
+            {has_plain_trace} AND {value.is_fine("due_at")} AND {value.is_fine("order_id")}
+            AND {value.is_fine("http_status")} AS is_fine
+          FROM attempts)
+    """
+
+
+def _orders_view(types: Mapping[str, str]) -> str:
+    value = _Cells(ORDERS, types)
+    return f"""
+        CREATE VIEW o AS
+        SELECT true AS is_there, row_cells.*, id >= 0 AND created IS NOT NULL AND is_fine
+          AND total = price * quantity AS is_ours
+        FROM (
+          SELECT {value.value("id")} AS id, nullif({value.text("attempt_id")}, '') AS aid,
+            nullif({value.text("order_key")}, '') AS okey,
+            {value.value("product_id")} AS product, {value.value("quantity")} AS quantity,
+            {value.value("total")} AS total, {value.value("created_at")} AS created,
+            {value.value("committed_at")} AS committed, {value.is_fine("committed_at")} AS is_fine
+          FROM orders) AS row_cells
+        LEFT JOIN prices ON row_cells.product = prices.product
+    """
+
+
+def _needs_no_quotes(text: str) -> str:
+    special = ("'%\"%'", "'%,%'", "'%' || chr(10) || '%'", "'%' || chr(13) || '%'")
+    return " AND ".join(f"{text} NOT LIKE {each}" for each in special)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """The SQL of a table's cells, by the types that its columns have in the file.
+
+    A column with a single cell that its own type would not hold exactly is one of texts.
+    """
+
+    table: Table[Any]
+    types: Mapping[str, str]
+
+    def text(self, name: str) -> str:
+        """Return the SQL of a cell as CSV has it, empty where the file lacks the column."""
+        return as_text(self.types[name], name_of(name)) if name in self.types else "''"
+
+    def value(self, name: str) -> str:
+        """Return the SQL of what a cell holds: NULL if nothing, or nothing that is spelled as ours.
+
+        Times are microseconds.
+        """
+        kind, cell = self.table.columns[name].kind, name_of(name)
+        is_text = self.types[name] == "VARCHAR"
+        match kind:
+            case Kind.TIME:
+                at = f"try_strptime({cell}, '{TIME_FORMAT}')" if is_text else cell
+                at_us = f"epoch_us({at})"
+                is_ours = f"{at_us} BETWEEN 0 AND {_LAST_TIME}"
+                if is_text:
+                    is_ours += f" AND strftime({at}, '{TIME_FORMAT}') = {cell}"
+                return f"CASE WHEN {is_ours} THEN {at_us} END"
+            case Kind.WHOLE:
+                return _spelled(cell, "BIGINT") if is_text else f"TRY_CAST({cell} AS BIGINT)"
+            case Kind.MONEY:
+                return _spelled(cell, _MONEY) if is_text else cell
+        message = f"{name} is a text"
+        raise ValueError(message)
+
+    def is_fine(self, name: str) -> str:
+        """Return the SQL of whether a cell is empty, or spelled as ours are."""
+        return f"({self.value(name)} IS NOT NULL OR {self.text(name)} = '')"
+
+
+def _spelled(cell: str, kind: str) -> str:
+    value = f"TRY_CAST({cell} AS {kind})"
+    return f"CASE WHEN CAST({value} AS VARCHAR) = {cell} THEN {value} END"
+
+
+def _add_prices(database: duckdb.DuckDBPyConnection, question: Question) -> None:
+    """Add what products cost, as far as that is known, and exactly so."""
+    unit = Decimal(1).scaleb(-_PRICE_DECIMALS)
+    known = [
+        (each.id, each.price)
+        for each in question.products or ()
+        if each.price is not None
+        and 0 <= each.id < 1 << 63
+        and 0 <= each.price < _PRICE_BELOW
+        and each.price % unit == 0
+    ]
+    numbers, prices = zip(*known, strict=True) if known else ((), ())
+    database.execute(
+        f"CREATE TABLE prices AS SELECT unnest(?::BIGINT[]) AS product, "
+        f"unnest(?::DECIMAL(18, {_PRICE_DECIMALS})[]) AS price",
+        [numbers, prices],
+    )
+
+
+# --- what was found ---
+
+
+def _dispute_traces(database: duckdb.DuckDBPyConnection) -> None:
+    """Leave to the exact judge who shares a trace with the disputed: their lines are its, too."""
+    query = f"SELECT DISTINCT trace_id FROM attempts WHERE {_is_disputed()}"
+    roots = {trace_root(trace_id or "") for (trace_id,) in database.execute(query).fetchall()}
+    database.execute(
+        f"INSERT INTO disputed SELECT aid FROM undisputed WHERE root IN ("
+        f"SELECT {DUCKDB.hash.format('root')} FROM (SELECT unnest(?::VARCHAR[]) AS root))",
+        [sorted(roots - {""})],
+    )
+
+
+def _is_disputed() -> str:
+    attempt_id = "CAST(attempt_id AS VARCHAR)"
+    is_it = f"{DUCKDB.hash.format(attempt_id)} IN (SELECT aid FROM disputed)"
+    return f"coalesce({attempt_id}, '') = '' OR {is_it}"
+
+
+def _disputed(
+    database: duckdb.DuckDBPyConnection, table: Table[RecordT], types: Mapping[str, str]
+) -> Iterator[RecordT]:
+    read = table.reader(list(types))
+    cells = ", ".join(as_text(found, name_of(name)) for name, found in types.items())
+    name = table.file_name.removesuffix(".csv")
+    database.execute(f"SELECT {cells} FROM {name} WHERE {_is_disputed()}")
+    while rows := database.fetchmany(_ROWS_AT_ONCE):
+        yield from map(read, rows)
+
+
+def _numbers(database: duckdb.DuckDBPyConnection) -> Undisputed:
+    def times(name: str) -> dict[int, int]:
+        return dict(database.execute(NUMBERS[name]).fetchall())
+
+    endings: Counter[Ending] = Counter()
+    sold: Counter[int] = Counter()
+    pieces, values = 0, [Decimal(0)]
+    agreement = _Agreement(database)
+    groups = database.execute(NUMBERS["groups"]).fetchall()
+    for kind, http, error, product, count, quantity, total, low, high in groups:
+        ending = Ending(*KINDS[kind], http, error)
+        endings[ending] += count
+        if quantity is not None:
+            sold[product] += int(quantity)
+        if ending.verdict is Verdict.COMMITTED:
+            pieces += int(quantity)
+            # What costs nothing has no decimals, as where the exact judge adds it up.
+            values.append(Decimal(total) or Decimal(0))
+        agreement.add(low, high)
+    return Undisputed(
+        endings=endings,
+        sold=sold,
+        hidden=(pieces, total_of(values)),
+        from_due=times("from_due"),
+        from_sent_of_due=times("from_sent_of_due"),
+        from_sent_of_others=times("from_sent_of_others"),
+        agreed=agreement,
+    )
+
+
+@dataclass(slots=True)
+class _Agreement:
+    """What the confirmed attempts say of the clocks' offset: of each group, what all allow."""
+
+    database: duckdb.DuckDBPyConnection
+    bounds: list[Stretch] = field(default_factory=list)
+
+    def add(self, low: int | None, high: int | None) -> None:
+        if low is not None and high is not None:
+            self.bounds.append((low, high))
+
+    def __call__(self, further: Sequence[Stretch]) -> Stretch | None:
+        """Return the stretch that most of them and of further ones allow."""
+        lows, highs = map(list, zip(*self.bounds, *further, strict=True))
+        if max(lows) <= min(highs):
+            return max(lows), min(highs)  # all of them agree, as they mostly do
+        lows, highs = ([bound[at] for bound in further] for at in (0, 1))
+        found = self.database.execute(AGREED, {"lows": lows, "highs": highs}).fetchone()
+        return (int(found[0]), int(found[1])) if found else None

@@ -1,0 +1,231 @@
+"""The CSV tables of a run: which columns each has and how a cell is read and written.
+
+Pure: from cells to records and back. Files are opened in `run_directory`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+from analysis.evidence.answers import outcome_recorded
+from analysis.evidence.records import (
+    Attempt,
+    Event,
+    OrderRow,
+    Outcome,
+    Product,
+    Request,
+    format_time,
+    parse_time,
+)
+
+_SHOWN_CHARACTERS = 60
+_DIGITS_AT_MOST = 1000  # of money; reckoning with far more of them overflows
+
+
+def _parse_whole(text: str) -> int:
+    if not (text.isascii() and text.removeprefix("-").isdigit()):
+        message = "not a whole number"
+        raise ValueError(message)
+    return int(text)
+
+
+def _parse_money(text: str) -> Decimal:
+    try:
+        money = Decimal(text)
+    except InvalidOperation as error:
+        message = "not an amount of money"
+        raise ValueError(message) from error
+    if not money.is_finite() or abs(money.adjusted()) > _DIGITS_AT_MOST:
+        message = "not an amount of money"
+        raise ValueError(message)
+    return money
+
+
+def _render_money(amount: Decimal) -> str:
+    return format(amount, "f") if amount.is_finite() else ""  # PostgreSQL knows NaN
+
+
+class Kind(StrEnum):
+    """What a column holds, for formats that have types."""
+
+    TEXT = "text"
+    WHOLE = "whole numbers"
+    TIME = "times"
+    MONEY = "money"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """How one kind of cell is read and written; an unknown value is empty.
+
+    A file without a late column is older than the column: its record's default is taken.
+    """
+
+    parse: Callable[[str], object]
+    render: Callable[[object], str] = str
+    is_optional: bool = False
+    is_late: bool = False
+    kind: Kind = Kind.TEXT
+
+    def write(self, value: object) -> str:
+        """Return the cell's text."""
+        return "" if value is None else self.render(value)
+
+
+TEXT = Cell(str)
+LATE_TEXT = Cell(str, is_late=True)
+WHOLE = Cell(_parse_whole, kind=Kind.WHOLE)
+MAYBE_WHOLE = Cell(_parse_whole, is_optional=True, kind=Kind.WHOLE)
+TIME = Cell(parse_time, format_time, kind=Kind.TIME)  # type: ignore[arg-type]
+MAYBE_TIME = Cell(TIME.parse, TIME.render, is_optional=True, kind=Kind.TIME)
+MAYBE_MONEY = Cell(
+    _parse_money,
+    _render_money,  # type: ignore[arg-type]
+    is_optional=True,
+    kind=Kind.MONEY,
+)
+OUTCOME = Cell(Outcome)
+
+RecordT = TypeVar("RecordT")
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Generic[RecordT]):
+    """A CSV file of the run directory and the record each of its rows is."""
+
+    file_name: str
+    record: Callable[..., RecordT]
+    columns: Mapping[str, Cell]
+
+    def reader(self, header: Sequence[str]) -> Callable[[Sequence[str]], RecordT]:
+        """Return what turns one row under this header into its record; both raise ValueError."""
+        missing = [
+            name for name, cell in self.columns.items() if name not in header and not cell.is_late
+        ]
+        if missing:
+            message = f"its header lacks {', '.join(missing)}"
+            raise ValueError(message)
+        twice = sorted({name for name in header if header.count(name) > 1})
+        if twice:
+            message = f"its header names {_shown(', '.join(twice))} twice"
+            raise ValueError(message)
+        here = [(name, header.index(name)) for name in self.columns if name in header]
+        # A text is as it stands in the file: what that saves is felt in large runs, as is a loop
+        # without calls.
+        texts = [(name, place) for name, place in here if self.columns[name].parse is str]
+        others = [
+            (name, place, self.columns[name].parse, self.columns[name].is_optional)
+            for name, place in here
+            if self.columns[name].parse is not str
+        ]
+
+        def read(cells: Sequence[str]) -> RecordT:
+            if len(cells) != len(header):
+                message = f"it has {len(cells)} cells under a header of {len(header)}"
+                raise ValueError(message)
+            values: dict[str, object] = {name: cells[place] for name, place in texts}
+            for name, place, parse, is_optional in others:
+                text = cells[place]
+                try:
+                    values[name] = None if is_optional and text == "" else parse(text)
+                except ValueError as error:
+                    message = f"its {name} is {_shown(text)!r}: {_shown(str(error))}"
+                    raise ValueError(message) from error
+            return self.record(**values)
+
+        return read
+
+    def cells(self, record: RecordT) -> list[str]:
+        """Return a record's cells in the order of the columns."""
+        return [cell.write(getattr(record, name)) for name, cell in self.columns.items()]
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
+
+
+def _attempt(*, outcome: Outcome, http_status: int | None, **values: Any) -> Attempt:
+    outcome = outcome_recorded(outcome, http_status)
+    return Attempt(outcome=outcome, http_status=http_status, **values)
+
+
+ATTEMPTS = Table(
+    "attempts.csv",
+    _attempt,
+    {
+        "attempt_id": TEXT,
+        "order_key": TEXT,
+        "attempt_no": WHOLE,
+        "user_id": TEXT,
+        "process_id": TEXT,
+        "product_id": WHOLE,
+        "quantity": WHOLE,
+        "due_at": MAYBE_TIME,
+        "sent_at": MAYBE_TIME,
+        "ended_at": MAYBE_TIME,
+        "outcome": OUTCOME,
+        "http_status": MAYBE_WHOLE,
+        "error": TEXT,
+        "order_id": MAYBE_WHOLE,
+        "served_by": TEXT,
+        "trace_id": TEXT,
+        "retry_of": LATE_TEXT,
+    },
+)
+
+REQUESTS = Table(
+    "requests.csv",
+    Request,
+    {
+        "process_id": TEXT,
+        "user_id": TEXT,
+        "name": TEXT,
+        "method": TEXT,
+        "due_at": MAYBE_TIME,
+        "sent_at": MAYBE_TIME,
+        "ended_at": MAYBE_TIME,
+        "http_status": MAYBE_WHOLE,
+        "error": TEXT,
+        "bytes": MAYBE_WHOLE,
+        "served_by": TEXT,
+        "attempt_id": TEXT,
+    },
+)
+
+ORDERS = Table(
+    "orders.csv",
+    OrderRow,
+    {
+        "id": WHOLE,
+        "product_id": MAYBE_WHOLE,
+        "quantity": MAYBE_WHOLE,
+        "total": MAYBE_MONEY,
+        "status": TEXT,
+        "created_at": MAYBE_TIME,
+        "order_key": TEXT,
+        "attempt_id": TEXT,
+        "served_by": TEXT,
+        "committed_at": MAYBE_TIME,
+    },
+)
+
+PRODUCTS = Table(
+    "products.csv",
+    Product,
+    {
+        "id": WHOLE,
+        "name": TEXT,
+        "price": MAYBE_MONEY,
+        "stock_before": MAYBE_WHOLE,
+        "stock_after": MAYBE_WHOLE,
+    },
+)
+
+EVENTS = Table(
+    "events.csv",
+    Event,
+    {"at": TIME, "source": TEXT, "subject": TEXT, "event": TEXT, "detail": TEXT},
+)

@@ -1,0 +1,60 @@
+"""What is drawn of a judged run for people: report.html, and its charts as a picture."""
+
+from collections.abc import Iterator
+
+from analysis.evidence.errors import EvidenceError
+from analysis.evidence.records import Event
+from analysis.evidence.run_directory import PICTURE_FILE, REPORT_FILE, RunDirectory
+from analysis.evidence.tables import EVENTS, PRODUCTS
+from analysis.report.attention import load_attention
+from analysis.report.charts import as_one_picture
+from analysis.report.report import Report, render_report
+from analysis.report.timeline import load_timeline
+from analysis.report.vega import render_png
+from analysis.verdict.headline import headline_of
+from analysis.verdict.results import noted
+from analysis.verdict.summary import Judgement, summarise
+
+__all__ = ["write_picture", "write_report"]
+
+
+def write_report(directory: RunDirectory, judgement: Judgement) -> Iterator[str]:
+    """Write report.html; yields what went wrong."""
+    with noted() as complaints:
+        directory.write_text(REPORT_FILE, render_report(load_report(directory, judgement)))
+    yield from complaints
+
+
+def write_picture(directory: RunDirectory, judgement: Judgement) -> Iterator[str]:
+    """Write the report's charts as report.png; yields what went wrong."""
+    with noted() as complaints:
+        report = load_report(directory, judgement)
+        sentence = headline_of(report.summary, in_doubt=report.timeline.orders_in_doubt).sentence
+        title = f"{report.summary['verdict'].upper()}. {sentence}"
+        picture = as_one_picture(report.charts, title=title)
+        directory.write_bytes(PICTURE_FILE, render_png(picture))
+    yield from complaints
+
+
+def load_report(directory: RunDirectory, judgement: Judgement) -> Report:
+    """Sum up what a report shows; EvidenceError if a file cannot be read."""
+    with directory.relations() as relations:
+        timeline = load_timeline(relations, judgement.evidence.run)
+        attention = load_attention(relations, judgement)
+    products = directory.read_table(PRODUCTS) if directory.has_table(PRODUCTS) else ()
+    return Report(
+        judgement=judgement,
+        summary=summarise(judgement),
+        content=directory.read_run(),
+        timeline=timeline,
+        attention=attention,
+        events=_events(directory),
+        products=list(products),
+    )
+
+
+def _events(directory: RunDirectory) -> list[Event]:
+    try:
+        return list(directory.read_table(EVENTS))
+    except EvidenceError:  # which the judgement has noted
+        return []

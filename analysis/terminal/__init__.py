@@ -1,0 +1,4 @@
+"""What people read on the terminal.
+
+Imports `analysis.verdict` and what is below.
+"""

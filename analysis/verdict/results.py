@@ -1,0 +1,44 @@
+"""What is written of a judged run for CI: junit.xml, a step's summary.
+
+None of it changes the verdict: what cannot be written is told as a note.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from analysis.evidence.errors import EvidenceError
+from analysis.evidence.run_directory import JUNIT_FILE, RunDirectory, append_file
+from analysis.verdict.junit import render_junit
+from analysis.verdict.step_summary import render_step_summary
+from analysis.verdict.summary import Judgement, summarise
+
+__all__ = ["noted", "write_for_ci"]
+
+
+def write_for_ci(
+    directory: RunDirectory, judgement: Judgement, *, step_summary: Path | None
+) -> Iterator[str]:
+    """Write junit.xml and add to the step's summary, if there is one; yields what went wrong."""
+    summary = summarise(judgement)
+    notes = {each.id: each.note for each in judgement.hypotheses if each.note}
+    with noted() as complaints:
+        directory.write_text(JUNIT_FILE, render_junit(summary, notes=notes))
+    yield from complaints
+    if step_summary is not None:
+        with noted() as complaints:
+            append_file(step_summary, render_step_summary(summary))
+        yield from complaints
+
+
+@contextmanager
+def noted() -> Iterator[list[str]]:
+    """Give a list that tells, after the block, what went wrong in it."""
+    complaints: list[str] = []
+    try:
+        yield complaints
+    except Exception as error:  # noqa: BLE001 -- whatever it is, the verdict stands
+        said = (
+            str(error) if isinstance(error, EvidenceError) else f"{type(error).__name__}: {error}"
+        )
+        complaints.append(f"{said}; the verdict is not touched by it")

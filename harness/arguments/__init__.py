@@ -1,0 +1,1 @@
+"""Our command line arguments, and whether they can become a run."""

@@ -1,0 +1,316 @@
+"""Our command line arguments, beside Locust's own, and the settings they become.
+
+Every one may come from a flag, its environment variable, or an experiment's `[tool.locust]` table.
+"""
+
+import difflib
+import re
+import sys
+from argparse import Namespace, _ArgumentGroup
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from analysis.evidence.run_directory import EvidenceError, RunDirectory
+from harness.arguments.values import add as _add
+from harness.arguments.values import checked as _checked
+from harness.arguments.values import seconds as _seconds
+from harness.demand.settings import OrderSettings, add_order_arguments
+from harness.errors import EXIT_USAGE, BadArgument
+from harness.faults.settings import FaultSettings, add_fault_arguments
+
+if TYPE_CHECKING:
+    from locust.argument_parser import LocustArgumentParser
+
+__all__ = ["Settings", "Target", "add_arguments", "without_password"]
+
+_HOST = r"(?:\[[0-9a-f:.]+\]|[^:@/?#,\[\]]*)(?::\d*)?"
+# As libpq reads it, whose passwords may hold `#` and `?`. A second `@` makes it anybody's guess.
+_URL = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?:(?P<user>[^:@/?#]*)(?::[^@/]*)?@)?"
+    rf"(?P<place>{_HOST}(?:,{_HOST})*(?:/[^@?#]*)?)(?:[?#][^@]*)?",
+    re.IGNORECASE,
+)
+_EVIDENCE_URI = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9!_.*'()=-]+)*/?")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class Target(StrEnum):
+    """Where the shop runs; `external` is somebody else's, of which AWS is not asked."""
+
+    LAB = "lab"
+    AWS = "aws"
+    EXTERNAL = "external"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What one run was asked for, beside Locust's own options. `database_url` is a secret."""
+
+    run_dir: Path | None
+    experiment: str
+    target: Target
+    database_url: str = field(repr=False)
+    faults: FaultSettings
+    poll_every_s: float
+    target_group: str
+    access_log: Path | None
+    connect_timeout_s: float
+    total_timeout_s: float
+    orders: OrderSettings
+    fail_on: str
+    evidence_format: str
+    stream_ledger: str
+    evidence_uri: str
+    database_wait_s: float
+
+    @property
+    def watches_aws(self) -> bool:
+        """Whether AWS is asked anything at all."""
+        return self.target is not Target.EXTERNAL or bool(self.faults.templates)
+
+    def check_run_dir(self) -> None:
+        """Raise BadArgument where --run-dir cannot be a new run's directory."""
+        if self.run_dir is None:
+            return
+        try:
+            RunDirectory.check_new(self.run_dir)
+        except (EvidenceError, OSError) as error:
+            message = f"the run's directory cannot be made: {error}"
+            raise BadArgument(message) from error
+
+    @classmethod
+    def from_options(cls, options: Namespace) -> "Settings":
+        """Read Locust's parsed options, which the web UI may have changed; BadArgument."""
+        try:
+            settings = cls(
+                run_dir=Path(options.run_dir) if options.run_dir else None,
+                experiment=_name(options.experiment or _experiment_of(options.config)),
+                target=Target(options.target),
+                database_url=options.database_url or "",
+                faults=FaultSettings.from_options(options),
+                poll_every_s=_seconds(options.poll_every),
+                target_group=options.target_group or "",
+                access_log=Path(options.access_log) if options.access_log else None,
+                connect_timeout_s=_seconds(options.connect_timeout),
+                total_timeout_s=_seconds(options.total_timeout),
+                orders=OrderSettings.from_options(options),
+                fail_on=options.fail_on,
+                evidence_format=options.evidence_format,
+                stream_ledger=options.stream_ledger,
+                evidence_uri=_evidence_uri(options.evidence_uri),
+                database_wait_s=_seconds(options.database_wait),
+            )
+        except ValueError as error:
+            raise BadArgument(str(error)) from error
+        if settings.connect_timeout_s > settings.total_timeout_s:
+            message = "--connect-timeout is longer than --total-timeout, which it is part of"
+            raise BadArgument(message)
+        return settings
+
+
+def add_arguments(parser: "LocustArgumentParser") -> None:
+    """Add our arguments to Locust's parser, and let every wrong argument exit with 64."""
+    parser.error = partial(_refuse, parser)  # type: ignore[method-assign]
+    # In the order in which the web UI's form shows them.
+    add_fault_arguments(parser)
+    _add_watch_arguments(parser)
+    add_order_arguments(parser)
+    _add_customer_arguments(parser)
+    _add_run_arguments(parser)
+    _add_fleet_arguments(parser)
+
+
+def _add_run_arguments(parser: "LocustArgumentParser") -> None:
+    group = parser.add_argument_group("Run and verdict")
+    _add(
+        group,
+        "--run-dir",
+        default="",
+        env_var="CHAOS_RUN_DIR",
+        metavar="<dir>",
+        include_in_web_ui=False,
+        help="Directory for the run's evidence; must hold none yet. Default: a new one in runs/",
+    )
+    _add(
+        group,
+        "--experiment",
+        type=_checked(lambda text: _name(text) if text else text),
+        default="",
+        env_var="CHAOS_EXPERIMENT",
+        metavar="<name>",
+        help="Name of the experiment. Default: the --config file's, else `load`",
+    )
+    _add(
+        group,
+        "--target",
+        choices=[each.value for each in Target],
+        default=Target.EXTERNAL.value,
+        env_var="CHAOS_TARGET",
+        help="Where the shop runs; with `external`, and no FIS template, AWS is not asked",
+    )
+    _add(
+        group,
+        "--database-url",
+        default="",
+        env_var="DATABASE_URL",
+        metavar="<url>",
+        include_in_web_ui=False,  # the page would hold the password
+        help="The shop's PostgreSQL, read before and after the run; no verdict without it",
+    )
+    _add(
+        group,
+        "--database-wait",
+        type=_checked(_seconds),
+        default=60.0,
+        env_var="CHAOS_DATABASE_WAIT",
+        metavar="<seconds>",
+        include_in_web_ui=False,
+        help="How long to wait at the end for a database that is away: it starts up, fails over, "
+        "refuses connections. Default: 60",
+    )
+    _add(
+        group,
+        "--fail-on",
+        choices=["data", "hypothesis", "never"],
+        default="data",
+        env_var="CHAOS_FAIL_ON",
+        include_in_web_ui=False,
+        help="What makes the exit code 1: broken data, a broken hypothesis too, or nothing",
+    )
+    _add(
+        group,
+        "--evidence-format",
+        choices=["csv", "parquet"],
+        default="csv",
+        env_var="CHAOS_EVIDENCE_FORMAT",
+        include_in_web_ui=False,
+        help="With `parquet` the large tables are stored as Parquet too, beside CSV",
+    )
+    _add_access_log(group)
+
+
+def _add_access_log(group: _ArgumentGroup) -> None:
+    _add(
+        group,
+        "--access-log",
+        default="",
+        env_var="CHAOS_ACCESS_LOG",
+        metavar="<file>",
+        include_in_web_ui=False,
+        help="The load balancer's access log (an ALB's format) where it is written to a file: what "
+        "is added to it during the run is kept with the evidence",
+    )
+
+
+def _add_fleet_arguments(parser: "LocustArgumentParser") -> None:
+    group = parser.add_argument_group("Workers on other machines")
+    _add(
+        group,
+        "--stream-ledger",
+        choices=["auto", "always"],
+        default="auto",
+        env_var="CHAOS_STREAM_LEDGER",
+        include_in_web_ui=False,
+        help="Stream ledgers to the master unless a worker proves to share its disk, or always",
+    )
+    _add(
+        group,
+        "--evidence-uri",
+        type=_checked(_evidence_uri),
+        default="",
+        env_var="CHAOS_EVIDENCE_URI",
+        metavar="<s3://bucket/prefix>",
+        include_in_web_ui=False,
+        help="Upload ledgers there instead of streaming them; for large fleets",
+    )
+
+
+def _add_watch_arguments(parser: "LocustArgumentParser") -> None:
+    group = parser.add_argument_group("Watching AWS")
+    _add(
+        group,
+        "--target-group",
+        default="",
+        env_var="CHAOS_TARGET_GROUP",
+        metavar="<arn>",
+        include_in_web_ui=False,
+        help="Target group to watch. Default: those of the load balancer that has the host's name",
+    )
+    _add(
+        group,
+        "--poll-every",
+        type=_checked(_seconds),
+        default=1.0,
+        env_var="CHAOS_POLL_EVERY",
+        metavar="<seconds>",
+        include_in_web_ui=False,
+        help="How often AWS is asked for the state of things. Default: 1",
+    )
+
+
+def _add_customer_arguments(parser: "LocustArgumentParser") -> None:
+    group = parser.add_argument_group("Customers")
+    _add(
+        group,
+        "--connect-timeout",
+        type=_checked(_seconds),
+        default=3.0,
+        env_var="CHAOS_CONNECT_TIMEOUT",
+        metavar="<seconds>",
+        help="How long a request may take to connect. Default: 3",
+    )
+    _add(
+        group,
+        "--total-timeout",
+        type=_checked(_seconds),
+        default=5.0,
+        env_var="CHAOS_TOTAL_TIMEOUT",
+        metavar="<seconds>",
+        help="How long a request may take in all; keep --stop-timeout above it. Default: 5",
+    )
+
+
+def without_password(url: str) -> str:
+    """Return a URL that may be written down; nothing where a password could be anywhere in it."""
+    parts = _URL.fullmatch(url)
+    if parts is None:
+        return ""
+    user = f"{parts['user']}@" if parts["user"] else ""
+    return f"{parts['scheme']}{user}{parts['place']}"
+
+
+def _experiment_of(config: str | None) -> str:
+    return Path(config).stem if config else "load"
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        message = f"{text!r} cannot be an experiment's name: letters, digits, dots, dashes only"
+        raise ValueError(message)
+    return text
+
+
+def _evidence_uri(text: str) -> str:
+    if text and not _EVIDENCE_URI.fullmatch(text):
+        message = "it is not of the form s3://bucket/prefix"  # what it is may hold a secret
+        raise ValueError(message)
+    return text.rstrip("/")
+
+
+def _refuse(parser: "LocustArgumentParser", message: str) -> NoReturn:
+    _, is_about_flags, words = message.partition("unrecognized arguments: ")
+    if is_about_flags:
+        message = _unknown_flags(words.split(), list(parser._option_string_actions))  # noqa: SLF001
+    sys.stderr.write(f"{parser.prog}: error: {' '.join(message.split())}\n")
+    sys.exit(EXIT_USAGE)
+
+
+def _unknown_flags(words: list[str], known: list[str]) -> str:
+    """Name what is no flag, and what was meant; without values, which may be secrets."""
+    flags = [word.partition("=")[0] for word in words if word.startswith("-")]
+    close = [each for flag in flags for each in difflib.get_close_matches(flag, known, n=1)]
+    hint = f"; did you mean {', '.join(close)}?" if close else ""
+    return f"unrecognized arguments: {' '.join(flags) or 'a word that belongs to no flag'}{hint}"

@@ -1,0 +1,1 @@
+"""Customers: one request at a time, each recorded, and what is known when it has ended."""

@@ -1,0 +1,225 @@
+"""How customers order: when, how often again, and what. The arguments, and what they become."""
+
+from argparse import Namespace
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from harness.arguments.values import add, checked, count, seconds
+from harness.customers.retries import Retries, RetryKind
+from harness.demand.schedule import Rate, Spacing, parse_rate
+from harness.errors import BadArgument
+
+if TYPE_CHECKING:
+    from locust.argument_parser import LocustArgumentParser
+
+__all__ = ["OrderSettings", "add_order_arguments"]
+
+_QUANTITY_MAX = 3
+_QUANTITY_MAX_OF_WATERMARKS = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderSettings:
+    """`arrival_rate` is None where shoppers order whenever they have time to."""
+
+    quantity_max: int
+    arrival_rate: Rate | None
+    arrivals: Spacing
+    arrivals_open_max: int
+    retries: Retries
+    watermark: bool
+    watermark_window_s: float
+
+    @classmethod
+    def from_options(cls, options: Namespace) -> "OrderSettings":
+        """Read Locust's parsed options; ValueError where one makes no sense."""
+        has_watermark = bool(options.watermark)
+        default_max = _QUANTITY_MAX_OF_WATERMARKS if has_watermark else _QUANTITY_MAX
+        return cls(
+            quantity_max=_optional_count(options.order_quantity_max) or default_max,
+            arrival_rate=_optional_rate(options.arrival_rate),
+            arrivals=Spacing(options.arrivals),
+            arrivals_open_max=count(options.arrivals_open_max),
+            retries=Retries(
+                kind=RetryKind(options.retry),
+                attempts_max=count(options.retry_attempts),
+                backoff_s=seconds(options.retry_backoff),
+                backoff_max_s=seconds(options.retry_backoff_max),
+                retry_after_max_s=seconds(options.retry_after_max),
+            ),
+            watermark=has_watermark,
+            watermark_window_s=seconds(options.watermark_window),
+        )
+
+    @property
+    def is_shared_out(self) -> bool:
+        """Whether each process needs a part of its own."""
+        return self.arrival_rate is not None or self.watermark
+
+    def rate_over(self, run_time_s: float | None) -> Rate | None:
+        """Return the arrival rate for a run of this time; BadArgument if that must be known."""
+        rate = self.arrival_rate
+        if rate is None or not rate.is_ramp:
+            return rate
+        if not run_time_s:
+            message = "--arrival-rate as a ramp needs a --run-time, which is what it goes over"
+            raise BadArgument(message)
+        return replace(rate, over_s=float(run_time_s))
+
+    def check(self, *, run_time_s: float | None, parts: int) -> None:
+        """Raise BadArgument for what only a run's time and its processes show to be wrong."""
+        self.rate_over(run_time_s)
+        if self.watermark and self.quantity_max < parts:
+            message = (
+                f"--order-quantity-max {self.quantity_max} gives {parts} processes too few "
+                "watermarks: each needs a quantity of its own"
+            )
+            raise BadArgument(message)
+
+    def to_keep(self) -> dict[str, object]:
+        """Return what run.json says of them."""
+        rate = self.arrival_rate
+        return {
+            "order_quantity_max": self.quantity_max,
+            "arrival_rate": None if rate is None else [rate.begins, rate.ends],
+            "arrivals": self.arrivals.value,
+            "arrivals_open_max": self.arrivals_open_max,
+            "retry": self.retries.kind.value,
+            "retry_attempts": self.retries.attempts_max,
+            "retry_backoff_s": self.retries.backoff_s,
+            "retry_backoff_max_s": self.retries.backoff_max_s,
+            "retry_after_max_s": self.retries.retry_after_max_s,
+            "watermark": self.watermark,
+            "watermark_window_s": self.watermark_window_s,
+        }
+
+
+def add_order_arguments(parser: "LocustArgumentParser") -> None:
+    """Add the arguments; each may come from its environment variable or a config file too."""
+    _add_arrival_arguments(parser)
+    _add_retry_arguments(parser)
+    _add_watermark_arguments(parser)
+
+
+def _add_arrival_arguments(parser: "LocustArgumentParser") -> None:
+    group = parser.add_argument_group("Open arrivals")
+    add(
+        group,
+        "--arrival-rate",
+        type=checked(_optional_rate, keep=True),
+        default="",
+        env_var="CHAOS_ARRIVAL_RATE",
+        metavar="<rate>",
+        help="Orders per second over all processes, started when due however many are stuck: "
+        "20, or 5..50 for a ramp over the run time. Shoppers then only browse. "
+        "Default: shoppers order, each when it has its last answer",
+    )
+    add(
+        group,
+        "--arrivals",
+        choices=[each.value for each in Spacing],
+        default=Spacing.CONSTANT.value,
+        env_var="CHAOS_ARRIVALS",
+        help="How arrivals are spaced: evenly, or randomly as those of many customers are",
+    )
+    add(
+        group,
+        "--arrivals-open-max",
+        type=checked(count),
+        default=1000,
+        env_var="CHAOS_ARRIVALS_OPEN_MAX",
+        metavar="<orders>",
+        help="How many arrivals may be open at once, over all processes (each may have one); "
+        "those above are recorded as unsent (too_many_open). Default: 1000",
+    )
+
+
+def _add_retry_arguments(parser: "LocustArgumentParser") -> None:
+    group = parser.add_argument_group("Retries")
+    add(
+        group,
+        "--retry",
+        choices=[each.value for each in RetryKind],
+        default=RetryKind.NONE.value,
+        env_var="CHAOS_RETRY",
+        help="Whether customers repeat an order that got no good answer (indeterminate, unsent, "
+        "429): not at all, blind with a new key each time, or keyed with the same key",
+    )
+    add(
+        group,
+        "--retry-attempts",
+        type=checked(count),
+        default=3,
+        env_var="CHAOS_RETRY_ATTEMPTS",
+        metavar="<attempts>",
+        help="Attempts at one order in all, the first included. Default: 3",
+    )
+    add(
+        group,
+        "--retry-backoff",
+        type=checked(seconds),
+        default=0.2,
+        env_var="CHAOS_RETRY_BACKOFF",
+        metavar="<seconds>",
+        help="The first pause is random up to this, and each later one up to twice as long as "
+        "the one before (exponential backoff with full jitter). Default: 0.2",
+    )
+    add(
+        group,
+        "--retry-backoff-max",
+        type=checked(seconds),
+        default=5.0,
+        env_var="CHAOS_RETRY_BACKOFF_MAX",
+        metavar="<seconds>",
+        help="The longest of these pauses. Default: 5",
+    )
+    add(
+        group,
+        "--retry-after-max",
+        type=checked(seconds),
+        default=60.0,
+        env_var="CHAOS_RETRY_AFTER_MAX",
+        metavar="<seconds>",
+        help="How long customers are willing to wait where the shop answers Retry-After; if it "
+        "asks for more they give up, and never come sooner than asked. Default: 60",
+    )
+
+
+def _add_watermark_arguments(parser: "LocustArgumentParser") -> None:
+    group = parser.add_argument_group("What is ordered")
+    add(
+        group,
+        "--order-quantity-max",
+        type=checked(_optional_count, keep=True),
+        default="",
+        env_var="CHAOS_ORDER_QUANTITY_MAX",
+        metavar="<pieces>",
+        help=f"Pieces in the largest order. Default: {_QUANTITY_MAX}; with --watermark "
+        f"{_QUANTITY_MAX_OF_WATERMARKS}, which makes large orders where small ones are taken",
+    )
+    add(
+        group,
+        "--watermark",
+        action="store_true",
+        env_var="CHAOS_WATERMARK",
+        help="Choose product and quantity so that no two orders that could be mistaken for each "
+        "other share both: for shops that store no order key",
+    )
+    add(
+        group,
+        "--watermark-window",
+        type=checked(seconds),
+        default=60.0,
+        env_var="CHAOS_WATERMARK_WINDOW",
+        metavar="<seconds>",
+        help="How long product and quantity of an order without a definite answer are not "
+        "ordered again. Default: 60",
+    )
+
+
+def _optional_rate(text: str) -> Rate | None:
+    return parse_rate(text) if text.strip() else None
+
+
+def _optional_count(text: str) -> int | None:
+    return count(text) if text.strip() else None

@@ -1,0 +1,1 @@
+"""The Chaos page in Locust's web UI."""

@@ -1,0 +1,1 @@
+"""What a process records while it runs: the ledger, the journal, and counts by the second."""

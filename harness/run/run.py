@@ -1,0 +1,478 @@
+"""One run as the master (or a Locust by itself) lives it: from its directory to its verdict."""
+
+import os
+import platform
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import gevent
+from locust.env import Environment
+from locust.runners import MasterRunner
+
+from analysis.evidence.records import Event, format_time
+from analysis.evidence.run_directory import EvidenceError, RunDirectory
+from harness.arguments.arguments import Settings, without_password
+from harness.arguments.experiment import load_hypotheses
+from harness.arguments.host import Host
+from harness.errors import EXIT_OUR_FAULT, EXIT_UNDECIDED, EXIT_USAGE, BadArgument, LoadError
+from harness.faults.commands.fault import CommandFault
+from harness.faults.fis.experiments import stop_leftovers
+from harness.faults.fis.fault import FisFault, load_template
+from harness.faults.fis.observer import Observer
+from harness.faults.fis.targets import AWS_ERRORS, Clients, Fleet, NoFleet, find_fleet, reason_of
+from harness.faults.guards import who_am_i
+from harness.faults.hook import Fault, Hook
+from harness.faults.record import FaultRecords
+from harness.record.journal import Journal, now
+from harness.record.live import LiveCounts
+from harness.record.live_run import LiveFleet
+from harness.record.pulse import Pulse
+from harness.run.abort_watch import Watchman
+from harness.run.analysis_command import AnalysisCommand
+from harness.run.run_time import RunClock
+from harness.run.statistics import StatisticsFiles
+
+__all__ = ["Run", "SnapshotFailed"]
+
+RUNS = Path("runs")
+_CLONE = Path(__file__).resolve().parents[2]
+# So long a shop that is still starting may take to answer at all.
+_ANSWERS_WITHIN_S = 5.0
+_PASSED_ON = frozenset({0, 1, EXIT_UNDECIDED, EXIT_USAGE, EXIT_OUR_FAULT})
+
+
+class SnapshotFailed(LoadError):
+    """The database could not be read before the run, so the run would prove nothing."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__("the snapshot before the run failed (see above); no load was started")
+        self.exit_code = EXIT_OUR_FAULT if code == EXIT_OUR_FAULT else EXIT_USAGE
+
+
+class Run:
+    """The life of one run: `prepare`, users, `stopping`, `close`.
+
+    `prepare` raises LoadError where there must be no load. Everything after it keeps the evidence.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        settings: Settings,
+        directory: RunDirectory,
+        journal: Journal,
+        clock: RunClock,
+    ) -> None:
+        self.environment = environment
+        self.settings = settings
+        self.directory = directory
+        self.journal = journal
+        self.clock = clock
+        self.is_stopping = False
+        self.is_interrupted = False
+        self.result = ""
+        self._command: AnalysisCommand | None = None
+        self._statistics: StatisticsFiles | None = None
+        self._observer: Observer | None = None
+        self._hook: Hook | None = None
+        self.fleet = LiveFleet(run_id=directory.run_id)
+        self.on_abort: Callable[[], None] = lambda: None
+        self._local: LiveCounts | None = None
+        self._watchman: Watchman | None = None
+        self._records = FaultRecords(journal)
+        self._was_left = False
+
+    @classmethod
+    def create(
+        cls,
+        environment: Environment,
+        settings: Settings,
+        clock: RunClock,
+        on_our_fault: Any,
+        on_event: Callable[[Event], None],
+    ) -> "Run":
+        """Make the run's directory and its run.json, and say where it is."""
+        options = environment.parsed_options
+        hypotheses = load_hypotheses(
+            config=options.config if options else None, experiment=settings.experiment
+        )
+        started_at = now()
+        try:
+            directory = RunDirectory.create(
+                root=RUNS, experiment=settings.experiment, at=started_at, path=settings.run_dir
+            )
+        except (EvidenceError, OSError) as error:
+            message = f"the run's directory cannot be made: {error}"
+            raise BadArgument(message) from error
+        journal = Journal(directory, on_our_fault=on_our_fault, on_event=on_event)
+        journal.update(
+            run_id=directory.run_id,
+            started_at=format_time(started_at),
+            ended_at=None,
+            target=settings.target.value,
+            host=without_password(environment.host or ""),
+            experiment=settings.experiment,
+            settings=_settings_to_keep(environment, settings),
+            versions=_versions(),
+            interrupted=False,
+            settle=None,
+            hypotheses=hypotheses,
+            fault=None,
+            health_check=None,
+            access_log=_place_in_log(settings.access_log),
+        )
+        run = cls(environment, settings, directory, journal, clock)
+        run._announce()
+        return run
+
+    @property
+    def name(self) -> str:
+        """The directory as people see it: relative to where they are, if it is below."""
+        path = self.directory.path
+        return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+    def prepare(self) -> None:
+        """Do all that must be done before the first user starts. Raises LoadError."""
+        self._find_shop()
+        faults = self._prepare_aws() if self.settings.watches_aws else []
+        self._prepare_faults(faults)
+        if self.settings.database_url:
+            code = self._analyse("snapshot", str(self.directory.path), "--before")
+            if code != 0 and not self.is_interrupted:
+                raise SnapshotFailed(code)
+        else:
+            self.journal.note_run("no_database", "without --database-url there is no verdict")
+        if self.is_interrupted:
+            raise gevent.GreenletExit
+        self._statistics = StatisticsFiles(self.environment, self.directory.path)
+
+    def release(self, local: LiveCounts | None = None) -> None:
+        """Start the clocks: users start now; `local` counts those of this process."""
+        self._local = local
+        self.clock.begin()
+        if self._statistics is not None:
+            self._statistics.start()
+        if self._hook is not None:
+            self._hook.start(self._run_time_s)
+        if self._watchman is not None:
+            self._watchman.start()
+
+    def gather(self) -> None:
+        """Bring into the fleet what this process has seen since the last time."""
+        if self._local is not None:
+            self.fleet.take("local", self._local.report())
+
+    @property
+    def fault_plan(self) -> list[dict[str, str]]:
+        """What is to happen when, and how it stands."""
+        return self._hook.plan if self._hook is not None else []
+
+    @property
+    def host(self) -> str:
+        """The shop's address, without a password."""
+        return without_password(self.environment.host or "")
+
+    @property
+    def fires_at_s(self) -> float | None:
+        """When the fault is to come, in seconds after the users; None where there is none."""
+        return self._hook.fires_after_s if self._hook is not None else None
+
+    @property
+    def run_time_s(self) -> float | None:
+        """How long the run is to take; None for one that goes on until it is stopped."""
+        return self._run_time_s
+
+    def why_not_inject(self) -> str:
+        """Say why the fault cannot be fired now; empty if it can."""
+        if self._hook is None:
+            return "this run has no fault: name a FIS template in the form that starts it"
+        if self.is_stopping or self.is_interrupted:
+            return "the run is ending"
+        return self._hook.why_not_fire()
+
+    def why_not_stop(self) -> str:
+        """Say why the experiment cannot be stopped; empty if it can."""
+        return "this run has no experiment" if self._hook is None else self._hook.why_not_stop()
+
+    def inject_now(self) -> str:
+        """Fire the fault at once; returns why not, empty if it is to happen."""
+        why_not = self.why_not_inject()
+        if not why_not and self._hook is not None:
+            self._hook.fire_now()
+        return why_not
+
+    def stop_experiment(self) -> str:
+        """Stop the fault as the end of the run would; returns why not, or nothing."""
+        why_not = self.why_not_stop()
+        if not why_not and self._hook is not None:
+            self._hook.stop_now()
+        return why_not
+
+    def stopping(self) -> None:
+        """Note that users are being told to stop."""
+        if self.is_stopping:
+            return
+        self.clock.cancel()
+        limit_s = self.clock.limit_s if self.environment.web_ui is None else None
+        if limit_s is not None and not self.clock.is_over:
+            lasted_s = self.clock.elapsed_s
+            self.interrupt(f"users were stopped after {lasted_s:.0f} of {limit_s:g} s")
+        self.is_stopping = True
+        self.journal.note_run("run_stopping")
+
+    def _abort(self, why: str) -> None:
+        """End the fault at once, and the run with it: a condition has come to hold."""
+        self.journal.note_run("run_aborted", why)
+        sys.stderr.write(f"chaos-shop: aborted: {why}\n")
+        if self._hook is not None:
+            self._hook.abort()
+        self.interrupt(f"aborted: {why}")
+        self.on_abort()
+
+    def call_off(self) -> None:
+        """End a run that has had no user; there is nothing to judge."""
+        self.clock.cancel()
+        for part in (self._watchman, self._hook, self._observer, self._statistics):
+            if part is not None:
+                part.close()
+        self.journal.update(ended_at=format_time(now()))
+
+    def interrupt(self, why: str) -> None:
+        """Note that the run ends before its time, because of `why`."""
+        if self.is_stopping or self.is_interrupted:
+            return
+        self.is_interrupted = True
+        self.journal.note_run("run_interrupted", why)
+        self.journal.update(interrupted=True)
+        if self._command is not None:
+            self._command.stop()
+
+    def close(self, ended_at: int) -> int:
+        """Close the evidence, have it judged, and return the exit code. Users have ended."""
+        for part in (self._watchman, self._hook, self._observer, self._statistics):
+            if part is not None:
+                part.close()
+        self.journal.update(ended_at=format_time(ended_at), interrupted=self.is_interrupted)
+        self.journal.note_run("users_stopped")
+        code = self._analyse(
+            "finish",
+            str(self.directory.path),
+            "--fail-on",
+            self.settings.fail_on,
+            *(("--parquet",) if self.settings.evidence_format == "parquet" else ()),
+            # Locust prints its statistics when all is over: the verdict goes below them.
+            keeps_output=self.environment.web_ui is None,
+        )
+        if self._was_left:
+            return EXIT_UNDECIDED
+        if code not in _PASSED_ON:
+            sys.stderr.write(f"the analysis ended with {code}; try `{self._finish_line}`\n")
+            return EXIT_OUR_FAULT
+        return code
+
+    def leave(self) -> None:
+        """Give up waiting for the analysis: the evidence stays, and the way on is printed."""
+        self._was_left = True
+        if self._command is not None:
+            self._command.stop()
+        sys.stderr.write(f"left unfinished; DATABASE_URL=... {self._finish_line} goes on\n")
+
+    @property
+    def _finish_line(self) -> str:
+        if Path.cwd() == _CLONE:
+            return f"python -m analysis finish {self.name}"
+        return f"PYTHONPATH={_CLONE} python -m analysis finish {self.directory.path}"
+
+    @property
+    def _run_time_s(self) -> float | None:
+        options = self.environment.parsed_options
+        return getattr(options, "run_time", None) or None
+
+    def _announce(self) -> None:
+        print(f"run directory: {self.name}", flush=True)
+        register = os.environ.get("CHAOS_RUN_FILE")
+        if register:
+            with Path(register).open("a", encoding="utf-8") as file:
+                file.write(f"{self.directory.path}\n")
+        self.journal.note_run("run_started", without_password(self.environment.host or ""))
+
+    def _analyse(self, *arguments: str, keeps_output: bool = False) -> int:
+        self._command = command = AnalysisCommand(
+            *arguments, database_url=self.settings.database_url, keeps_output=keeps_output
+        )
+        try:
+            return command.run()
+        finally:
+            self.result += command.output
+            self._command = None
+
+    def _find_shop(self) -> None:
+        """See that somebody is there to take the load. BadArgument, where this process tells."""
+        host = self.environment.host
+        if not host:  # a user class may have one of its own
+            return
+        try:
+            Host.parse(host).await_answer(
+                timeout_s=self.settings.connect_timeout_s, within_s=_ANSWERS_WITHIN_S
+            )
+        except BadArgument as error:
+            options = self.environment.parsed_options
+            if not isinstance(self.environment.runner, MasterRunner) or (
+                options is not None and options.processes
+            ):
+                raise
+            # Its workers may be where the shop can be reached.
+            self.journal.note_run("host_silent", f"from the master: {error}")
+            sys.stderr.write(f"chaos-shop: from the master: {error}\n")
+
+    def _prepare_aws(self) -> list[Fault]:
+        """Find what stands behind the host; a fault needs it, watching only would like it."""
+        try:
+            clients = Clients.connect()
+        except AWS_ERRORS as error:
+            self._go_without_aws(reason_of(error))
+            return []
+        templates = self.settings.faults.templates
+        found = [(load_template(clients, each.what), each.at) for each in templates]
+        fleet = self._find_fleet(clients)
+        records = self._records
+        faults: list[Fault] = [
+            FisFault(
+                clients,
+                template,
+                fleet,
+                self.journal,
+                records,
+                at=at,
+                guards=self.settings.faults.guards,
+                poll_every_s=self.settings.poll_every_s,
+            )
+            for template, at in found
+        ]
+        if faults:
+            self._look_around(clients)
+        if fleet is not None:
+            self.journal.update(
+                health_check=fleet.health_check, load_balancers=list(fleet.load_balancers)
+            )
+            self._observer = Observer(fleet, self.journal, every_s=self.settings.poll_every_s)
+        return faults
+
+    def _look_around(self, clients: Clients) -> None:
+        """Say who we are to AWS, and stop what a dead run of this machine has left behind."""
+        try:
+            self.journal.note_run("aws_identity", str(who_am_i(clients)))
+        except AWS_ERRORS as error:
+            self.journal.note_run("aws_identity_unknown", reason_of(error))
+        try:
+            stop_leftovers(clients, self.journal.note_run)
+        except AWS_ERRORS as error:
+            self.journal.note_run("fis_leftovers_unknown", reason_of(error))
+
+    def _prepare_faults(self, faults: list[Fault]) -> None:
+        asked = self.settings.faults
+        faults += [
+            CommandFault(
+                each.what,
+                self.journal,
+                self._records,
+                at=each.at,
+                heals=asked.heals if number == 0 else (),
+                heal_after_s=asked.heal_after_s,
+                in_shell=asked.in_shell,
+                limit_s=asked.command_limit_s,
+            )
+            for number, each in enumerate(asked.commands)
+        ]
+        pulse = self._pulse() if asked.needs_pulse else None
+        if faults:
+            self._hook = Hook(
+                faults,
+                self.journal,
+                pulse=pulse,
+                guards=asked.guards,
+                steady_limit_s=asked.steady_limit_s,
+            )
+            self._hook.announce()
+        if self._observer is not None:
+            self._observer.start()
+        if pulse is not None and asked.aborts:
+            self._watchman = Watchman(
+                pulse, asked.aborts, on_abort=self._abort, on_our_fault=self.journal.on_our_fault
+            )
+
+    def _pulse(self) -> Pulse:
+        runner = self.environment.runner
+        options = self.environment.parsed_options
+        return Pulse(
+            fleet=self.fleet,
+            gather=self.gather,
+            users=lambda: runner.user_count if runner is not None else 0,
+            users_wanted=lambda: getattr(options, "num_users", None),
+            healthy=lambda: None if self._observer is None else self._observer.healthy_count,
+            # Workers report once a second.
+            lag_s=1.0 if isinstance(runner, MasterRunner) else 0.0,
+        )
+
+    def _find_fleet(self, clients: Clients) -> Fleet | None:
+        try:
+            return find_fleet(
+                clients,
+                host=self.environment.host or "",
+                target_group=self.settings.target_group,
+            )
+        except NoFleet as error:
+            self.journal.note_run("observe_failed", str(error))
+        except AWS_ERRORS as error:
+            self.journal.note_run("observe_failed", reason_of(error))
+        return None
+
+    def _go_without_aws(self, why: str) -> None:
+        if self.settings.faults.templates:
+            names = self.settings.faults.template_names
+            message = f"the FIS template {names!r} cannot be read: {why}"
+            raise BadArgument(message)
+        self.journal.note_run("observe_failed", why)
+
+
+def _place_in_log(log: Path | None) -> dict[str, object] | None:
+    """Say where in the load balancer's log the run begins."""
+    if log is None:
+        return None
+    return {"path": str(log.resolve()), "offset": log.stat().st_size if log.is_file() else 0}
+
+
+def _settings_to_keep(environment: Environment, settings: Settings) -> dict[str, object]:
+    """Everything that was asked for, and of the database only where it is."""
+    options = environment.parsed_options
+    return {
+        "users": getattr(options, "num_users", None),
+        "spawn_rate": getattr(options, "spawn_rate", None),
+        "run_time_s": getattr(options, "run_time", None),
+        "stop_timeout_s": environment.stop_timeout,
+        "processes": getattr(options, "processes", None),
+        "connect_timeout_s": settings.connect_timeout_s,
+        "total_timeout_s": settings.total_timeout_s,
+        **settings.orders.to_keep(),
+        "database": without_password(settings.database_url),
+        "database_wait_s": settings.database_wait_s,
+        **settings.faults.to_keep(),
+        "poll_every_s": settings.poll_every_s,
+        "target_group": settings.target_group,
+        "fail_on": settings.fail_on,
+        "evidence_format": settings.evidence_format,
+        "stream_ledger": settings.stream_ledger,
+        "evidence_uri": settings.evidence_uri,
+    }
+
+
+def _versions() -> dict[str, str]:
+    packages = ("locust", "geventhttpclient", "gevent", "boto3")
+    return {
+        **{name: version(name) for name in packages},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }

@@ -1,0 +1,185 @@
+"""A worker's side of the evidence: where its ledger is, and how the master comes to have it."""
+
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+import gevent
+from locust.exception import RPCError
+from locust.rpc import Message
+from locust.runners import STATE_INIT, STATE_RUNNING, STATE_SPAWNING, WorkerRunner
+
+from analysis.evidence.run_directory import RunDirectory
+from harness.arguments.arguments import Settings
+from harness.errors import LoadError
+from harness.record.ledger import process_id
+from harness.workers.ledger_place import Offer, own_directory, own_name
+from harness.workers.stream import LedgerStream
+from harness.workers.upload import EvidenceStore, LedgerUpload
+
+__all__ = ["LEDGER_MESSAGE", "RECEIVED_MESSAGE", "STOP_MESSAGE", "WorkerSide"]
+
+STOP_MESSAGE = "chaos_stop"  # master: end the users and close the ledger
+LEDGER_MESSAGE = "chaos_ledger"  # worker: what became of the ledger, or a piece of it
+RECEIVED_MESSAGE = "chaos_received"  # master: what it has of the ledger
+
+_STUCK_S = 15.0
+
+
+class _Delivery(Protocol):
+    """How the master comes to have a ledger."""
+
+    how: str
+
+    def start(self) -> None: ...
+    def received(self, answer: Mapping[str, Any]) -> None: ...
+    def finish(self) -> None: ...
+    def wait(self, *, limit_s: float) -> bool: ...
+    def abandon(self) -> None: ...
+
+
+class WorkerSide:
+    """A worker's part in its master's runs, one after the other."""
+
+    def __init__(self, runner: WorkerRunner) -> None:
+        self._runner = runner
+        self._part: WorkerPart | None = None
+        runner.register_message(STOP_MESSAGE, self._on_stop, concurrent=True)
+        runner.register_message(RECEIVED_MESSAGE, self._on_received)
+
+    def begin(self, options: Namespace, open_ledger: Callable[[RunDirectory, str], object]) -> None:
+        """Open a ledger in the master's run directory, or in a place of its own; LoadError."""
+        if self._part is not None:
+            self._part.abandon()
+        offer = Offer.read(options.chaos_run)
+        try:
+            self._part = WorkerPart(self._runner, offer, Settings.from_options(options))
+            open_ledger(self._part.run, self._part.name)
+        except LoadError as failure:
+            _answer(self._runner, offer.run_id, state="failed", why=str(failure))
+            raise
+        self._part.start()
+
+    def failed(self, why: str) -> None:
+        """Tell the master that the ledger cannot be written."""
+        if self._part is not None:
+            self._part.tell(state="failed", why=why)
+
+    def finish(self) -> None:
+        """Send the last statistics, and deliver what is left of the ledger, which is closed."""
+        report: dict[str, Any] = {}
+        self._runner.environment.events.report_to_master.fire(  # type: ignore[no-untyped-call]
+            client_id=self._runner.client_id, data=report
+        )
+        with suppress(RPCError):  # without a connection the ledger is what counts
+            self._runner.send_message("stats", report)
+        if self._part is not None:
+            self._part.finish()
+
+    def _on_stop(self, msg: Message, **_: object) -> None:
+        """Do as the master wants: end the users, upon which the ledger is closed."""
+        run_id = msg.data["run_id"]
+        if self._part is None or self._part.run_id != run_id:
+            _answer(self._runner, run_id, state="idle")
+        elif self._runner.state in (STATE_RUNNING, STATE_SPAWNING):
+            self._runner.stop()
+            # Or Locust takes the next run for more of this one, and begins nothing.
+            self._runner.worker_state = STATE_INIT
+
+    def _on_received(self, msg: Message, **_: object) -> None:
+        if self._part is not None:
+            self._part.received(msg.data)
+
+
+class WorkerPart:
+    """The part of one worker in one run. LoadError where its ledger can have no place."""
+
+    def __init__(self, runner: WorkerRunner, offer: Offer, settings: Settings) -> None:
+        self._runner = runner
+        self._offer = offer
+        self._settings = settings
+        self._is_shared = settings.stream_ledger != "always" and offer.is_shared()
+        self.name = process_id() if self._is_shared else own_name(offer, runner.client_id)
+        self.run = RunDirectory(offer.path) if self._is_shared else own_directory(offer, self.name)
+        self._delivery: _Delivery = self._make_delivery(self.run.ledger_file(self.name))
+
+    @property
+    def run_id(self) -> str:
+        """The run's id, as its master has it."""
+        return self._offer.run_id
+
+    def start(self) -> None:
+        """Tell the master of the ledger, which is open now, and begin to deliver it."""
+        self._delivery.start()
+
+    def received(self, answer: Mapping[str, Any]) -> None:
+        """Take what the master answers."""
+        if answer["run_id"] == self._offer.run_id:
+            self._delivery.received(answer)
+
+    def finish(self) -> None:
+        """Deliver what is left of the ledger, which is closed now."""
+        self._delivery.finish()
+        # Locust's own greenlet for messages may be the one that waits here: no answer would come.
+        is_deaf = gevent.getcurrent() in set(self._runner.greenlet)
+        if is_deaf and isinstance(self._delivery, LedgerStream):
+            return
+        if not self._delivery.wait(limit_s=_STUCK_S):
+            sys.stderr.write(
+                f"chaos-shop: the master may not have all of this worker's ledger, which is kept "
+                f"in {self.run.path}\n"
+            )
+
+    def abandon(self) -> None:
+        """Deliver nothing more: another run begins."""
+        self._delivery.abandon()
+
+    def tell(self, **message: object) -> bool:
+        """Send the master a message about the ledger; False if there is no connection."""
+        about = {"name": self.name, "how": self._delivery.how}
+        return _answer(self._runner, self.run_id, **about, **message)
+
+    def _make_delivery(self, ledger: Path) -> _Delivery:
+        if self._is_shared:
+            return _Shared(self)
+        if not self._settings.evidence_uri:
+            return LedgerStream(ledger, tell=self.tell)
+        store = EvidenceStore.connect(self._settings.evidence_uri)
+        folder = f"{store.folder(self._offer.run_id)}{self.name}/"
+        return LedgerUpload(ledger, store, folder=folder, tell=self.tell)
+
+
+class _Shared:
+    """The master has the ledger on its own disk: it is only told."""
+
+    how = "shared"
+
+    def __init__(self, part: WorkerPart) -> None:
+        self._tell = part.tell
+
+    def start(self) -> None:
+        self._tell(state="open")
+
+    def received(self, answer: Mapping[str, Any]) -> None:
+        """Take no answer: there is none."""
+
+    def finish(self) -> None:
+        self._tell(state="closed")
+
+    def wait(self, *, limit_s: float) -> bool:  # noqa: ARG002 -- there is nothing to wait for
+        return True
+
+    def abandon(self) -> None:
+        """Do nothing: nothing is under way."""
+
+
+def _answer(runner: WorkerRunner, run_id: str, **message: object) -> bool:
+    """Tell a worker's master something about one run; False if there is no connection."""
+    try:
+        runner.send_message(LEDGER_MESSAGE, {"run_id": run_id, **message})
+    except RPCError:
+        return False
+    return True
