@@ -17,17 +17,23 @@ from tests.mutants.survivors import Score, explained, key_of, show, survivors_be
 from tests.mutants.trial import get_ready, is_noticed, try_all
 
 MODULES = (
-    *("keyless.inference", "keyless.ownerless", "keyless.spans", "matching"),
-    *("clock", "reconcile", "checks", "invariants"),
+    *("bulk.statements", "bulk.set_aside"),
+    *("judging.keyless.inference", "judging.keyless.ownerless", "judging.keyless.spans"),
+    *("judging.matching", "judging.clock", "judging.reconcile"),
+    *("judging.checks", "judging.invariants"),
 )
-# None of them needs a database; the quickest to fail come first.
-TESTS = (
-    *("judging/test_reconcile_bounds", "judging/test_reconcile", "judging/keyless/test_spans"),
-    *("judging/test_invariants", "judging/test_false_certainty", "judging/test_incomplete_ledgers"),
-    *("measures/test_retries", "judging/test_what_invariants_say", "measures/test_windows"),
-    *("judging/test_troubled_runs", "judging/keyless/test_inference"),
-    "judging/keyless/test_inferred_histories",
-)
+# By stage. None of them needs a database; the quickest to fail come first.
+TESTS = {
+    "bulk": ("bulk/test_spelling", "bulk/test_set_aside"),
+    "judging": (
+        *("judging/test_reconcile_bounds", "judging/test_reconcile", "judging/keyless/test_spans"),
+        *("judging/test_invariants", "judging/test_false_certainty"),
+        *("judging/test_incomplete_ledgers", "measures/test_retries"),
+        *("judging/test_what_invariants_say", "measures/test_windows"),
+        *("judging/test_troubled_runs", "judging/keyless/test_inference"),
+        "judging/keyless/test_inferred_histories",
+    ),
+}
 _EVERY = 50
 
 
@@ -40,12 +46,19 @@ def main(arguments: Sequence[str]) -> int:
         mutants = [each for each in mutants if key_of(each) in survived]
     if options.sample:
         mutants = random.Random(options.seed).sample(mutants, min(options.sample, len(mutants)))
-    tests = [f"tests/analysis/{name}.py" for name in TESTS]
+    tests = {
+        stage: [f"tests/analysis/{name}.py" for name in names] for stage, names in TESTS.items()
+    }
     get_ready()
-    if any(failed for _, failed in try_all([None], partial(is_noticed, tests), at_once=1)):
+    all_of_them = [each for names in tests.values() for each in names]
+    if any(failed for _, failed in try_all([None], partial(is_noticed, all_of_them), at_once=1)):
         sys.exit("mutants: these tests fail as it is; see `python -m pytest tests/analysis`")
     score = Score.of(mutants)
-    trials = try_all(mutants, partial(is_noticed, tests), at_once=options.at_once)
+    trials = try_all(
+        mutants,
+        lambda mutant: is_noticed(tests[mutant.module.split(".")[1]], mutant),
+        at_once=options.at_once,
+    )
     for number, (mutant, noticed) in enumerate(trials, 1):
         if not noticed:
             score.survivors.append(survivor := explained(mutant))
@@ -64,8 +77,8 @@ def _mutants(modules: Sequence[str]) -> list[Mutant]:
         mutant
         for name in modules
         for mutant in mutants_of(
-            Path("analysis/judging", *name.split(".")).with_suffix(".py").read_text("utf-8"),
-            module=f"analysis.judging.{name}",
+            Path("analysis", *name.split(".")).with_suffix(".py").read_text("utf-8"),
+            module=f"analysis.{name}",
         )
     ]
 

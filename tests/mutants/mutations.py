@@ -1,11 +1,12 @@
 """Small mistakes that a module could have in it: a bound that is off by one, a verdict mixed up.
 
-A mutant is the module with one of them. Texts, types and decorators stay as they are.
+A mutant is the module with one of them. Types, decorators and texts stay as they are, SQL aside.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import CodeType
@@ -34,6 +35,27 @@ _WORDS = {
     "Basis": ("ORDER_ID", "KEY", "INFERRED", "NONE"),
     "Method": ("AUTO", "KEY", "INFERRED"),
     "Use": ("ALWAYS", "SOMETIMES", "NEVER"),
+}
+# Of SQL, of which a text is known by its keywords.
+_IS_SQL = re.compile(r"\b(SELECT|WHERE|CASE|AND)\b")
+_SQL_SWAPS = {
+    " AND ": " OR ",
+    " OR ": " AND ",
+    ">= ": "> ",
+    "<= ": "< ",
+    " > ": " >= ",
+    " = ": " <> ",
+    " IS NOT NULL": " IS NULL",
+    " IS NULL": " IS NOT NULL",
+    " NOT IN ": " IN ",
+    "NOT EXISTS": "EXISTS",
+    "FULL JOIN": "LEFT JOIN",
+    "max(": "min(",
+    "min(": "max(",
+    "(1, 2)": "(1)",
+    "(200, 201)": "(200)",
+    "kind = 0 ": "kind = 3 ",
+    "THEN 0": "THEN 3",
 }
 _NO_BEHAVIOUR = {"annotation", "returns", "decorator_list", "bases"}
 
@@ -76,12 +98,13 @@ def mutants_of(source: str, *, module: str) -> list[Mutant]:
     found = []
     for place, node, function, line in _places(tree, "", 1):
         for replacement in _mistakes(node):
+            was, becomes = _change(node, replacement)
             mutant = Mutant(
                 module=module,
                 function=function,
                 line=line,
-                was=_text(node),
-                becomes=_text(replacement),
+                was=was,
+                becomes=becomes,
                 tree=tree,
                 place=place,
                 replacement=replacement,
@@ -151,12 +174,20 @@ def _mistakes_in_values(node: ast.AST) -> Iterator[ast.AST]:
             yield ast.Constant(not value)
         case ast.Constant(int() | float() as value):
             yield ast.Constant(value + 1)
+        case ast.Constant(str() as text) if _IS_SQL.search(text):
+            yield from map(ast.Constant, _mistakes_in_sql(text))
         case ast.Call(ast.Name(name), arguments, keywords) if name in _CALLS:
             yield ast.Call(ast.Name(_CALLS[name], ast.Load()), arguments, keywords)
         case ast.Attribute(ast.Name(kind), word, context) if word in _WORDS.get(kind, ()):
             words = _WORDS[kind]
             other = words[(words.index(word) + 1) % len(words)]
             yield ast.Attribute(ast.Name(kind, ast.Load()), other, context)
+
+
+def _mistakes_in_sql(text: str) -> Iterator[str]:
+    for was, becomes in _SQL_SWAPS.items():
+        for found in re.finditer(re.escape(was), text):
+            yield f"{text[: found.start()]}{becomes}{text[found.end() :]}"
 
 
 def _swapped(operator: ast.AST) -> Any:
@@ -166,6 +197,14 @@ def _swapped(operator: ast.AST) -> Any:
 def _without(operator: ast.boolop, values: list[ast.expr], at: int) -> ast.AST:
     left = values[:at] + values[at + 1 :]
     return left[0] if len(left) == 1 else ast.BoolOp(operator, left)
+
+
+def _change(node: ast.AST, replacement: ast.AST) -> tuple[str, str]:
+    match node, replacement:
+        case ast.Constant(str() as was), ast.Constant(str() as becomes):
+            lines = zip(was.splitlines(), becomes.splitlines(), strict=True)
+            return next((one.strip(), other.strip()) for one, other in lines if one != other)
+    return _text(node), _text(replacement)
 
 
 def _text(node: ast.AST) -> str:

@@ -66,6 +66,7 @@ def get_ready() -> None:
     """Import what the project imports, and forget the project's own modules."""
     importlib.import_module("analysis.verdict.judgement")
     importlib.import_module("hypothesis.strategies")
+    importlib.import_module("duckdb")
     for name in [each for each in sys.modules if each.startswith(_OURS)]:
         del sys.modules[name]
     # The same examples each time and as long as they take, or a mutant would be noticed by luck;
