@@ -8,11 +8,12 @@ from typing import Any
 
 from analysis.closing.progress import Progress
 from analysis.evidence.errors import EvidenceError
+from analysis.evidence.ledger.format import LedgerFindings
 from analysis.evidence.ledger.in_flight import InFlight
 from analysis.evidence.ledger.reader import Cells, LedgerReader
 from analysis.evidence.ledger.tail import complete
 from analysis.evidence.records import Event, format_time
-from analysis.evidence.run import LedgerFindings, Run, parse_run
+from analysis.evidence.run import Run, parse_run
 from analysis.evidence.run_directory import RUN_FILE, RunDirectory
 from analysis.evidence.tables import ATTEMPTS, ORDERS, PRODUCTS, REQUESTS, RecordT, Table
 

@@ -6,6 +6,7 @@ from math import isfinite
 from typing import Any
 
 from analysis.evidence.errors import EvidenceError, UsageError
+from analysis.evidence.ledger.format import LedgerFindings
 from analysis.evidence.records import format_time, parse_time
 
 _SHOWN_CHARACTERS = 200
@@ -138,23 +139,6 @@ class HypothesisTable:
     phase: str = ""
     percentile: float | None = None
     of: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerFindings:
-    """What was found when the ledgers were read; see `ledger`.
-
-    `cut_off` counts ledgers that may lack their last lines: their tail is lost, or not to be
-    trusted.
-    """
-
-    files: int = 0
-    lines: int = 0
-    torn_last_lines: int = 0
-    torn_lines: int = 0
-    cut_off: int = 0
-    unmatched_ends: int = 0
-    open_attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,15 +19,9 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from analysis.evidence.encoding import UTF_8, text_of, why_not_utf_8
 from analysis.evidence.errors import EvidenceError, UsageError
+from analysis.evidence.ledger.format import LedgerClosed, TornLine, parse_line
 from analysis.evidence.ledger.tail import lines_beyond
-from analysis.evidence.records import (
-    Event,
-    LedgerClosed,
-    TornLine,
-    format_time,
-    parse_line,
-    parse_time,
-)
+from analysis.evidence.records import Event, format_time, parse_time
 from analysis.evidence.tables import ATTEMPTS, EVENTS, ORDERS, REQUESTS, Kind, Table
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from gevent import GreenletExit, Timeout
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 
 from analysis.evidence.answers import BAD_REPLY, NONCOMMITTAL, is_acceptance
-from analysis.evidence.records import Outcome, frequent
+from analysis.evidence.ledger.format import frequent
+from analysis.evidence.records import Outcome
 from harness.errors import NotConnected, ReplyTooLong
 
 __all__ = [

@@ -21,8 +21,7 @@ from weakref import WeakSet
 import gevent
 from gevent.event import Event
 
-from analysis.evidence.ledger.tail import tail_of
-from analysis.evidence.records import (
+from analysis.evidence.ledger.format import (
     LEDGER_VERSION,
     LEDGER_WITH_TAIL,
     LedgerClosed,
@@ -30,6 +29,7 @@ from analysis.evidence.records import (
     RequestFields,
     lines_of,
 )
+from analysis.evidence.ledger.tail import tail_of
 from analysis.evidence.run_directory import sync_folder
 from harness.errors import LedgerFailed
 from harness.record.disk_sync import DiskSync

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from analysis.evidence.answers import cause_of_doubt
-from analysis.evidence.records import AttemptSent, Outcome
+from analysis.evidence.ledger.format import AttemptSent
+from analysis.evidence.records import Outcome
 from harness.customers.outcome import Conclusion, failure_name
 
 __all__ = ["LATENCY_STEP", "OTHER", "Doubt", "LiveCounts", "Second", "latency_of_bin"]

@@ -8,7 +8,7 @@ from time import time_ns
 
 from locust.exception import StopUser
 
-from analysis.evidence.records import (
+from analysis.evidence.ledger.format import (
     UNPLAIN,
     AttemptSent,
     EndedFields,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from analysis.evidence.ledger.format import LedgerFindings
 from analysis.evidence.records import (
     Attempt,
     OrderRow,
@@ -17,7 +18,7 @@ from analysis.evidence.records import (
     RunVerdict,
     Verdict,
 )
-from analysis.evidence.run import LedgerFindings, Run, Settle
+from analysis.evidence.run import Run, Settle
 from analysis.evidence.run_directory import RunDirectory
 from analysis.evidence.tables import ATTEMPTS, ORDERS, PRODUCTS
 from analysis.judging.evidence import Evidence

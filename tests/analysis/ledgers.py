@@ -8,8 +8,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+from analysis.evidence.ledger.format import LedgerClosed, LedgerOpened
 from analysis.evidence.ledger.tail import SIZE, head_of, start_of_machine, tail_of
-from analysis.evidence.records import LedgerClosed, LedgerOpened
 
 START = 1_795_435_200_000_000
 IN_FLIGHT = 20  # attempts that are open at any moment

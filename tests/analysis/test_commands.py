@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from analysis import __main__ as command
-from analysis.evidence.records import AttemptEnded, AttemptSent, LedgerOpened, Outcome, parse_time
+from analysis.evidence.ledger.format import AttemptEnded, AttemptSent, LedgerOpened
+from analysis.evidence.records import Outcome, parse_time
 from analysis.evidence.run import Settle
 from analysis.evidence.run_directory import RunDirectory
 from analysis.verdict.summary import RECONCILIATION_COLUMNS

@@ -14,8 +14,9 @@ import statistics
 import time
 from decimal import Decimal
 
+from analysis.evidence.ledger.format import LedgerFindings
 from analysis.evidence.records import Attempt, OrderRow, Outcome, Product
-from analysis.evidence.run import LedgerFindings, Run, Settle
+from analysis.evidence.run import Run, Settle
 from analysis.judging.evidence import Evidence
 from analysis.judging.findings import Method
 from analysis.verdict.judgement import judge

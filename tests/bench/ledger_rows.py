@@ -11,7 +11,8 @@ import time
 import uuid
 from pathlib import Path
 
-from analysis.evidence.records import AttemptSent, Outcome
+from analysis.evidence.ledger.format import AttemptSent
+from analysis.evidence.records import Outcome
 from harness.customers.outcome import Conclusion
 from harness.record.journal import now
 from harness.record.ledger import Ledger

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from analysis.evidence.records import (
+from analysis.evidence.ledger.format import (
     AttemptEnded,
     AttemptSent,
     LedgerClosed,

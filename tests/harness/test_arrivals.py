@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from analysis.evidence.records import AttemptSent, Outcome, parse_time
+from analysis.evidence.ledger.format import AttemptSent
+from analysis.evidence.records import Outcome, parse_time
 from harness.demand.schedule import Rate, Spacing, due_times
 from tests.harness.load import Load, Locust
 from tests.harness.shop_server import Arrival, Shop

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from analysis.evidence.records import AttemptEnded, AttemptSent, Outcome
+from analysis.evidence.ledger.format import AttemptEnded, AttemptSent
+from analysis.evidence.records import Outcome
 from infra.lab.black_hole import BlackHole
 from tests.harness.broken_shop import Door, Visit, Way, under_tls
 from tests.harness.load import ROOT, Load, Locust

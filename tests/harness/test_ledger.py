@@ -14,19 +14,19 @@ from typing import NoReturn
 import gevent
 import pytest
 
-from analysis.evidence.ledger.tail import lines_beyond, tail_of
-from analysis.evidence.records import (
+from analysis.evidence.ledger.format import (
     LEDGER_VERSION,
     AttemptEnded,
     AttemptSent,
     EndedFields,
     LedgerClosed,
     LedgerOpened,
-    Outcome,
     RequestDone,
     RequestFields,
     parse_line,
 )
+from analysis.evidence.ledger.tail import lines_beyond, tail_of
+from analysis.evidence.records import Outcome
 from analysis.evidence.run_directory import RunDirectory
 from harness.errors import LedgerFailed
 from harness.record.ledger import Ledger, LedgerKeeper, process_id

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.evidence.records import AttemptSent, Outcome
+from analysis.evidence.ledger.format import AttemptSent
+from analysis.evidence.records import Outcome
 from harness.customers.outcome import Conclusion
 from harness.record.live import LiveCounts
 from harness.record.live_run import KEPT_S, LiveFleet

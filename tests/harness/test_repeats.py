@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.evidence.records import AttemptEnded, AttemptSent, Outcome, parse_time
+from analysis.evidence.ledger.format import AttemptEnded, AttemptSent
+from analysis.evidence.records import Outcome, parse_time
 from tests.harness.load import Load, Locust
 from tests.harness.shop_server import Arrival, Shop, reply, serve
 

@@ -12,7 +12,8 @@ import urllib.request
 import psutil
 import pytest
 
-from analysis.evidence.records import LedgerClosed, Outcome, RequestDone
+from analysis.evidence.ledger.format import LedgerClosed, RequestDone
+from analysis.evidence.records import Outcome
 from analysis.evidence.run_directory import RunDirectory
 from analysis.evidence.tables import ATTEMPTS
 from harness.errors import EXIT_USAGE

@@ -7,7 +7,7 @@ import time
 import psutil
 import pytest
 
-from analysis.evidence.records import LedgerClosed
+from analysis.evidence.ledger.format import LedgerClosed
 from tests.harness.ledgers import recorded
 from tests.harness.load import Load, Locust, wait_until
 from tests.harness.shop_server import Shop

@@ -3,7 +3,7 @@
 import gevent
 from locust import between
 
-from analysis.evidence.records import AttemptSent
+from analysis.evidence.ledger.format import AttemptSent
 from harness.customers import customer as _customer
 from harness.record.recording import record_sent
 from locustfiles import shoppers

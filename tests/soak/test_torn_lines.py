@@ -15,7 +15,8 @@ from typing import Protocol
 import pytest
 
 from analysis.__main__ import main
-from analysis.evidence.records import AttemptSent, EndedFields, Outcome, RequestFields
+from analysis.evidence.ledger.format import AttemptSent, EndedFields, RequestFields
+from analysis.evidence.records import Outcome
 from analysis.evidence.run_directory import RunDirectory
 from harness.record.ledger import Ledger
 from tests.analysis.histories import NOON, acknowledged, evidence, indeterminate, row, store

@@ -8,14 +8,14 @@ million takes minutes instead of tens. An unknown value is empty, a time is its 
 import re
 from dataclasses import astuple, fields
 
-from analysis.evidence.records import (
+from analysis.evidence.ledger.format import (
     AttemptEnded,
     AttemptSent,
     LedgerLine,
-    Outcome,
     RequestDone,
     parse_line,
 )
+from analysis.evidence.records import Outcome
 
 Kind = type[LedgerLine]
 

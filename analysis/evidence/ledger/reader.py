@@ -10,21 +10,20 @@ from dataclasses import dataclass, field, fields
 from functools import lru_cache
 
 from analysis.evidence.errors import EvidenceError
-from analysis.evidence.ledger.in_flight import Fields, InFlight
-from analysis.evidence.ledger.lines import Kind, read_fields
-from analysis.evidence.records import (
+from analysis.evidence.ledger.format import (
     LEDGER_VERSION,
     LEDGER_WITH_TAIL,
     AttemptEnded,
     AttemptSent,
     LedgerClosed,
+    LedgerFindings,
     LedgerOpened,
-    Outcome,
     RequestDone,
     TornLine,
-    format_time,
 )
-from analysis.evidence.run import LedgerFindings
+from analysis.evidence.ledger.in_flight import Fields, InFlight
+from analysis.evidence.ledger.lines import Kind, read_fields
+from analysis.evidence.records import Outcome, format_time
 
 IN_FLIGHT = "in_flight_at_stop"
 ORDER_METHOD, ORDER_NAME = "POST", "/orders"

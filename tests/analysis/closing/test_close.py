@@ -13,9 +13,10 @@ from analysis.closing.close import add_parquet, close_evidence, complete_part
 from analysis.closing.progress import Progress
 from analysis.evidence.errors import EvidenceError
 from analysis.evidence.ledger import reader as ledger
+from analysis.evidence.ledger.format import LEDGER_WITH_TAIL, LedgerOpened
 from analysis.evidence.ledger.lines import read_exactly
 from analysis.evidence.ledger.tail import tail_of
-from analysis.evidence.records import LEDGER_WITH_TAIL, LedgerOpened, Outcome
+from analysis.evidence.records import Outcome
 from analysis.evidence.run_directory import RunDirectory
 from analysis.evidence.tables import ATTEMPTS, REQUESTS
 from tests.analysis.close_ledgers import in_a_process

@@ -18,14 +18,8 @@ from analysis import __main__ as command
 from analysis.database.reading import connect
 from analysis.database.snapshot import take_after, take_before
 from analysis.evidence.errors import DatabaseError, EvidenceError
-from analysis.evidence.records import (
-    AttemptEnded,
-    AttemptSent,
-    LedgerOpened,
-    Outcome,
-    RunVerdict,
-    parse_time,
-)
+from analysis.evidence.ledger.format import AttemptEnded, AttemptSent, LedgerOpened
+from analysis.evidence.records import Outcome, RunVerdict, parse_time
 from analysis.evidence.run_directory import RunDirectory
 from analysis.evidence.tables import ATTEMPTS, ORDERS, PRODUCTS
 from analysis.verdict.judgement import judge, load_evidence

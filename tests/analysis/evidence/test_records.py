@@ -8,20 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.evidence.records import (
+from analysis.evidence.ledger.format import (
     AttemptEnded,
     AttemptSent,
     LedgerClosed,
     LedgerLine,
     LedgerOpened,
-    Outcome,
     RequestDone,
     TornLine,
     _Line,
-    format_time,
     parse_line,
-    parse_time,
 )
+from analysis.evidence.records import Outcome, format_time, parse_time
 
 OPENED = LedgerOpened(process_id="p-1", at=1, about={"pid": 7, "host": "über"})
 SENT = AttemptSent(

@@ -6,15 +6,9 @@ import pytest
 
 from analysis.closing.gathering import gather_ledgers
 from analysis.closing.segments import Segment, Uploaded
-from analysis.evidence.records import (
-    Attempt,
-    LedgerClosed,
-    LedgerOpened,
-    Outcome,
-    RunVerdict,
-    Verdict,
-)
-from analysis.evidence.run import HypothesisTable, LedgerFindings, Run
+from analysis.evidence.ledger.format import LedgerClosed, LedgerFindings, LedgerOpened
+from analysis.evidence.records import Attempt, Outcome, RunVerdict, Verdict
+from analysis.evidence.run import HypothesisTable, Run
 from analysis.evidence.run_directory import RunDirectory
 from analysis.judging.evidence import Evidence
 from analysis.verdict.judgement import judge

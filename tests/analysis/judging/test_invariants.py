@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.evidence.ledger.format import LedgerFindings
 from analysis.evidence.records import Product, RunVerdict, Verdict
-from analysis.evidence.run import Before, LedgerFindings, Settle
+from analysis.evidence.run import Before, Settle
 from analysis.judging import invariants
 from analysis.judging.checks import CHECKS, Case, Finding
 from analysis.judging.evidence import Evidence

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from analysis.evidence.ledger.format import LedgerFindings
 from analysis.evidence.records import OrderRow, Product, RunVerdict
-from analysis.evidence.run import Before, LedgerFindings, Settle
+from analysis.evidence.run import Before, Settle
 from analysis.judging.evidence import Evidence
 from analysis.verdict.judgement import judge
 from tests.analysis.histories import (

@@ -7,16 +7,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analysis.evidence.errors import TornLine
+from analysis.evidence.ledger.format import AttemptEnded, AttemptSent, LedgerLine, RequestDone
 from analysis.evidence.ledger.lines import read_exactly, read_fields, read_plainly
 from analysis.evidence.ledger.reader import render_time
-from analysis.evidence.records import (
-    AttemptEnded,
-    AttemptSent,
-    LedgerLine,
-    Outcome,
-    RequestDone,
-    format_time,
-)
+from analysis.evidence.records import Outcome, format_time
 
 PLAIN_TIMES = st.integers(1_000_000_000_000_000, 9_999_999_999_999_999)
 TIMES = PLAIN_TIMES | st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999)

@@ -5,20 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.evidence.errors import EvidenceError
-from analysis.evidence.ledger.reader import LedgerReader
-from analysis.evidence.records import (
+from analysis.evidence.ledger.format import (
     LEDGER_WITH_TAIL,
-    Attempt,
     AttemptEnded,
     AttemptSent,
     LedgerClosed,
+    LedgerFindings,
     LedgerLine,
     LedgerOpened,
-    Outcome,
-    Request,
     RequestDone,
 )
-from analysis.evidence.run import LedgerFindings
+from analysis.evidence.ledger.reader import LedgerReader
+from analysis.evidence.records import Attempt, Outcome, Request
 from analysis.evidence.tables import ATTEMPTS, REQUESTS
 from tests.examples import examples
 
