@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from analysis.evidence.answers import NONCOMMITTAL
 from analysis.evidence.errors import EvidenceError
 from analysis.evidence.records import (
     Attempt,
@@ -222,7 +223,8 @@ MONEY = st.decimals(allow_nan=False, allow_infinity=False, places=2, min_value=0
         sent_at=TIMES | st.none(),
         ended_at=TIMES | st.none(),
         outcome=st.sampled_from(Outcome),
-        http_status=WHOLE | st.none(),
+        # An acknowledgement with one of these is read as what it is (`outcome_recorded`).
+        http_status=WHOLE.filter(lambda status: status not in NONCOMMITTAL) | st.none(),
         error=TEXTS,
         order_id=WHOLE | st.none(),
         served_by=TEXTS,
