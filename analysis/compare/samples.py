@@ -25,9 +25,10 @@ from analysis.compare.locust_history import (
     stretches_of,
 )
 from analysis.evidence.errors import EvidenceError, UsageError
+from analysis.evidence.files import read_rows
 from analysis.evidence.records import parse_time
 from analysis.evidence.run import parse_run
-from analysis.evidence.run_directory import RunDirectory, read_rows
+from analysis.evidence.run_directory import RunDirectory
 from analysis.evidence.tables import EVENTS
 from analysis.measures.faults import describe_faults, judge_faults
 from analysis.report.timeline import GATHER_REQUESTS, gather_values

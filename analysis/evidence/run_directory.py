@@ -1,10 +1,8 @@
 """A run's directory: the one module of `analysis` that reads and writes files."""
 
 import csv
-import errno
 import fcntl
 import gzip
-import io
 import json
 import os
 import re
@@ -17,8 +15,18 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from analysis.evidence.encoding import UTF_8, text_of, why_not_utf_8
-from analysis.evidence.errors import EvidenceError, UsageError
+from analysis.evidence.errors import EvidenceError
+from analysis.evidence.files import (
+    LONGEST_LINE,
+    UTF_8,
+    append_bytes,
+    csv_line,
+    locked,
+    sync_folder,
+    text_of,
+    why_not_utf_8,
+    write_whole,
+)
 from analysis.evidence.ledger.format import LedgerClosed, TornLine, parse_line
 from analysis.evidence.ledger.tail import lines_beyond
 from analysis.evidence.records import Event, format_time, parse_time
@@ -38,11 +46,6 @@ __all__ = [
     "SUMMARY_FILE",
     "EvidenceError",  # what the methods raise, for those who may import nothing else of ours
     "RunDirectory",
-    "append_file",
-    "csv_lines",
-    "read_rows",
-    "sync_folder",
-    "write_file",
 ]
 
 RUN_FILE = "run.json"
@@ -71,8 +74,6 @@ RecordT = TypeVar("RecordT")
 _SCRATCH_FOLDER = ".scratch"
 _JUDGING_FOLDER = ".judging-"
 _BUFFER = 1 << 18
-_LONGEST_LINE = 1 << 24  # of a ledger; no cell of a table is longer either
-csv.field_size_limit(_LONGEST_LINE)  # what we have written can be read again
 
 
 class RunDirectory:
@@ -107,7 +108,7 @@ class RunDirectory:
         (run.path / LEDGER_FOLDER).mkdir()
         sync_folder(run.path)
         sync_folder(run.path.parent)
-        _append(run.path / EVENTS.file_name, _csv_line(list(EVENTS.columns)))
+        append_bytes(run.path / EVENTS.file_name, csv_line(list(EVENTS.columns)))
         _point(root / LATEST, run.path)
         return run
 
@@ -140,10 +141,10 @@ class RunDirectory:
         that lost power may have left gigabytes without an end.
         """
         with ledger.open("rb", buffering=_BUFFER) as file:
-            while line := file.readline(_LONGEST_LINE):
+            while line := file.readline(LONGEST_LINE):
                 yield line
-                while len(line) == _LONGEST_LINE and line[-1:] != b"\n":
-                    line = file.readline(_LONGEST_LINE)
+                while len(line) == LONGEST_LINE and line[-1:] != b"\n":
+                    line = file.readline(LONGEST_LINE)
 
     def has_whole_ledger(self, process_id: str) -> bool:
         """Whether a ledger is there up to what its process recorded last.
@@ -162,7 +163,7 @@ class RunDirectory:
 
     def write_ledger(self, process_id: str, parts: Iterable[bytes]) -> None:
         """Write a ledger that was gathered from elsewhere; it appears, whole, in the end."""
-        _write_whole(self.ledger_file(process_id), parts)
+        write_whole(self.ledger_file(process_id), parts)
 
     def is_being_written(self, ledger: Path) -> bool:
         """Whether the process that writes a ledger lives: it holds a lock on it until it ends."""
@@ -180,7 +181,7 @@ class RunDirectory:
         if not folder.is_dir():  # a run from elsewhere, with nothing left to close
             yield
             return
-        with _locked(folder):
+        with locked(folder):
             yield
 
     @contextmanager
@@ -220,7 +221,7 @@ class RunDirectory:
     def keep_access_log_file(self, name: str, parts: Iterable[bytes]) -> None:
         """Write a file of elb_access/ that was fetched from elsewhere; it appears whole."""
         (self.path / ACCESS_LOG).mkdir(exist_ok=True)
-        _write_whole(self.path / ACCESS_LOG / name, parts)
+        write_whole(self.path / ACCESS_LOG / name, parts)
 
     def read_access_log(self) -> Iterator[str]:
         """Yield the lines of every file of the log, gzip or not; EvidenceError on damage."""
@@ -252,7 +253,7 @@ class RunDirectory:
 
     def update_run(self, **changes: object) -> None:
         """Set fields of run.json, leaving the others; it is made if missing. Atomic."""
-        with _locked(self.path):
+        with locked(self.path):
             run = self.read_run() if self.has(RUN_FILE) else {"run_id": self.run_id}
             self.write_json(RUN_FILE, {**run, **changes})
 
@@ -269,8 +270,8 @@ class RunDirectory:
     def append_event(self, event: Event) -> None:
         """Add a row to events.csv by one write, safe against other writers and a sudden end."""
         path = self.path / EVENTS.file_name
-        header = b"" if path.exists() else _csv_line(list(EVENTS.columns))
-        _append(path, header + _csv_line(EVENTS.cells(event)))
+        header = b"" if path.exists() else csv_line(list(EVENTS.columns))
+        append_bytes(path, header + csv_line(EVENTS.cells(event)))
 
     # --- tables and results ---
 
@@ -375,11 +376,11 @@ class RunDirectory:
     def judging_scratch(self) -> Iterator[Path]:
         """Give a folder for what does not fit into memory, after clearing those of killed ones."""
         for left in self.path.glob(f"{_JUDGING_FOLDER}*"):
-            with suppress(OSError), _locked(left, waits=False):
+            with suppress(OSError), locked(left, waits=False):
                 shutil.rmtree(left, ignore_errors=True)
         folder = Path(tempfile.mkdtemp(prefix=_JUDGING_FOLDER, dir=self.path))
         try:
-            with _locked(folder):
+            with locked(folder):
                 yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -523,89 +524,8 @@ def _is_window(window: object) -> bool:
         return False
 
 
-def _write_whole(path: Path, parts: Iterable[bytes]) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with beside.open("wb") as file:
-            file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
 def _last_line(content: bytes) -> bytes:
     return content[content.rfind(b"\n", 0, -1) + 1 :]
-
-
-def read_rows(path: Path, *, may_be_cut: bool = False) -> Iterator[dict[str, str]]:
-    """Yield the rows of any CSV file with a header; EvidenceError if it is none.
-
-    What `may_be_cut` is a file that was being written when its process was killed: its last row is
-    left out unless it is whole.
-    """
-    try:
-        text = text_of(path.read_bytes(), of=path)
-    except OSError as error:
-        message = f"{path} cannot be read: {error.strerror}"
-        raise EvidenceError(message) from error
-    if may_be_cut:
-        text = text[: text.rfind("\n") + 1]
-    lines = csv.reader(io.StringIO(text, newline=""), strict=not may_be_cut)
-    try:
-        yield from _named_cells(lines, may_be_cut=may_be_cut)
-    except (ValueError, csv.Error) as error:
-        message = f"{path}, line {lines.line_num}: {error}; restore it as it was written"
-        raise EvidenceError(message) from error
-
-
-def _named_cells(lines: Iterator[list[str]], *, may_be_cut: bool) -> Iterator[dict[str, str]]:
-    header = next(lines, [])
-    if twice := sorted({name for name in header if header.count(name) > 1}):
-        message = f"its header names {', '.join(twice)} twice"
-        raise ValueError(message)
-    odd: list[str] = []
-    for cells in lines:
-        if odd and cells:
-            break  # what was cut off is the last
-        if len(cells) == len(header):
-            yield dict(zip(header, cells, strict=True))
-        elif cells:
-            odd = cells
-    if odd and (cells or not may_be_cut):
-        message = f"it has {len(odd)} cells under a header of {len(header)}"
-        raise ValueError(message)
-
-
-def append_file(path: Path, text: str) -> None:
-    """Add to a file that is not a run's; EvidenceError where that cannot be done."""
-    try:
-        _append(path, text.encode("utf-8", errors="backslashreplace"))
-    except OSError as error:
-        message = f"{path} cannot be written: {error.strerror}"
-        raise EvidenceError(message) from error
-
-
-def write_file(path: Path, text: str) -> None:
-    """Write a file that somebody asked for by name; UsageError where that cannot be done."""
-    try:
-        path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
-    except OSError as error:
-        message = f"{path} cannot be written: {error.strerror}"
-        raise UsageError(message) from error
-
-
-def sync_folder(path: Path) -> None:
-    """Make the names in a folder last: a file that is synced can still lose its name."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # so say file systems that cannot, and need not
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def _records(table: Table[RecordT], file: TextIO) -> Iterator[RecordT]:
@@ -628,32 +548,6 @@ def _records(table: Table[RecordT], file: TextIO) -> Iterator[RecordT]:
 
 def _parquet(file_name: str) -> str:
     return file_name.removesuffix(".csv") + ".parquet"
-
-
-def csv_lines(rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return rows as the lines of a CSV file, ends included."""
-    lines: list[str] = []
-    csv.writer(_Collector(lines)).writerows(rows)
-    return lines
-
-
-def _csv_line(cells: list[str]) -> bytes:
-    return csv_lines([cells])[0].encode("utf-8", errors="backslashreplace")
-
-
-class _Collector:
-    """The least a csv.writer needs to write to."""
-
-    def __init__(self, parts: list[str]) -> None:
-        self.write = parts.append
-
-
-def _append(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        os.write(descriptor, content)
-    finally:
-        os.close(descriptor)
 
 
 def _compact_time(at: int) -> str:
@@ -700,16 +594,3 @@ def _point(link: Path, target: Path) -> None:
     inside = target.parent == link.parent.resolve()
     beside.symlink_to(target.name if inside else target)
     beside.replace(link)
-
-
-@contextmanager
-def _locked(folder: Path, *, waits: bool = True) -> Iterator[None]:
-    """Keep other processes out of a folder; BlockingIOError where one is in it, unless it waits."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
-        yield
-    finally:
-        # Closing would do it too, but gevent puts closing off, and the next update would wait.
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-        os.close(descriptor)

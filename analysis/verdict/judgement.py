@@ -7,14 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from analysis.evidence.errors import EvidenceError
+from analysis.evidence.files import csv_lines
 from analysis.evidence.records import RunVerdict
 from analysis.evidence.run import parse_before, parse_run
-from analysis.evidence.run_directory import (
-    RECONCILIATION_FILE,
-    SUMMARY_FILE,
-    RunDirectory,
-    csv_lines,
-)
+from analysis.evidence.run_directory import RECONCILIATION_FILE, SUMMARY_FILE, RunDirectory
 from analysis.evidence.tables import ATTEMPTS, EVENTS, ORDERS, PRODUCTS, REQUESTS, Table
 from analysis.judging.access_log import BalancerLog, trace_root
 from analysis.judging.clock import measure_clock

@@ -21,6 +21,7 @@ from weakref import WeakSet
 import gevent
 from gevent.event import Event
 
+from analysis.evidence.files import sync_folder
 from analysis.evidence.ledger.format import (
     LEDGER_VERSION,
     LEDGER_WITH_TAIL,
@@ -30,7 +31,6 @@ from analysis.evidence.ledger.format import (
     lines_of,
 )
 from analysis.evidence.ledger.tail import tail_of
-from analysis.evidence.run_directory import sync_folder
 from harness.errors import LedgerFailed
 from harness.record.disk_sync import DiskSync
 from harness.record.tail import LedgerTail

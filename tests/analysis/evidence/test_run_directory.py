@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from analysis.evidence.answers import NONCOMMITTAL
 from analysis.evidence.errors import EvidenceError
+from analysis.evidence.files import sync_folder
 from analysis.evidence.records import (
     Attempt,
     Event,
@@ -22,7 +23,7 @@ from analysis.evidence.records import (
     Request,
     parse_time,
 )
-from analysis.evidence.run_directory import RunDirectory, sync_folder
+from analysis.evidence.run_directory import RunDirectory
 from analysis.evidence.tables import ATTEMPTS, EVENTS, ORDERS, PRODUCTS, REQUESTS, RecordT, Table
 from tests.analysis.histories import acknowledged, request, row
 from tests.examples import examples
