@@ -109,7 +109,7 @@ def test_policy_of_a_run_allows_each_call_of_ours(lab: Lab) -> None:
     }
     called = 0
     for folder in ("harness", "analysis", "infra/aws"):
-        for module in (ROOT / folder).glob("*.py"):
+        for module in (ROOT / folder).rglob("*.py"):
             text = module.read_text(encoding="utf-8")
             for name in re.findall(r'[."](\w+)(?:\(|")', text):
                 if name in operations:
