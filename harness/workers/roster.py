@@ -9,7 +9,7 @@ from typing import Any
 import gevent
 from gevent.lock import RLock
 from locust.rpc import Message
-from locust.runners import STATE_MISSING, STATE_RUNNING, MasterRunner
+from locust.runners import STATE_MISSING, STATE_RUNNING, STATE_SPAWNING, MasterRunner
 
 from analysis.evidence.run_directory import RunDirectory
 from harness.record.journal import Journal
@@ -69,6 +69,7 @@ class Workers:
         self._workers: dict[str, _Worker] = {}
         self._unheard: set[str] = set()
         self._written: list[str] | None = None
+        self._is_left_out = False
         self._writing = RLock()
         self._watcher: gevent.Greenlet[..., None] | None = None
 
@@ -98,6 +99,16 @@ class Workers:
         dispatcher = vars(self._runner)["_users_dispatcher"]
         if dispatcher is not None and self._runner.state == STATE_RUNNING:
             vars(dispatcher)["_dispatch_in_progress"] = False
+        elif dispatcher is not None and self._runner.state == STATE_SPAWNING:
+            self._is_left_out = True
+
+    def _share_out_again(self) -> None:
+        """Give users to whoever came while they were being shared out, as Locust does not."""
+        if self._is_left_out and self._runner.state == STATE_RUNNING:
+            self._is_left_out = False
+            gevent.spawn(
+                self._runner.start, self._runner.target_user_count, self._runner.spawn_rate
+            )
 
     def on_message(self, message: Message) -> None:
         """Take a worker's message about its ledger."""
@@ -194,6 +205,7 @@ class Workers:
         try:
             while True:
                 gevent.sleep(_LOOK_EVERY_S)
+                self._share_out_again()
                 for worker in tuple(self._workers.values()):
                     if not worker.has_ended:
                         self._look_at(worker)

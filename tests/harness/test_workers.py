@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -124,6 +125,28 @@ def test_killed_workers_are_named_and_the_load_goes_on_until_the_last_of_them(
     # What the shop saw and the master lacks is the tail of that one ledger.
     missing = set(shop.attempt_ids()) - set(master.sent())
     assert all(each.encode() in original for each in missing)
+
+
+def test_a_worker_that_comes_while_users_are_shared_out_has_users_afterwards(
+    load: Load, shop: Shop, tmp_path: Path
+) -> None:
+    # Locust waits so long for the users that it has shared out, of whom a silent worker has some.
+    load.environment["LOCUST_WAIT_FOR_WORKERS_REPORT_AFTER_RAMP_UP"] = "100"
+    log = tmp_path / "log"
+    log.touch()
+    master, port = start_master(
+        load, shop, "-t", "200s", "-u", "6", "--logfile", str(log), workers=2
+    )
+    silent = load.start_worker(port)
+    wait_until(lambda: "1 workers connected" in log.read_text())
+    silent.tell(signal.SIGSTOP)
+    load.start_worker(port)
+    wait_until(lambda: len(copies(master)) == 1)
+    late = load.start_worker(port, inside=_elsewhere(master))
+    wait_until(lambda: "(index 2) reported as ready" in log.read_text())
+    silent.tell(signal.SIGCONT)
+    wait_until(lambda: any(copies(master).get(name) for name in originals(late)))
+    master.kill_all()
 
 
 def test_the_last_workers_ledger_arrives_whole_when_it_is_told_to_end(
