@@ -9,7 +9,6 @@ from shop import current, orders, products, service
 from shop.answers import register_error_answers
 from shop.documents import ShopJSON
 from shop.observation import observe
-from shop.plain_orders import PlainOrders
 from shop.pool import Pool
 from shop.settings import Settings
 
@@ -47,17 +46,4 @@ def create_app(settings: Settings) -> Flask:
     register_error_answers(app)
     for noun in (service, products, orders):
         app.register_blueprint(noun.blueprint)
-    return app
-
-
-def place_plain_orders_first(app: Flask) -> Flask:
-    """Have plain orders placed without Flask, faster and to the same effect.
-
-    Only for the shop as `create_app` made it: what was changed of its own way to place
-    orders would not be asked any more.
-    """
-    settings, pool = app.extensions[current.SETTINGS], app.extensions[current.POOL]
-    app.wsgi_app = PlainOrders(  # type: ignore[method-assign]
-        app.wsgi_app, settings=settings, pool=pool, largest_body=LARGEST_BODY_BYTES
-    )
     return app

@@ -26,48 +26,33 @@ def observe(app: Flask) -> None:
     app.after_request(_end)
 
 
-def begin(environ: dict[str, Any]) -> None:
-    """Take the time, unless it has been taken."""
-    environ.setdefault(STARTED, time.perf_counter())
+def _begin() -> None:
+    current.request().environ[STARTED] = time.perf_counter()
 
 
-def end(environ: dict[str, Any], *, route: str, path: str, status: int, served_by: str) -> str:
-    """Log and count a request that was begun, and return the name that it goes by."""
+def _end(answer: Response) -> Response:
+    request = current.request()
+    environ = request.environ
     duration_s = time.perf_counter() - environ[STARTED]
     given = environ.get("HTTP_X_REQUEST_ID", "")
     request_id: str = given if TAG.fullmatch(given) else str(uuid.uuid4())
-    method = environ["REQUEST_METHOD"]
-    requests, duration = _instruments(method, route, status)
+    route = request.url_rule.rule if request.url_rule else "none"
+    requests, duration = _instruments(request.method, route, answer.status_code)
     requests.inc()
     duration.observe(duration_s)
     line: dict[str, object] = {
-        "method": method,
-        "path": path[:LONGEST_PATH],
-        "status": status,
+        "method": request.method,
+        "path": request.path[:LONGEST_PATH],
+        "status": answer.status_code,
         "duration_ms": round(duration_s * 1000, 2),
         "request_id": request_id,
-        "served_by": served_by,
+        "served_by": current.settings().instance_id,
     }
     key = environ.get("HTTP_IDEMPOTENCY_KEY", "")
     if TAG.fullmatch(key):
         line["order_key"] = key
     logger.info(line)
-    return request_id
-
-
-def _begin() -> None:
-    begin(current.request().environ)
-
-
-def _end(answer: Response) -> Response:
-    request = current.request()
-    answer.headers["X-Request-Id"] = end(
-        request.environ,
-        route=request.url_rule.rule if request.url_rule else "none",
-        path=request.path,
-        status=answer.status_code,
-        served_by=current.settings().instance_id,
-    )
+    answer.headers["X-Request-Id"] = request_id
     return answer
 
 

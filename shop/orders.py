@@ -23,9 +23,6 @@ from shop.problems import problem
 
 blueprint = Blueprint("orders", __name__)
 
-# What `shop.plain_orders` met with, for the answer to be made here.
-RAISED = "shop.raised"
-
 
 @blueprint.post("/orders")
 def create_order() -> ResponseReturnValue:
@@ -39,8 +36,6 @@ def create_order() -> ResponseReturnValue:
     wanted = load_order_request(request, requires_key=settings.require_key)
     table = ORDER_TABLES[settings.schema]
     try:
-        if error := request.environ.get(RAISED):
-            raise error
         placement = place_order(current.database(), table, wanted, served_by=settings.instance_id)
     except OutcomeUnknownError:
         metrics.ORDERS.labels("unknown").inc()
@@ -51,7 +46,7 @@ def create_order() -> ResponseReturnValue:
     except DatabaseUnavailableError:
         metrics.ORDERS.labels("unavailable").inc()
         raise
-    body, headers = render_placement(wanted, placement, table)
+    body, headers = _render_placement(wanted, placement, table)
     return jsonify(body), 201, headers
 
 
@@ -82,7 +77,7 @@ def _table() -> OrderTable:
     return ORDER_TABLES[current.settings().schema]
 
 
-def render_placement(
+def _render_placement(
     wanted: OrderRequest, placement: Placement, table: OrderTable
 ) -> tuple[dict[str, int | str | float], dict[str, str]]:
     """Count a placement, and return the body and the headers of its answer."""

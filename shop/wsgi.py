@@ -7,9 +7,9 @@ does not take its server down. The tables are made once per server, by
 
 from __future__ import annotations
 
-from shop.app import create_app, place_plain_orders_first
+from shop.app import create_app
 from shop.logs import start_logging
 from shop.start import load_settings_or_exit
 
 start_logging()
-app = place_plain_orders_first(create_app(load_settings_or_exit()))
+app = create_app(load_settings_or_exit())

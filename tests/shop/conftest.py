@@ -16,7 +16,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from shop import current
-from shop.app import create_app, place_plain_orders_first
+from shop.app import create_app
 from shop.schema import prepare_database
 from shop.settings import Settings
 
@@ -41,7 +41,7 @@ def make_shop(settings: Settings) -> Iterator[MakeShop]:
 
     def make(**changes: str | int) -> Flask:
         changed = dataclasses.replace(settings, **changes)  # type: ignore[arg-type]
-        apps.append(place_plain_orders_first(create_app(changed)))
+        apps.append(create_app(changed))
         return apps[-1]
 
     yield make
