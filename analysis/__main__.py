@@ -283,7 +283,7 @@ def _report(
     from analysis.report.drawings import write_picture, write_report  # noqa: PLC0415 -- see above
 
     with _progress("judging"):
-        judgement = judge_again(directory)
+        judgement = judge_again(directory, memory=options.memory)
     with _progress("drawing the report"):
         complaints = [*write_for_ci(directory, judgement, step_summary=surroundings.step_summary)]
         complaints += write_report(directory, judgement)
@@ -413,6 +413,7 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     report = commands.add_parser("report", help="draw report.html of a run, and write junit.xml")
+    _add_memory(report)
     report.add_argument("--png", action="store_true", help="its charts as report.png, too")
 
     add_comparison(commands.add_parser("compare", help="compare runs, or statistics of Locust"))
@@ -455,6 +456,10 @@ def _add_judging(parser: argparse.ArgumentParser) -> None:
         "attempt end: rows without keys can then be told apart better (unless given, a row may "
         "have been made at any time after its attempt was sent)",
     )
+    _add_memory(parser)
+
+
+def _add_memory(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--memory",
         type=_memory,

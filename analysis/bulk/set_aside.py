@@ -6,10 +6,9 @@ all else of ours.
 """
 # ruff: noqa: S608 -- names and paths in queries go through name_of and literal
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -39,7 +38,7 @@ from analysis.judging.undisputed import Ending, Question, Stretch, Undisputed
 __all__ = ["Bulk", "set_aside"]
 
 _ROWS_AT_ONCE = 5_000
-_SHARE_OF_MEMORY = 2
+_SHARE_OF_MEMORY = "50%"
 _DISK_FULL = "No space left"
 _PRICE_DECIMALS, _PRICE_BELOW = 4, 10**9
 
@@ -52,18 +51,21 @@ class Bulk:
     attempts: list[Attempt]
     rows: list[OrderRow]
     _database: duckdb.DuckDBPyConnection
+    _scratch: Path
 
     def write(
         self,
-        target: Path,
+        file_name: str,
         header: Sequence[str],
         attempts: Sequence[Attempt],
         lines: Sequence[str],
-    ) -> None:
+    ) -> Path:
         """Write all lines, those of attempts by when they were sent, and then those of rows.
 
-        `lines` are those of the disputed, ends included: of these attempts, then of rows.
+        `lines` are those of the disputed, ends included: of these attempts, then of rows. Returns
+        the file, which is gone with the rest of the scratch unless somebody takes it.
         """
+        target = self._scratch / file_name
         self._database.execute(
             "CREATE TEMP TABLE given (sent BIGINT, id VARCHAR, number BIGINT, line VARCHAR)"
         )
@@ -79,8 +81,10 @@ class Bulk:
             f"COPY (SELECT line AS {name} FROM ("
             "SELECT sent, id, 0 AS number, line FROM lines UNION ALL SELECT * FROM given) "
             "ORDER BY sent NULLS LAST, id NULLS LAST, number) "
-            f"TO {literal(target)} (FORMAT csv, HEADER true, QUOTE '', ESCAPE '')"
+            f"TO {literal(target)} (FORMAT csv, HEADER true, QUOTE '', ESCAPE '', "
+            "USE_TMP_FILE false)"
         )
+        return target
 
     def _give(self, first: int, places: Sequence[tuple[int, str]], lines: Sequence[str]) -> None:
         after_attempts: tuple[None, None] = (None, None)
@@ -113,8 +117,9 @@ def set_aside(
     and then goes on on the disk; EvidenceError if neither suffices.
     """
     attempts, orders = (directory.stored(each.file_name) for each in (ATTEMPTS, ORDERS))
-    memory = memory or f"{_machine_bytes() // _SHARE_OF_MEMORY >> 20}MiB"
-    with directory.judging_scratch() as scratch, connected(scratch, memory=memory) as database:
+    memory = memory or _SHARE_OF_MEMORY
+    with directory.judging_scratch() as scratch, ExitStack() as until_judged:
+        database = until_judged.enter_context(connected(scratch, memory=memory))
         try:
             with _room_explained(memory, scratch):
                 found = _set_aside(database, attempts, orders, question, scratch)
@@ -122,12 +127,10 @@ def set_aside(
             raise
         except (duckdb.Error, EvidenceError, ValueError, TypeError, ArithmeticError, OSError):
             found = None
+        if found is None:
+            until_judged.close()  # the exact judge needs the memory
         with _room_explained(memory, scratch):
             yield found
-
-
-def _machine_bytes() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 class _NoRoomError(EvidenceError):
@@ -139,11 +142,14 @@ def _room_explained(memory: str, scratch: Path) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        is_memory = isinstance(error, duckdb.OutOfMemoryException)
-        if not is_memory and _DISK_FULL not in str(error):
+        if isinstance(error, duckdb.OutOfMemoryException):
+            message = f"{memory} of memory and what is free on the disk of {scratch.parent} do not "
+            message += "suffice to judge the run; allow more by --memory, or free some of the disk"
+        elif _DISK_FULL in str(error):
+            message = f"the disk of {scratch.parent} is full: what is found is written there; free "
+            message += "some of it and judge the run again"
+        else:
             raise
-        message = f"{memory} of memory and what is free on the disk of {scratch.parent} do not "
-        message += "suffice to judge the run; allow more by --memory, or free some of the disk"
         raise _NoRoomError(message) from error
 
 
@@ -176,6 +182,7 @@ def _set_aside(
         list(_disputed(database, ATTEMPTS, types[ATTEMPTS.file_name])),
         list(_disputed(database, ORDERS, types[ORDERS.file_name])),
         database,
+        scratch,
     )
 
 
@@ -204,13 +211,12 @@ def _open(
 def _add_prices(database: duckdb.DuckDBPyConnection, question: Question) -> None:
     """Add what products cost, as far as that is known, and exactly so."""
     unit = Decimal(1).scaleb(-_PRICE_DECIMALS)
+    # Of a product that is listed twice the last price is known, as where the exact judge looks.
+    last = {each.id: each.price for each in question.products or () if each.price is not None}
     known = [
-        (each.id, each.price)
-        for each in question.products or ()
-        if each.price is not None
-        and 0 <= each.id < 1 << 63
-        and 0 <= each.price < _PRICE_BELOW
-        and each.price % unit == 0
+        (number, price)
+        for number, price in last.items()
+        if 0 <= number < 1 << 63 and 0 <= price < _PRICE_BELOW and price % unit == 0
     ]
     numbers, prices = zip(*known, strict=True) if known else ((), ())
     database.execute(

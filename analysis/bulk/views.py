@@ -15,6 +15,7 @@ from analysis.judging.undisputed import Question
 __all__ = ["attempts_view", "orders_view"]
 
 _MONEY = "DECIMAL(38, 2)"
+_MOST_PIECES = 10**9  # with what they may cost far fewer digits than Decimal reckons with
 _LAST_TIME = 253_402_300_799_999_999  # of the year 9999
 _CUT_OFF = f"{literal(IN_FLIGHT)}, {literal(RUN_STOPPING)}"
 _TEXTS = ("aid", "okey", "error")  # of a line, that may hold anything
@@ -38,7 +39,8 @@ def attempts_view(types: Mapping[str, str], question: Question) -> str:
     return f"""
         CREATE VIEW a AS
         SELECT *, aid IS NOT NULL AND okey IS NOT NULL AND retry_of IS NULL AND number = 1
-          AND product >= 0 AND quantity >= 0 AND ended >= sent AND {is_calm} AND is_fine
+          AND product >= 0 AND quantity BETWEEN 0 AND {_MOST_PIECES} AND ended >= sent
+          AND {is_calm} AND is_fine
           AND error NOT IN ({_CUT_OFF}) AND {" AND ".join(map(_needs_no_quotes, _TEXTS))} AS is_ours
         FROM (
           SELECT nullif({value.text("attempt_id")}, '') AS aid,
@@ -47,7 +49,7 @@ def attempts_view(types: Mapping[str, str], question: Question) -> str:
             {value.value("attempt_no")} AS number,
             {value.value("product_id")} AS product, {value.value("quantity")} AS quantity,
             {value.value("due_at")} AS due, {value.value("sent_at")} AS sent,
-            {value.value("ended_at")} AS ended, {value.value("order_id")} AS order_id,
+            {value.value("ended_at")} AS ended, {value.number("order_id")} AS order_id,
             {value.text("outcome")} AS outcome, {value.value("http_status")} AS http,
             {value.text("error")} AS error, {server} AS server, {root} AS root,
             {has_plain_trace} AND {value.is_fine("due_at")} AND {value.is_fine("order_id")}
@@ -64,11 +66,12 @@ def orders_view(types: Mapping[str, str]) -> str:
         SELECT true AS is_there, row_cells.*, id >= 0 AND created IS NOT NULL AND is_fine
           AND total = price * quantity AS is_ours
         FROM (
-          SELECT {value.value("id")} AS id, nullif({value.text("attempt_id")}, '') AS aid,
+          SELECT {value.number("id")} AS id, nullif({value.text("attempt_id")}, '') AS aid,
             nullif({value.text("order_key")}, '') AS okey,
             {value.value("product_id")} AS product, {value.value("quantity")} AS quantity,
             {value.value("total")} AS total, {value.value("created_at")} AS created,
-            {value.value("committed_at")} AS committed, {value.is_fine("committed_at")} AS is_fine
+            {value.value("committed_at")} AS committed,
+            {value.is_fine("committed_at")} AND {value.is_fine("id")} AS is_fine
           FROM orders) AS row_cells
         LEFT JOIN prices ON row_cells.product = prices.product
     """
@@ -114,6 +117,13 @@ class _Cells:
                 return _spelled(cell, _MONEY) if is_text else cell
         message = f"{name} is a text"
         raise ValueError(message)
+
+    def number(self, name: str) -> str:
+        """Return the SQL of the whole number in a cell, however it is spelled.
+
+        An id is another's, too, where it is spelled `0102`.
+        """
+        return f"TRY_CAST({name_of(name)} AS BIGINT)"
 
     def is_fine(self, name: str) -> str:
         """Return the SQL of whether a cell is empty, or spelled as ours are."""

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
@@ -375,15 +375,16 @@ class RunDirectory:
     @contextmanager
     def judging_scratch(self) -> Iterator[Path]:
         """Give a folder for what does not fit into memory, after clearing those of killed ones."""
-        for left in self.path.glob(f"{_JUDGING_FOLDER}*"):
-            with suppress(OSError), locked(left, waits=False):
-                shutil.rmtree(left, ignore_errors=True)
-        folder = Path(tempfile.mkdtemp(prefix=_JUDGING_FOLDER, dir=self.path))
-        try:
-            with locked(folder):
-                yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with ExitStack() as until_judged:
+            # Nobody may find the new folder before it is locked, and take it for a dead one's.
+            with locked(self.path):
+                for left in self.path.glob(f"{_JUDGING_FOLDER}*"):
+                    with suppress(OSError), locked(left, waits=False):
+                        shutil.rmtree(left, ignore_errors=True)
+                folder = Path(tempfile.mkdtemp(prefix=_JUDGING_FOLDER, dir=self.path))
+                until_judged.callback(shutil.rmtree, folder, ignore_errors=True)
+                until_judged.enter_context(locked(folder))
+            yield folder
 
     def add_parquet(self, table: Table[RecordT]) -> None:
         """Write NAME.parquet beside NAME.csv, in one step, unless it is there."""
@@ -468,31 +469,23 @@ class RunDirectory:
 
     @contextmanager
     def _new_file(self, file_name: str) -> Iterator[TextIO]:
-        # A string that is not valid Unicode must not stop the rest from being written.
-        with (
-            self.new_path(file_name) as beside,
-            beside.open(
-                "w", buffering=_BUFFER, encoding="utf-8", errors="backslashreplace", newline=""
-            ) as file,
-        ):
-            yield file
-
-    @contextmanager
-    def new_path(self, file_name: str) -> Iterator[Path]:
-        """Give where to write a file, which is on the disk and bears its name when the block ends.
-
-        Readers see the old or the new one, never a part.
-        """
-        path = self.path / file_name
-        beside = path.with_name(f".{file_name}.{os.getpid()}.part")
+        beside = self.path / f".{file_name}.{os.getpid()}.part"
         try:
-            yield beside
-            with beside.open("rb") as written:
-                os.fsync(written.fileno())
-            beside.replace(path)
-            sync_folder(self.path)
+            # A string that is not valid Unicode must not stop the rest from being written.
+            with beside.open(
+                "w", buffering=_BUFFER, encoding="utf-8", errors="backslashreplace", newline=""
+            ) as file:
+                yield file
+            self.take(beside, file_name)
         finally:
             beside.unlink(missing_ok=True)
+
+    def take(self, written: Path, file_name: str) -> None:
+        """Give a whole file of this disk its name in the run, once it is on the disk for good."""
+        with written.open("rb") as file:
+            os.fsync(file.fileno())
+        written.replace(self.path / file_name)
+        sync_folder(self.path)
 
 
 def _finite(text: str) -> float:

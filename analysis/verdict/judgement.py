@@ -53,7 +53,7 @@ def judge_run(
     """Judge a run and write reconciliation.csv and summary.json.
 
     Of evidence larger than `set_aside_above` bytes the undisputed attempts are set aside first, in
-    DuckDB, which takes no more than `memory` (a share of the machine's by default). That changes no
+    DuckDB, which takes no more than `memory` (half of the machine's by default). That changes no
     byte of the results. EvidenceError if run.json or attempts.csv is missing, or one of the needed
     four unreadable.
     """
@@ -103,15 +103,15 @@ def _write_reconciliation(
         return
     lines = csv_lines(rows)
     of_attempts = [each.attempt for each in findings.attempts]
-    with directory.new_path(RECONCILIATION_FILE) as target:
-        bulk.write(target, RECONCILIATION_COLUMNS, of_attempts, lines)
+    written = bulk.write(RECONCILIATION_FILE, RECONCILIATION_COLUMNS, of_attempts, lines)
+    directory.take(written, RECONCILIATION_FILE)
 
 
-def judge_again(directory: RunDirectory) -> Judgement:
+def judge_again(directory: RunDirectory, *, memory: str | None = None) -> Judgement:
     """Judge a run as it was judged before, so that its results come out the same."""
     summary = directory.read_summary()
     if summary is None:
-        return judge_run(directory)
+        return judge_run(directory, memory=memory)
     try:
         method, fail_on = _method_of(summary), _failed_on(summary)
     except (KeyError, TypeError, ValueError) as error:
@@ -122,6 +122,7 @@ def judge_again(directory: RunDirectory) -> Judgement:
         method=method,
         late_window_s=summary.get("late_window_s"),
         fail_on=fail_on,
+        memory=memory,
     )
 
 

@@ -61,15 +61,21 @@ def literal(value: str | Path) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
+def _file(path: Path) -> str:
+    """Return a file's path as SQL has it: DuckDB would take `*`, `?` and `[` for a pattern."""
+    return literal("".join(f"[{each}]" if each in "*?[" else each for each in str(path)))
+
+
 def parquet_of(path: Path) -> str:
     """Return the SQL that reads a Parquet file."""
-    return f"read_parquet({literal(path)}, hive_partitioning=false)"
+    return f"read_parquet({_file(path)}, hive_partitioning=false)"
 
 
 def regular_header(path: Path) -> list[str]:
     """Return the names in a CSV file's header, or nothing where any line is other than we write it.
 
-    Of other lines DuckDB takes some that our own reader refuses: with a comma more at the end.
+    Of other lines DuckDB takes some that our own reader refuses, with a comma more at the end; and
+    in columns that nobody asks for it does not look whether they are UTF-8.
     """
     lines = commas = 0
     with path.open("rb") as file:
@@ -78,7 +84,8 @@ def regular_header(path: Path) -> list[str]:
         while block := file.read(_BLOCK) + file.readline():
             ends = block.count(b"\r\n")
             are_ours = ends == block.count(b"\n") == block.count(b"\r") and block.endswith(b"\n")
-            if not are_ours or b'"' in block:
+            has_blank = b"\r\n\r\n" in b"\r\n" + block  # it lacks commas that another has
+            if not are_ours or has_blank or b'"' in block or not _is_utf_8(block):
                 return []
             lines += ends
             commas += block.count(b",")
@@ -86,10 +93,18 @@ def regular_header(path: Path) -> list[str]:
     return names if header and commas == lines * (len(names) - 1) else []
 
 
+def _is_utf_8(block: bytes) -> bool:
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def regular_csv_of(header: Sequence[str], source: Path) -> str:
     """Return the SQL that reads a CSV file as text, in no order, where no cell has quotes."""
     return (
-        f"read_csv({literal(source)}, columns={{{_texts(header)}}}, header=true, "
+        f"read_csv({_file(source)}, columns={{{_texts(header)}}}, header=true, "
         "auto_detect=false, delim=',', quote='', escape='', new_line='\\r\\n', "
         "hive_partitioning=false)"
     )
@@ -103,7 +118,7 @@ def csv_of(header: Sequence[str], source: Path) -> str:
     """Return the SQL that reads a CSV file as text, in its order, as our own reader does."""
     longest = min(source.stat().st_size + 1, _LONGEST_ROW)  # what a buffer costs is felt
     return (
-        f"read_csv({literal(source)}, columns={{{_texts(header)}}}, header=true, "
+        f"read_csv({_file(source)}, columns={{{_texts(header)}}}, header=true, "
         "auto_detect=false, delim=',', quote='\"', escape='\"', parallel=false, "
         f"max_line_size={longest}, buffer_size={2 * longest}, hive_partitioning=false)"
     )

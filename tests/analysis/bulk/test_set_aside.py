@@ -9,8 +9,9 @@ import random
 import tempfile
 import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
@@ -528,6 +529,76 @@ def test_judging_leaves_no_scratch_and_clears_that_of_one_that_was_killed(tmp_pa
     finally:
         os.close(in_use)
     assert [each.name for each in directory.path.glob(".*")] == [of_another.name]
+
+
+def test_two_may_judge_a_run_at_once(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+
+    def use_scratch(_number: int) -> bool:
+        with directory.judging_scratch() as folder:
+            return folder.exists()
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(use_scratch, range(400)))
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_path_that_could_be_a_pattern_is_that_of_one_run(tmp_path: Path) -> None:
+    for name, lost in (("run1", 0), ("run[12]", 2)):
+        (tmp_path / name).mkdir()
+        history = honest(6)
+        history.rows = history.rows[lost:]
+        stored(history, str(tmp_path / name))
+    directory = RunDirectory(tmp_path / "run[12]")
+    assert judged_alike(directory).count(Verdict.CONFIRMED) == 4
+    add_parquet(directory)
+    assert judged_alike(directory).count(Verdict.CONFIRMED) == 4
+
+
+def respell(path: Path, line: int, column: int, text: str) -> None:
+    lines = path.read_bytes().split(b"\r\n")
+    cells = lines[line].split(b",")
+    cells[column] = text.encode()
+    lines[line] = b",".join(cells)
+    path.write_bytes(b"\r\n".join(lines))
+
+
+@pytest.mark.parametrize("is_parquet", [False, True])
+@pytest.mark.parametrize("name", [ORDERS.file_name, ATTEMPTS.file_name])
+def test_an_id_that_is_spelled_otherwise_is_anothers_all_the_same(
+    name: str, is_parquet: bool, tmp_path: Path
+) -> None:
+    directory = stored(honest(6, committed=1), str(tmp_path))
+    columns = [*(ORDERS if name == ORDERS.file_name else ATTEMPTS).columns]
+    column = columns.index("id" if name == ORDERS.file_name else "order_id")
+    respell(directory.path / name, 6, column, "0102")
+    if is_parquet:
+        add_parquet(directory)
+    assert judged_alike(directory).count(Verdict.CONFIRMED) >= 3
+
+
+@pytest.mark.parametrize("price", ["-1", "1e10", "19.99999"])
+def test_of_a_product_that_is_listed_twice_the_last_price_counts(
+    price: str, tmp_path: Path
+) -> None:
+    directory = stored(honest(12), str(tmp_path))
+    with (directory.path / PRODUCTS.file_name).open("a", newline="") as products:
+        products.write(f"1,again,{price},1000,1000\r\n")
+    judged_alike(directory)
+
+
+def test_more_pieces_than_anybody_reckons_with_are_left_to_the_exact_judge(tmp_path: Path) -> None:
+    history = honest(6)
+    pieces, price = 2**63 - 1, Decimal("999999999.99")
+    history.attempts[0] = replace(history.attempts[0], product_id=1, quantity=pieces)
+    with localcontext(prec=60):
+        total = price * pieces
+    history.rows[0] = replace(history.rows[0], product_id=1, quantity=pieces, total=total)
+    directory = stored(history, str(tmp_path))
+    with directory.new_table(PRODUCTS) as put:
+        for each in products_after(history.rows):
+            put(replace(each, price=price))
+    judged_alike(directory)
 
 
 def test_memory_that_does_not_suffice_is_one_line(tmp_path: Path) -> None:

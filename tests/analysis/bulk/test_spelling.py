@@ -20,6 +20,22 @@ NO_TIMES = [
     "  2026-1-1T12:00:00.000000Z",
     "0000-11-23T12:00:00.000000Z",
 ]
+
+
+def _commas_and_a_blank_line(content: bytes) -> bytes:
+    """As many commas too many as a blank line lacks, spread over the lines."""
+    header, *lines, last = content.split(b"\r\n")
+    for number in range(header.count(b",")):
+        lines[number % len(lines)] += b","
+    return b"\r\n".join([header, b"", *lines, last])
+
+
+def _another_column(content: bytes) -> bytes:
+    """A column that is none of ours, and not UTF-8."""
+    header, *lines, last = content.split(b"\r\n")
+    return b"\r\n".join([header + b",note", *(each + b",\xff" for each in lines), last])
+
+
 STRUCTURES: dict[str, Callable[[bytes], bytes]] = {
     "cut in a line": lambda content: content[:-40],
     "cut between lines": lambda content: content[: content.rindex(b"\r\n", 0, -2) + 2],
@@ -30,6 +46,8 @@ STRUCTURES: dict[str, Callable[[bytes], bytes]] = {
     "blank line": lambda content: content.replace(b"\r\n", b"\r\n\r\n", 1),
     "line twice": lambda content: content + content.split(b"\r\n")[1] + b"\r\n",
     "open quote": lambda content: content.replace(b",", b',"', 30),
+    "commas too many, and a blank line": _commas_and_a_blank_line,
+    "another's column that is not UTF-8": _another_column,
     "not UTF-8": lambda content: content.replace(b"order", b"order\xff")[:-10] + b"\xff\r\n",
 }
 

@@ -328,17 +328,13 @@ def test_a_table_that_is_not_utf_8_or_missing_is_an_error(directory: RunDirector
         list(directory.read_table(PRODUCTS))
 
 
-def test_file_that_another_writes_appears_whole_or_not_at_all(directory: RunDirectory) -> None:
-    path = directory.path / "lines.csv"
-    path.write_text("old")
-    with pytest.raises(FileNotFoundError), directory.new_path("lines.csv"):
-        pass  # nothing is written
-    assert path.read_text() == "old"
-    with directory.new_path("lines.csv") as beside:
-        beside.write_text("new")
-        assert path.read_text() == "old"
-    assert path.read_text() == "new"
-    assert [each.name for each in directory.path.glob(".lines*")] == []
+def test_file_that_another_wrote_is_taken_whole(directory: RunDirectory) -> None:
+    (directory.path / "lines.csv").write_text("old")
+    written = directory.path / "elsewhere"
+    written.write_text("new")
+    directory.take(written, "lines.csv")
+    assert (directory.path / "lines.csv").read_text() == "new"
+    assert not written.exists()
 
 
 def test_json_is_for_people_too(directory: RunDirectory) -> None:
