@@ -29,7 +29,7 @@ from analysis.evidence.sql.duck import (
     regular_csv_of,
     regular_header,
 )
-from analysis.evidence.sql.parquet import as_text, column_types, write_parquet
+from analysis.evidence.sql.parquet import as_text, column_types, fetched, write_parquet
 from analysis.evidence.tables import ATTEMPTS, ORDERS, RecordT, Table
 from analysis.judging.access_log import trace_root
 from analysis.judging.matching import total_of
@@ -220,7 +220,7 @@ def _add_prices(database: duckdb.DuckDBPyConnection, question: Question) -> None
     ]
     numbers, prices = zip(*known, strict=True) if known else ((), ())
     database.execute(
-        f"CREATE TABLE prices AS SELECT unnest(?::BIGINT[]) AS product, "
+        "CREATE TABLE prices AS SELECT unnest(?::BIGINT[]) AS product, "
         f"unnest(?::DECIMAL(18, {_PRICE_DECIMALS})[]) AS price",
         [numbers, prices],
     )
@@ -252,9 +252,7 @@ def _disputed(
     read = table.reader(list(types))
     cells = ", ".join(as_text(found, name_of(name)) for name, found in types.items())
     name = table.file_name.removesuffix(".csv")
-    database.execute(f"SELECT {cells} FROM {name} WHERE {_is_disputed()}")
-    while rows := database.fetchmany(_ROWS_AT_ONCE):
-        yield from map(read, rows)
+    yield from map(read, fetched(database, f"SELECT {cells} FROM {name} WHERE {_is_disputed()}"))
 
 
 def _numbers(database: duckdb.DuckDBPyConnection) -> Undisputed:

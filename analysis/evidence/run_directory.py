@@ -296,8 +296,7 @@ class RunDirectory:
 
     def stored_bytes(self, file_name: str) -> int:
         """How many bytes the file has that a table is read from; 0 where there is none."""
-        path = self.stored(file_name)
-        return path.stat().st_size if path.is_file() else 0
+        return self.size(self.stored(file_name).name)
 
     def has_table(self, table: Table[RecordT]) -> bool:
         """Whether the run has this table, in whichever form."""
@@ -396,9 +395,7 @@ class RunDirectory:
         with self.scratch() as scratch:
             part = scratch / target.name
             write_parquet(table, source=source, target=part, scratch=scratch)
-            with part.open("rb") as written:
-                os.fsync(written.fileno())
-            part.replace(target)
+            self.take(part, target.name)
 
     def write_text(self, file_name: str, content: str) -> None:
         """Write a text file in one step: readers see the old or the new one, never a part."""

@@ -7,7 +7,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from analysis.evidence.answers import BAD_REPLY, cause_of_doubt, why_no_order_was_sent
-from analysis.evidence.records import Attempt, Outcome, RunVerdict, Verdict, format_time
+from analysis.evidence.records import Outcome, RunVerdict, Verdict, format_time
 from analysis.judging.access_log import BalancerLine, BalancerLog
 from analysis.judging.clock import Clock
 from analysis.judging.evidence import Evidence
@@ -158,11 +158,6 @@ class Judgement:
     def count_outcome(self, outcome: Outcome) -> int:
         """Return how many attempts ended so."""
         return self.findings.count_outcome(outcome)
-
-
-def cause_of(attempt: Attempt) -> str:
-    """Return why an attempt is indeterminate: the status of a 5xx, else the client's error."""
-    return cause_of_doubt(attempt.http_status, attempt.error)
 
 
 def summarise(judgement: Judgement) -> dict[str, object]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from analysis.evidence.errors import EvidenceError
+from analysis.evidence.files import UTF_8
 
 __all__ = [
     "connected",
@@ -89,7 +90,7 @@ def regular_header(path: Path) -> list[str]:
                 return []
             lines += ends
             commas += block.count(b",")
-    names = header.decode("utf-8-sig").removesuffix("\r\n").split(",")
+    names = header.decode(UTF_8).removesuffix("\r\n").split(",")
     return names if header and commas == lines * (len(names) - 1) else []
 
 

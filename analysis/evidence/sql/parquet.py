@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 
 from analysis.evidence.errors import EvidenceError
+from analysis.evidence.files import UTF_8
 from analysis.evidence.sql.duck import (
     connected,
     csv_of,
@@ -26,7 +27,7 @@ from analysis.evidence.sql.duck import (
 )
 from analysis.evidence.tables import Kind, RecordT, Table
 
-__all__ = ["TIME_FORMAT", "as_text", "column_types", "read_parquet", "write_parquet"]
+__all__ = ["TIME_FORMAT", "as_text", "column_types", "fetched", "read_parquet", "write_parquet"]
 
 _MEMORY = "512MB"
 _ROWS_AT_ONCE = 5_000
@@ -58,7 +59,7 @@ def write_parquet(table: Table[RecordT], *, source: Path, target: Path, scratch:
     with (
         connected(scratch, memory=_MEMORY) as database,
         explained(f"{source} cannot be written as Parquet", way_out="CSV is read instead"),
-        source.open(encoding="utf-8-sig", newline="") as file,
+        source.open(encoding=UTF_8, newline="") as file,
     ):
         is_regular = bool(header := regular_header(source))
         rows = csv.reader(file, strict=True)
@@ -74,7 +75,7 @@ def write_parquet(table: Table[RecordT], *, source: Path, target: Path, scratch:
         if not is_regular:
             cells = ", ".join(as_text(types[each], name_of(each)) for each in header)
             query = f"SELECT concat_ws(chr({ord(_BETWEEN)}), {cells}) FROM {parquet_of(target)}"
-            _compare(rows, _fetched(database, query), source)
+            _compare(rows, fetched(database, query), source)
 
 
 def _compare(rows: Iterator[Sequence[str]], written: Iterator[Sequence[str]], source: Path) -> None:
@@ -94,7 +95,7 @@ def read_parquet(table: Table[RecordT], path: Path) -> Iterator[RecordT]:
         source = parquet_of(path)
         types = column_types(database, table, path)
         cells = ", ".join(as_text(found, name_of(name)) for name, found in types.items())
-        rows = _fetched(database, f"SELECT {cells or 0} FROM {source}")
+        rows = fetched(database, f"SELECT {cells or 0} FROM {source}")
         yield from _records(table, list(types), rows, path)
 
 
@@ -123,7 +124,8 @@ def _records(
         raise EvidenceError(message) from error
 
 
-def _fetched(database: duckdb.DuckDBPyConnection, query: str) -> Iterator[Sequence[str]]:
+def fetched(database: duckdb.DuckDBPyConnection, query: str) -> Iterator[Sequence[str]]:
+    """Yield the rows of a query, of which few are in memory at once."""
     database.execute(query)
     while rows := database.fetchmany(_ROWS_AT_ONCE):
         yield from rows

@@ -14,6 +14,7 @@ from typing import Any
 
 import duckdb
 
+from analysis.evidence.files import UTF_8
 from analysis.evidence.sql.duck import connected, csv_of, explained, literal, name_of, parquet_of
 from analysis.evidence.tables import Kind
 
@@ -64,7 +65,7 @@ def _add(database: duckdb.DuckDBPyConnection, path: Path, kinds: Mapping[str, Ki
 
 
 def _csv_file(path: Path) -> str:
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with path.open(encoding=UTF_8, newline="") as file:
         return csv_of(next(csv.reader(file), []), path)
 
 

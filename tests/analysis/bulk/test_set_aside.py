@@ -299,6 +299,15 @@ def test_ids_that_share_a_hash_change_nothing(history: History, hashes: int) -> 
         assert quickly == exactly
 
 
+def respell(path: Path, line: int, column: int, text: bytes) -> None:
+    """Have one cell of a CSV file hold something else."""
+    lines = path.read_bytes().split(b"\r\n")
+    cells = lines[line].split(b",")
+    cells[column] = text
+    lines[line] = b",".join(cells)
+    path.write_bytes(b"\r\n".join(lines))
+
+
 HOSTILE = [
     *("", " ", "0", "-1", "1.5", "1e3", "+7", " 8", "007", "99999999999999999999", "abc", "NaN"),
     *("acknowledged", "\x00", "\x01", "\x02\x03", "=1+1", "é", "2026-11-23T12:00:00Z", '"', "a,b"),
@@ -555,14 +564,6 @@ def test_a_path_that_could_be_a_pattern_is_that_of_one_run(tmp_path: Path) -> No
     assert judged_alike(directory).count(Verdict.CONFIRMED) == 4
 
 
-def respell(path: Path, line: int, column: int, text: str) -> None:
-    lines = path.read_bytes().split(b"\r\n")
-    cells = lines[line].split(b",")
-    cells[column] = text.encode()
-    lines[line] = b",".join(cells)
-    path.write_bytes(b"\r\n".join(lines))
-
-
 @pytest.mark.parametrize("is_parquet", [False, True])
 @pytest.mark.parametrize("name", [ORDERS.file_name, ATTEMPTS.file_name])
 def test_an_id_that_is_spelled_otherwise_is_anothers_all_the_same(
@@ -571,7 +572,7 @@ def test_an_id_that_is_spelled_otherwise_is_anothers_all_the_same(
     directory = stored(honest(6, committed=1), str(tmp_path))
     columns = [*(ORDERS if name == ORDERS.file_name else ATTEMPTS).columns]
     column = columns.index("id" if name == ORDERS.file_name else "order_id")
-    respell(directory.path / name, 6, column, "0102")
+    respell(directory.path / name, 6, column, b"0102")
     if is_parquet:
         add_parquet(directory)
     assert judged_alike(directory).count(Verdict.CONFIRMED) >= 3

@@ -8,7 +8,7 @@ import pytest
 
 from analysis.evidence.run_directory import RunDirectory
 from analysis.evidence.tables import ATTEMPTS, ORDERS, Table
-from tests.analysis.bulk.test_set_aside import NEVER, honest, results, stored
+from tests.analysis.bulk.test_set_aside import NEVER, honest, respell, results, stored
 
 # A lenient reader takes each of these for a time.
 NO_TIMES = [
@@ -67,12 +67,8 @@ def test_the_run_itself_is_read_quickly(directory: RunDirectory) -> None:
 
 @pytest.mark.parametrize("text", NO_TIMES)
 def test_what_is_no_time_is_refused(directory: RunDirectory, text: str) -> None:
-    path = directory.path / ORDERS.file_name
-    lines = path.read_bytes().split(b"\r\n")
-    cells = lines[1].split(b",")
-    cells[list(ORDERS.columns).index("created_at")] = text.encode()
-    lines[1] = b",".join(cells)
-    path.write_bytes(b"\r\n".join(lines))
+    column = list(ORDERS.columns).index("created_at")
+    respell(directory.path / ORDERS.file_name, 1, column, text.encode())
     quickly, exactly = quickly_and_exactly(directory)
     assert quickly == exactly
     assert f"its created_at is {text!r}" in str(exactly)
