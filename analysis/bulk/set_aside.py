@@ -1,10 +1,9 @@
-"""Set the undisputed attempts of a large run aside, and write its lines: `statements` in DuckDB.
+"""Set the undisputed attempts of a large run aside, and write its lines: `statements` in an engine.
 
 What is left goes to the exact judge. That changes no byte of the results, and takes a fraction of
-the time, in memory that is bounded. Import it where it is needed: DuckDB takes as long to load as
-all else of ours.
+the time, in memory that is bounded.
 """
-# ruff: noqa: S608 -- names and paths in queries go through name_of and literal
+# ruff: noqa: S608 -- names in queries are our columns'
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,22 +13,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
-from analysis.bulk.statements import AGREED, DUCKDB, KINDS, NUMBERS, judging
+from analysis.bulk.engine import Connect, Engine, EngineFailed
+from analysis.bulk.statements import AGREED, KINDS, LINES, NUMBERS, judging
 from analysis.bulk.views import attempts_view, orders_view
 from analysis.evidence.errors import EvidenceError
 from analysis.evidence.records import Attempt, OrderRow, Verdict
 from analysis.evidence.run_directory import RunDirectory
-from analysis.evidence.sql.duck import (
-    connected,
-    literal,
-    name_of,
-    parquet_of,
-    regular_csv_of,
-    regular_header,
-)
-from analysis.evidence.sql.parquet import as_text, column_types, fetched, write_parquet
 from analysis.evidence.tables import ATTEMPTS, ORDERS, RecordT, Table
 from analysis.judging.access_log import trace_root
 from analysis.judging.matching import total_of
@@ -37,9 +26,6 @@ from analysis.judging.undisputed import Ending, Question, Stretch, Undisputed
 
 __all__ = ["Bulk", "set_aside"]
 
-_ROWS_AT_ONCE = 5_000
-_SHARE_OF_MEMORY = "50%"
-_DISK_FULL = "No space left"
 _PRICE_DECIMALS, _PRICE_BELOW = 4, 10**9
 
 
@@ -50,7 +36,7 @@ class Bulk:
     undisputed: Undisputed
     attempts: list[Attempt]
     rows: list[OrderRow]
-    _database: duckdb.DuckDBPyConnection
+    _engine: Engine
     _scratch: Path
 
     def write(
@@ -65,40 +51,18 @@ class Bulk:
         `lines` are those of the disputed, ends included: of these attempts, then of rows. Returns
         the file, which is gone with the rest of the scratch unless somebody takes it.
         """
-        target = self._scratch / file_name
-        self._database.execute(
-            "CREATE TEMP TABLE given (sent BIGINT, id VARCHAR, number BIGINT, line VARCHAR)"
-        )
+        places: list[tuple[int | None, str | None]]
         places = [(each.sent_at or 0, each.attempt_id) for each in attempts]
-        for first in range(0, len(lines), _ROWS_AT_ONCE):
-            self._give(first, places, lines[first : first + _ROWS_AT_ONCE])
-        # The attempts' texts pass by and the numbers are kept, and not the other way round: of CSV
-        # DuckDB does not know that it is large.
-        self._database.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
-        # One column that holds whole lines: COPY adds the last byte of each.
-        name = name_of(",".join(header) + "\r")
-        self._database.execute(
-            f"COPY (SELECT line AS {name} FROM ("
-            "SELECT sent, id, 0 AS number, line FROM lines UNION ALL SELECT * FROM given) "
-            "ORDER BY sent NULLS LAST, id NULLS LAST, number) "
-            f"TO {literal(target)} (FORMAT csv, HEADER true, QUOTE '', ESCAPE '', "
-            "USE_TMP_FILE false)"
+        places += [(None, None)] * (len(lines) - len(attempts))
+        given = (
+            (*place, number, _encodable(line.removesuffix("\n")))
+            for number, (place, line) in enumerate(zip(places, lines, strict=True))
         )
+        columns = {"sent": "BIGINT", "id": "text", "number": "BIGINT", "line": "text"}
+        self._engine.give("given", columns, given)
+        target = self._scratch / file_name
+        self._engine.write(LINES, header=",".join(header) + "\r", target=target)
         return target
-
-    def _give(self, first: int, places: Sequence[tuple[int, str]], lines: Sequence[str]) -> None:
-        after_attempts: tuple[None, None] = (None, None)
-        theirs = [
-            places[number] if number < len(places) else after_attempts
-            for number in range(first, first + len(lines))
-        ]
-        sent, ids = zip(*theirs, strict=True)
-        texts = [_encodable(each.removesuffix("\n")) for each in lines]
-        self._database.execute(
-            "INSERT INTO given SELECT unnest(?::BIGINT[]), unnest(?::VARCHAR[]), "
-            "? + unnest(range(?)), unnest(?::VARCHAR[])",
-            [sent, ids, first, len(lines), texts],
-        )
 
 
 def _encodable(text: str) -> str:
@@ -108,107 +72,54 @@ def _encodable(text: str) -> str:
 
 @contextmanager
 def set_aside(
-    directory: RunDirectory, question: Question, *, memory: str | None
+    directory: RunDirectory, question: Question, connect: Connect
 ) -> Iterator[Bulk | None]:
     """Give a run's attempts and rows with the undisputed apart; None where that cannot be.
 
     So it is where a row bears no order's key, and where a file makes no sense: the exact reading
-    says of it what and where. DuckDB takes `memory` ("2GB"; unless given, a share of the machine's)
-    and then goes on on the disk; EvidenceError if neither suffices.
+    says of it what and where. EngineFailed where the engine cannot go on.
     """
-    attempts, orders = (directory.stored(each.file_name) for each in (ATTEMPTS, ORDERS))
-    memory = memory or _SHARE_OF_MEMORY
     with directory.judging_scratch() as scratch, ExitStack() as until_judged:
-        database = until_judged.enter_context(connected(scratch, memory=memory))
+        engine = until_judged.enter_context(connect(directory, scratch))
         try:
-            with _room_explained(memory, scratch):
-                found = _set_aside(database, attempts, orders, question, scratch)
-        except _NoRoomError:
+            found = _set_aside(engine, question, scratch)
+        except EngineFailed:
             raise
-        except (duckdb.Error, EvidenceError, ValueError, TypeError, ArithmeticError, OSError):
+        except (EvidenceError, ValueError, TypeError, ArithmeticError, OSError):
             found = None
         if found is None:
             until_judged.close()  # the exact judge needs the memory
-        with _room_explained(memory, scratch):
-            yield found
+        yield found
 
 
-class _NoRoomError(EvidenceError):
-    """Neither the memory nor the disk suffices."""
-
-
-@contextmanager
-def _room_explained(memory: str, scratch: Path) -> Iterator[None]:
-    try:
-        yield
-    except duckdb.Error as error:
-        if isinstance(error, duckdb.OutOfMemoryException):
-            message = f"{memory} of memory and what is free on the disk of {scratch.parent} do not "
-            message += "suffice to judge the run; allow more by --memory, or free some of the disk"
-        elif _DISK_FULL in str(error):
-            message = f"the disk of {scratch.parent} is full: what is found is written there; free "
-            message += "some of it and judge the run again"
-        else:
-            raise
-        raise _NoRoomError(message) from error
-
-
-def _set_aside(
-    database: duckdb.DuckDBPyConnection,
-    attempts: Path,
-    orders: Path,
-    question: Question,
-    scratch: Path,
-) -> Bulk | None:
-    database.execute("SET preserve_insertion_order = false")
-    types = {
-        table.file_name: _open(database, table, path, scratch)
-        for table, path in ((ATTEMPTS, attempts), (ORDERS, orders))
-    }
-    _add_prices(database, question)
-    database.execute(attempts_view(types[ATTEMPTS.file_name], question))
-    database.execute(orders_view(types[ORDERS.file_name]))
-    for statement in judging(question, DUCKDB):
-        database.execute(statement)
-    if database.execute(NUMBERS["keyless"]).fetchall() != [(0,)]:
+def _set_aside(engine: Engine, question: Question, scratch: Path) -> Bulk | None:
+    types = {each.file_name: engine.open(each, _name_of(each)) for each in (ATTEMPTS, ORDERS)}
+    _add_prices(engine, question)
+    engine.run(attempts_view(types[ATTEMPTS.file_name], question, engine.dialect))
+    engine.run(orders_view(types[ORDERS.file_name], engine.dialect))
+    for statement in judging(question, engine.dialect):
+        engine.run(statement)
+    if list(engine.rows(NUMBERS["keyless"])) != [(0,)]:
         return None
     if question.has_log:
-        _dispute_traces(database)
-    undisputed = _numbers(database)
+        _dispute_traces(engine)
+    undisputed = _numbers(engine)
     if not undisputed.count(Verdict.CONFIRMED):
         return None
     return Bulk(
         undisputed,
-        list(_disputed(database, ATTEMPTS, types[ATTEMPTS.file_name])),
-        list(_disputed(database, ORDERS, types[ORDERS.file_name])),
-        database,
+        list(_disputed(engine, ATTEMPTS, types[ATTEMPTS.file_name])),
+        list(_disputed(engine, ORDERS, types[ORDERS.file_name])),
+        engine,
         scratch,
     )
 
 
-# --- the evidence as tables ---
+def _name_of(table: Table[Any]) -> str:
+    return table.file_name.removesuffix(".csv")
 
 
-def _open(
-    database: duckdb.DuckDBPyConnection, table: Table[Any], path: Path, scratch: Path
-) -> dict[str, str]:
-    """Make a table known by its name; return the types of its columns."""
-    name = table.file_name.removesuffix(".csv")
-    if path.suffix == ".csv" and (header := regular_header(path)):
-        types = {each: "VARCHAR" for each in header if each in table.columns}
-        source = regular_csv_of(header, path)
-    else:
-        if path.suffix == ".csv":  # one that is read exactly, and slowly, for once
-            csv_file, path = path, scratch / path.with_suffix(".parquet").name
-            write_parquet(table, source=csv_file, target=path, scratch=scratch)
-        types = column_types(database, table, path)
-        source = parquet_of(path)
-    table.reader(list(types))  # says what is missing
-    database.execute(f"CREATE VIEW {name} AS SELECT * FROM {source}")
-    return types
-
-
-def _add_prices(database: duckdb.DuckDBPyConnection, question: Question) -> None:
+def _add_prices(engine: Engine, question: Question) -> None:
     """Add what products cost, as far as that is known, and exactly so."""
     unit = Decimal(1).scaleb(-_PRICE_DECIMALS)
     # Of a product that is listed twice the last price is known, as where the exact judge looks.
@@ -218,52 +129,46 @@ def _add_prices(database: duckdb.DuckDBPyConnection, question: Question) -> None
         for number, price in last.items()
         if 0 <= number < 1 << 63 and 0 <= price < _PRICE_BELOW and price % unit == 0
     ]
-    numbers, prices = zip(*known, strict=True) if known else ((), ())
-    database.execute(
-        "CREATE TABLE prices AS SELECT unnest(?::BIGINT[]) AS product, "
-        f"unnest(?::DECIMAL(18, {_PRICE_DECIMALS})[]) AS price",
-        [numbers, prices],
-    )
+    engine.give("prices", {"product": "BIGINT", "price": f"DECIMAL(18, {_PRICE_DECIMALS})"}, known)
 
 
 # --- what was found ---
 
 
-def _dispute_traces(database: duckdb.DuckDBPyConnection) -> None:
+def _dispute_traces(engine: Engine) -> None:
     """Leave to the exact judge who shares a trace with the disputed: their lines are its, too."""
-    query = f"SELECT DISTINCT trace_id FROM attempts WHERE {_is_disputed()}"
-    roots = {trace_root(trace_id or "") for (trace_id,) in database.execute(query).fetchall()}
-    database.execute(
-        f"INSERT INTO disputed SELECT aid FROM undisputed WHERE root IN ("
-        f"SELECT {DUCKDB.hash.format('root')} FROM (SELECT unnest(?::VARCHAR[]) AS root))",
-        [sorted(roots - {""})],
+    query = f"SELECT DISTINCT trace_id FROM attempts WHERE {_is_disputed(engine)}"
+    roots = {trace_root(trace_id or "") for (trace_id,) in engine.rows(query)} - {""}
+    engine.give("roots", {"root": "text"}, [(each,) for each in sorted(roots)])
+    engine.run(
+        "INSERT INTO disputed SELECT aid FROM undisputed WHERE root IN ("
+        f"SELECT {engine.dialect.hash.format('root')} FROM roots)"
     )
 
 
-def _is_disputed() -> str:
-    attempt_id = "CAST(attempt_id AS VARCHAR)"
-    is_it = f"{DUCKDB.hash.format(attempt_id)} IN (SELECT aid FROM disputed)"
+def _is_disputed(engine: Engine) -> str:
+    attempt_id = f"CAST(attempt_id AS {engine.dialect.text})"
+    is_it = f"{engine.dialect.hash.format(attempt_id)} IN (SELECT aid FROM disputed)"
     return f"coalesce({attempt_id}, '') = '' OR {is_it}"
 
 
-def _disputed(
-    database: duckdb.DuckDBPyConnection, table: Table[RecordT], types: Mapping[str, str]
-) -> Iterator[RecordT]:
+def _disputed(engine: Engine, table: Table[RecordT], types: Mapping[str, str]) -> Iterator[RecordT]:
     read = table.reader(list(types))
-    cells = ", ".join(as_text(found, name_of(name)) for name, found in types.items())
-    name = table.file_name.removesuffix(".csv")
-    yield from map(read, fetched(database, f"SELECT {cells} FROM {name} WHERE {_is_disputed()}"))
+    as_text = engine.dialect.as_text
+    cells = ", ".join(as_text(found, name) for name, found in types.items())
+    query = f"SELECT {cells} FROM {_name_of(table)} WHERE {_is_disputed(engine)}"
+    yield from map(read, engine.rows(query))
 
 
-def _numbers(database: duckdb.DuckDBPyConnection) -> Undisputed:
+def _numbers(engine: Engine) -> Undisputed:
     def times(name: str) -> dict[int, int]:
-        return dict(database.execute(NUMBERS[name]).fetchall())
+        return dict(engine.rows(NUMBERS[name]))
 
     endings: Counter[Ending] = Counter()
     sold: Counter[int] = Counter()
     pieces, values = 0, [Decimal(0)]
-    agreement = _Agreement(database)
-    groups = database.execute(NUMBERS["groups"]).fetchall()
+    agreement = _Agreement(engine)
+    groups = engine.rows(NUMBERS["groups"])
     for kind, http, error, product, count, quantity, total, low, high in groups:
         ending = Ending(*KINDS[kind], http, error)
         endings[ending] += count
@@ -289,7 +194,7 @@ def _numbers(database: duckdb.DuckDBPyConnection) -> Undisputed:
 class _Agreement:
     """What the confirmed attempts say of the clocks' offset: of each group, what all allow."""
 
-    database: duckdb.DuckDBPyConnection
+    engine: Engine
     bounds: list[Stretch] = field(default_factory=list)
 
     def add(self, low: int | None, high: int | None) -> None:
@@ -301,6 +206,7 @@ class _Agreement:
         lows, highs = map(list, zip(*self.bounds, *further, strict=True))
         if max(lows) <= min(highs):
             return max(lows), min(highs)  # all of them agree, as they mostly do
-        lows, highs = ([bound[at] for bound in further] for at in (0, 1))
-        found = self.database.execute(AGREED, {"lows": lows, "highs": highs}).fetchone()
-        return (int(found[0]), int(found[1])) if found else None
+        self.engine.give("bounds", {"low": "BIGINT", "high": "BIGINT"}, further)
+        for low, high in self.engine.rows(AGREED):
+            return int(low), int(high)
+        return None

@@ -20,12 +20,14 @@ Ids are compared as text where an attempt meets its row. Who else bears one is a
 where two share a hash by chance, both are disputed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from analysis.evidence.records import Outcome, Verdict
+from analysis.evidence.sql.parquet import TIME, TIME_FORMAT, as_text
 from analysis.judging.undisputed import FIRST_TOLD, Question
 
-__all__ = ["AGREED", "DUCKDB", "KINDS", "NUMBERS", "Dialect", "judging"]
+__all__ = ["AGREED", "DUCKDB", "KINDS", "LINES", "NUMBERS", "SPARK", "Dialect", "judging"]
 
 # What the client knew of each kind, and what is found of it.
 KINDS = {
@@ -43,15 +45,35 @@ class Dialect:
 
     hash: str  # of a text as a whole number, NULL of NULL
     time: str  # of microseconds as our cells spell it, NULL of NULL
+    microseconds: str  # of a point in time
+    as_text: Callable[[str, str], str]  # of a type and a value: the cell that CSV has for it
+    matches: str  # whether a whole text is of a pattern
     text: str  # the type
-    carriage_return: str
 
 
 DUCKDB = Dialect(
     hash="CASE WHEN {0} IS NOT NULL THEN hash({0}) END",
-    time="strftime(make_timestamp({}), '%Y-%m-%dT%H:%M:%S.%fZ')",
+    time=f"strftime(make_timestamp({{}}), '{TIME_FORMAT}')",
+    microseconds="epoch_us({})",
+    as_text=as_text,
+    matches="regexp_full_match({}, '{}')",
     text="VARCHAR",
-    carriage_return="chr(13)",
+)
+
+
+def _as_text_in_spark(kind: str, value: str) -> str:
+    text = f"date_format({value}, {_JAVA_FORMAT})" if kind == TIME else f"CAST({value} AS STRING)"
+    return f"coalesce({text}, '')"
+
+
+_JAVA_FORMAT = "\"yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'\""
+SPARK = Dialect(
+    hash="CASE WHEN {0} IS NOT NULL THEN xxhash64({0}) END",
+    time=f"date_format(timestamp_micros({{}}), {_JAVA_FORMAT})",
+    microseconds="unix_micros({})",
+    as_text=_as_text_in_spark,
+    matches="({} RLIKE '(?s)^({})(?!.)')",  # its $ may be followed by a line's end
+    text="STRING",
 )
 
 _JUDGING = """
@@ -144,7 +166,7 @@ _JUDGING = """
       a.error, CASE undisputed.kind WHEN 1 THEN ',confirmed,order_id,1,,,,'
                                     WHEN 2 THEN ',committed,key,1,,,,'
                                     WHEN 3 THEN ',absent,key,0,,,,' ELSE ',clean,key,0,,,,' END,
-      coalesce({time[undisputed.committed]}, ''), {carriage_return}) AS line
+      coalesce({time[undisputed.committed]}, ''), chr(13)) AS line
     FROM a JOIN undisputed ON {hash[a.aid]} = undisputed.aid;
 """
 
@@ -161,17 +183,26 @@ NUMBERS = {
     "WHERE due IS NULL GROUP BY 1",
 }
 
+# All lines of reconciliation.csv: those of attempts by when they were sent, and then those of rows.
+# Those of the disputed are in the table `given`.
+LINES = (
+    "SELECT line AS {name} FROM (SELECT sent, id, 0 AS number, line FROM lines "
+    "UNION ALL SELECT * FROM given) AS all_lines "
+    "ORDER BY sent NULLS LAST, id NULLS LAST, number"
+)
+
 # The first stretch that lies in the most of the bounds on the clocks' offset, as in `clock`.
+# Further bounds are in the table `bounds`.
 AGREED = """
     WITH edges AS (
       SELECT created - ended AS place, 0 AS is_end FROM undisputed WHERE kind = 1
       UNION ALL SELECT created - sent, 1 FROM undisputed WHERE kind = 1
-      UNION ALL SELECT unnest($lows), 0
-      UNION ALL SELECT unnest($highs), 1
+      UNION ALL SELECT low, 0 FROM bounds
+      UNION ALL SELECT high, 1 FROM bounds
     ), depths AS (
-      SELECT place, is_end, lead(place) OVER in_order AS next_place,
-        sum(1 - 2 * is_end) OVER (in_order ROWS UNBOUNDED PRECEDING) AS depth
-      FROM edges WINDOW in_order AS (ORDER BY place, is_end)
+      SELECT place, is_end, lead(place) OVER (ORDER BY place, is_end) AS next_place,
+        sum(1 - 2 * is_end) OVER (ORDER BY place, is_end ROWS UNBOUNDED PRECEDING) AS depth
+      FROM edges
     )
     SELECT place, next_place FROM depths WHERE is_end = 0 ORDER BY depth DESC, place LIMIT 1
 """
@@ -185,7 +216,6 @@ def judging(question: Question, dialect: Dialect) -> list[str]:
         hash=_Calls(dialect.hash),
         time=_Calls(dialect.time),
         text=dialect.text,
-        carriage_return=dialect.carriage_return,
     )
     return text.split(";")[:-1]
 

@@ -1,14 +1,15 @@
-"""Attempts and rows as the views `a` and `o` that `statements` asks for: SQL text for DuckDB."""
-# ruff: noqa: S608 -- names in queries go through name_of, texts through literal
+"""Attempts and rows as the views `a` and `o` that `statements` asks for, as SQL text."""
+# ruff: noqa: S608 -- names in queries are our columns', texts go through literal
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.bulk.statements import DUCKDB, Dialect
 from analysis.evidence.ledger.failures import RUN_STOPPING
 from analysis.evidence.ledger.reader import IN_FLIGHT
-from analysis.evidence.sql.duck import literal, name_of
-from analysis.evidence.sql.parquet import TIME_FORMAT, as_text
+from analysis.evidence.sql.duck import literal
+from analysis.evidence.sql.parquet import TEXT, TIME_FORMAT
 from analysis.evidence.tables import ATTEMPTS, ORDERS, Kind, Table
 from analysis.judging.undisputed import Question
 
@@ -19,23 +20,23 @@ _MOST_PIECES = 10**9  # with what they may cost far fewer digits than Decimal re
 _LAST_TIME = 253_402_300_799_999_999  # of the year 9999
 _CUT_OFF = f"{literal(IN_FLIGHT)}, {literal(RUN_STOPPING)}"
 _TEXTS = ("aid", "okey", "error")  # of a line, that may hold anything
-_TRACE = "'Root=[0-9A-Za-z-]+'"
+_TRACE = "Root=[0-9A-Za-z-]+"
 
 
-def attempts_view(types: Mapping[str, str], question: Question) -> str:
+def attempts_view(types: Mapping[str, str], question: Question, dialect: Dialect = DUCKDB) -> str:
     """Return the statement that makes `a` of the table `attempts`, by the types of its columns."""
-    value = _Cells(ATTEMPTS, types)
+    value = _Cells(ATTEMPTS, types, dialect)
     is_calm = "true"
     if question.fault_at is not None:
         is_calm = f"NOT (sent <= {question.fault_at} AND ended > {question.fault_at})"
     # Who answers, and the trace of a request, tell only where there is a log to look into.
-    server = root = "CAST(NULL AS VARCHAR)"
+    server = root = f"CAST(NULL AS {dialect.text})"
     has_plain_trace = "true"
     if question.has_log:
         trace_id = value.text("trace_id")
         server = f"nullif({value.text('served_by')}, '')"
         root = f"nullif(substr({trace_id}, {len('Root=') + 1}), '')"
-        has_plain_trace = f"({trace_id} = '' OR regexp_full_match({trace_id}, {_TRACE}))"
+        has_plain_trace = f"({trace_id} = '' OR {dialect.matches.format(trace_id, _TRACE)})"
     return f"""
         CREATE VIEW a AS
         SELECT *, aid IS NOT NULL AND okey IS NOT NULL AND retry_of IS NULL AND number = 1
@@ -58,9 +59,9 @@ def attempts_view(types: Mapping[str, str], question: Question) -> str:
     """
 
 
-def orders_view(types: Mapping[str, str]) -> str:
+def orders_view(types: Mapping[str, str], dialect: Dialect = DUCKDB) -> str:
     """Return the statement that makes `o` of the tables `orders` and `prices`."""
-    value = _Cells(ORDERS, types)
+    value = _Cells(ORDERS, types, dialect)
     return f"""
         CREATE VIEW o AS
         SELECT true AS is_there, row_cells.*, id >= 0 AND created IS NOT NULL AND is_fine
@@ -78,7 +79,7 @@ def orders_view(types: Mapping[str, str]) -> str:
 
 
 def _needs_no_quotes(text: str) -> str:
-    special = ("'%\"%'", "'%,%'", "'%' || chr(10) || '%'", "'%' || chr(13) || '%'")
+    special = ("'%\"%'", "'%,%'", "concat('%', chr(10), '%')", "concat('%', chr(13), '%')")
     return " AND ".join(f"{text} NOT LIKE {each}" for each in special)
 
 
@@ -86,27 +87,29 @@ def _needs_no_quotes(text: str) -> str:
 class _Cells:
     """The SQL of a table's cells, by the types that its columns have in the file.
 
-    A column with a single cell that its own type would not hold exactly is one of texts.
+    A column with a single cell that its own type would not hold exactly is one of texts, which only
+    DuckDB is asked to make sense of.
     """
 
     table: Table[Any]
     types: Mapping[str, str]
+    dialect: Dialect
 
     def text(self, name: str) -> str:
         """Return the SQL of a cell as CSV has it, empty where the file lacks the column."""
-        return as_text(self.types[name], name_of(name)) if name in self.types else "''"
+        return self.dialect.as_text(self.types[name], name) if name in self.types else "''"
 
     def value(self, name: str) -> str:
         """Return the SQL of what a cell holds: NULL if nothing, or nothing that is spelled as ours.
 
         Times are microseconds.
         """
-        kind, cell = self.table.columns[name].kind, name_of(name)
-        is_text = self.types[name] == "VARCHAR"
+        kind, cell = self.table.columns[name].kind, name
+        is_text = self.types[name] == TEXT
         match kind:
             case Kind.TIME:
                 at = f"try_strptime({cell}, '{TIME_FORMAT}')" if is_text else cell
-                at_us = f"epoch_us({at})"
+                at_us = self.dialect.microseconds.format(at)
                 is_ours = f"{at_us} BETWEEN 0 AND {_LAST_TIME}"
                 if is_text:
                     is_ours += f" AND strftime({at}, '{TIME_FORMAT}') = {cell}"
@@ -123,7 +126,7 @@ class _Cells:
 
         An id is another's, too, where it is spelled `0102`.
         """
-        return f"TRY_CAST({name_of(name)} AS BIGINT)"
+        return f"TRY_CAST({name} AS BIGINT)"
 
     def is_fine(self, name: str) -> str:
         """Return the SQL of whether a cell is empty, or spelled as ours are."""

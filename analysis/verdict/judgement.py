@@ -69,9 +69,12 @@ def judge_run(
     with directory.new_results(), _no_collection(), ExitStack() as until_written:
         bulk = None
         if is_large:
-            from analysis.bulk.set_aside import set_aside  # noqa: PLC0415 -- few need it, and it is slow
+            # Few runs need them, and DuckDB is slow to import.
+            from analysis.bulk.duckdb_engine import in_duckdb  # noqa: PLC0415
+            from analysis.bulk.set_aside import set_aside  # noqa: PLC0415
 
-            bulk = until_written.enter_context(set_aside(directory, question, memory=memory))
+            connect = in_duckdb(memory)
+            bulk = until_written.enter_context(set_aside(directory, question, connect))
         evidence = _evidence(directory, around, bulk)
         judgement = judge(evidence, method=method, late_window_s=late_window_s, fail_on=fail_on)
         _write_reconciliation(directory, judgement, bulk)

@@ -17,7 +17,7 @@ from tests.mutants.survivors import Score, explained, key_of, show, survivors_be
 from tests.mutants.trial import get_ready, is_noticed, try_all
 
 MODULES = (
-    *("bulk.statements", "bulk.views", "bulk.set_aside"),
+    *("bulk.statements", "bulk.views", "bulk.set_aside", "bulk.duckdb_engine"),
     *("judging.keyless.inference", "judging.keyless.ownerless", "judging.keyless.spans"),
     *("judging.matching", "judging.clock", "judging.reconcile"),
     *("judging.checks", "judging.invariants"),

@@ -1,4 +1,4 @@
-"""The description says what the shop does: thousands of requests made from it find nothing else."""
+"""The description says what the shop does: requests made at random from it find nothing else."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ CHECKS = [
     response_schema_conformance,
 ]
 # Of each operation that has parameters or a body; the rest has hardly more than one case.
-CASES = {"POST /orders": 3400, "GET /orders": 800}
-FEWER_CASES = 500
-LEAST_CASES = examples(5000).max_examples
+CASES = {"POST /orders": 1800, "GET /orders": 400}
+FEWER_CASES = 240
+LEAST_CASES = examples(2500).max_examples
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -27,7 +28,17 @@ from analysis.evidence.sql.duck import (
 )
 from analysis.evidence.tables import Kind, RecordT, Table
 
-__all__ = ["TIME_FORMAT", "as_text", "column_types", "fetched", "read_parquet", "write_parquet"]
+__all__ = [
+    "TEXT",
+    "TIME",
+    "TIME_FORMAT",
+    "as_text",
+    "check_type",
+    "column_types",
+    "fetched",
+    "read_parquet",
+    "write_parquet",
+]
 
 _MEMORY = "512MB"
 _ROWS_AT_ONCE = 5_000
@@ -35,17 +46,17 @@ _BETWEEN = "\x1f"  # cells that are compared
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 _MOST_DIGITS = 38  # of a DECIMAL
 
-_TEXT, _WHOLE, _TIME, _MONEY = "VARCHAR", "BIGINT", "TIMESTAMP WITH TIME ZONE", "DECIMAL"
+TEXT, _WHOLE, TIME, _MONEY = "VARCHAR", "BIGINT", "TIMESTAMP WITH TIME ZONE", "DECIMAL"
 _WHOLES = (
     *("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"),
     *("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"),
 )
 # What is read as what; the first is what the message recommends.
 _READABLE: dict[Kind, tuple[str, ...]] = {
-    Kind.TEXT: (_TEXT, "UUID"),
-    Kind.WHOLE: (_WHOLE, *_WHOLES, _TEXT),
-    Kind.TIME: (_TIME, _TEXT),
-    Kind.MONEY: (_MONEY, *_WHOLES, _TEXT),
+    Kind.TEXT: (TEXT, "UUID"),
+    Kind.WHOLE: (_WHOLE, *_WHOLES, TEXT),
+    Kind.TIME: (TIME, TEXT),
+    Kind.MONEY: (_MONEY, *_WHOLES, TEXT),
 }
 
 
@@ -106,7 +117,7 @@ def column_types(
     described = database.execute(f"DESCRIBE SELECT * FROM {parquet_of(path)}").fetchall()
     types = {str(name): str(kind) for name, kind, *_ in described if name in table.columns}
     for name, found in types.items():
-        _check_type(path, name, table.columns[name].kind, found)
+        check_type(path, name, table.columns[name].kind, found)
     return types
 
 
@@ -124,7 +135,7 @@ def _records(
         raise EvidenceError(message) from error
 
 
-def fetched(database: duckdb.DuckDBPyConnection, query: str) -> Iterator[Sequence[str]]:
+def fetched(database: duckdb.DuckDBPyConnection, query: str) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of a query, of which few are in memory at once."""
     database.execute(query)
     while rows := database.fetchmany(_ROWS_AT_ONCE):
@@ -141,18 +152,18 @@ def _exact_types(
     kinds = {name: table.columns[name].kind for name in header if name in table.columns}
     money = [name for name, kind in kinds.items() if kind is Kind.MONEY]
     types = {name: _WHOLE for name, kind in kinds.items() if kind is Kind.WHOLE}
-    types |= {name: _TIME for name, kind in kinds.items() if kind is Kind.TIME}
+    types |= {name: TIME for name, kind in kinds.items() if kind is Kind.TIME}
     digits = _ask(database, rows, [_DIGITS_AFTER_POINT.format(name_of(name)) for name in money])
     types |= {
         name: f"{_MONEY}({_MOST_DIGITS}, {min(int(most), _MOST_DIGITS)})"
         for name, most in zip(money, digits, strict=True)
     }
     survives = [
-        f"coalesce(bool_and({as_text(each, _typed(each, name))} = {_typed(_TEXT, name)}), true)"
+        f"coalesce(bool_and({as_text(each, _typed(each, name))} = {_typed(TEXT, name)}), true)"
         for name, each in types.items()
     ]
     is_exact = dict(zip(types, _ask(database, rows, survives), strict=True))
-    return {name: types[name] if is_exact.get(name) else _TEXT for name in header}
+    return {name: types[name] if is_exact.get(name) else TEXT for name in header}
 
 
 _DIGITS_AFTER_POINT = "coalesce(max(length(regexp_extract({}, '[.]([0-9]*)$', 1))), 0)"
@@ -168,20 +179,19 @@ def _ask(database: duckdb.DuckDBPyConnection, rows: str, what: list[str]) -> Seq
 def _typed(kind: str, name: str) -> str:
     """Return the SQL that makes a value of a CSV cell; NULL of one that is empty or unfit."""
     return (
-        f"coalesce({name_of(name)}, '')"
-        if kind == _TEXT
-        else f"TRY_CAST({name_of(name)} AS {kind})"
+        f"coalesce({name_of(name)}, '')" if kind == TEXT else f"TRY_CAST({name_of(name)} AS {kind})"
     )
 
 
 def as_text(kind: str, value: str) -> str:
     """Return the SQL that makes of a value, of a type, the cell that CSV has for it."""
-    if kind == _TIME:
+    if kind == TIME:
         return f"coalesce(strftime(timezone('UTC', {value}), '{TIME_FORMAT}'), '')"
     return f"coalesce(CAST({value} AS VARCHAR), '')"
 
 
-def _check_type(path: Path, name: str, kind: Kind, found: str) -> None:
+def check_type(path: Path, name: str, kind: Kind, found: str) -> None:
+    """EvidenceError if a column's type is none that its kind of cell is kept as."""
     allowed = _READABLE[kind]
     if found.partition("(")[0] not in allowed:
         message = f"{path}: its column {name} is {found}, but {kind} are kept as {allowed[0]}"
