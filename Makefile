@@ -125,8 +125,10 @@ lock: ## write the locks anew from pyproject.toml (uses uv, in a folder of its o
 	@build/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --custom-compile-command "make lock" pyproject.toml --group dev \
 	  -c requirements.lock -o requirements-dev.lock
-	@build/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --custom-compile-command "make lock" --group audit -o requirements-audit.lock
+	@for group in audit spark; do \
+	  build/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --custom-compile-command "make lock" --group $$group \
+	    -o requirements-$$group.lock || exit; done
 
 clean: ## remove .venv, build/ and caches; runs/ stays
 	@rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis
