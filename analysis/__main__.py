@@ -153,8 +153,9 @@ def _snapshot(
     directory: RunDirectory, options: argparse.Namespace, surroundings: Surroundings
 ) -> int:
     if not surroundings.database_url:
-        message = "DATABASE_URL is not set; a snapshot is taken of the database that it names"
-        raise UsageError(message)
+        raise UsageError(
+            "DATABASE_URL is not set; a snapshot is taken of the database that it names"
+        )
     from analysis.database.snapshot import take_after, take_before  # noqa: PLC0415 -- see above
     from analysis.measures.hypotheses import check_hypotheses  # noqa: PLC0415 -- see above
 
@@ -309,8 +310,9 @@ def _tell(directory: RunDirectory, options: argparse.Namespace) -> int:
     console = _console()
     found = [each for each in judgement.findings.attempts if each.attempt.attempt_id == attempt_id]
     if not found:
-        message = f"no attempt {attempt_id} in {directory.path}; reconciliation.csv lists them all"
-        raise UsageError(message)
+        raise UsageError(
+            f"no attempt {attempt_id} in {directory.path}; reconciliation.csv lists them all"
+        )
     if options.json:
         _print_json({"attempts": [_story(each, judgement) for each in found]})
         return 0
@@ -481,15 +483,13 @@ def _add_drawing(parser: argparse.ArgumentParser) -> None:
 def _seconds(text: str) -> float:
     seconds = float(text)
     if not 0 <= seconds <= _SECONDS_AT_MOST:
-        message = f"{text!r} is no number of seconds"
-        raise argparse.ArgumentTypeError(message)
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
     return seconds
 
 
 def _memory(text: str) -> str:
     if not re.fullmatch(r"[1-9]\d{0,6}[MG]B", text):
-        message = f"{text!r} is no size like 800MB or 2GB"
-        raise argparse.ArgumentTypeError(message)
+        raise argparse.ArgumentTypeError(f"{text!r} is no size like 800MB or 2GB")
     return text
 
 

@@ -1,7 +1,5 @@
 """How errors are answered: as problem details, never in the database's words."""
 
-from __future__ import annotations
-
 import logging
 from http import HTTPStatus
 

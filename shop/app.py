@@ -1,7 +1,5 @@
 """The Flask application. Making it touches neither the database nor the environment."""
 
-from __future__ import annotations
-
 from flask import Flask
 from werkzeug.routing import BaseConverter
 

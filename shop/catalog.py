@@ -1,7 +1,5 @@
 """What the shop sells: the products, their prices and what is left of them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from decimal import Decimal
 

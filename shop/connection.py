@@ -1,7 +1,5 @@
 """A client's connection to a worker: what is read from it, and until when."""
 
-from __future__ import annotations
-
 import select
 import socket
 import struct

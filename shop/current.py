@@ -4,8 +4,6 @@ Flask's `request` and `current_app` look the current one up each time an attribu
 of them. Whoever asks for more than one takes it from here, once.
 """
 
-from __future__ import annotations
-
 from typing import cast
 
 from flask import Flask, Request, current_app

@@ -3,11 +3,10 @@
 The one module that decides what a failure proves, and what may be done again.
 """
 
-from __future__ import annotations
-
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property, partial
@@ -209,8 +208,18 @@ class Database:
         """Use no session further that is idle now."""
         self._pool.close_idle()
 
-    def _lease(self) -> _Lease:
-        return _Lease(self._pool, self._until)
+    @contextmanager
+    def _lease(self) -> Iterator[Connection]:
+        """Lend a connection, with psycopg's errors translated to ours."""
+        with self._pool.lease(self._until) as connection:
+            try:
+                yield connection
+            except (*TROUBLE, *STALE) as error:
+                logger.warning("database trouble: %s", describe(error))
+                metrics.TROUBLE.labels(type(error).__name__).inc()
+                raise _translate(error, connection) from error
+            finally:
+                _roll_back(connection)
 
     def _do(self, work: Callable[[], T]) -> T:
         for _ in range(TRIES - 1):
@@ -262,30 +271,6 @@ def fate(statement: Statement, change: C, connection: Connection) -> C | Literal
     if found == (True,):
         return change
     return False if status == ("aborted",) else None
-
-
-class _Lease:
-    """A connection from the pool, with psycopg's errors translated to ours."""
-
-    def __init__(self, pool: Pool, until: float) -> None:
-        self._lease = pool.lease(until)
-
-    def __enter__(self) -> Connection:
-        self._connection = self._lease.__enter__()
-        return self._connection
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        connection, trouble = self._connection, None
-        try:
-            if isinstance(error, (*TROUBLE, *STALE)):
-                logger.warning("database trouble: %s", describe(error))
-                metrics.TROUBLE.labels(type(error).__name__).inc()
-                trouble = _translate(error, connection)
-            _roll_back(connection)
-        finally:
-            self._lease.__exit__(None, None, None)
-        if trouble is not None:
-            raise trouble from error
 
 
 def _select(

@@ -1,7 +1,5 @@
 """What `/openapi.json` says: the endpoints, and what each of their answers proves."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import TypeAlias
 

@@ -1,7 +1,5 @@
 """JSON as the shop writes it: compact, its fields in the order in which they were written."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -12,8 +12,6 @@
 No message carries a password or the database's own words to a customer.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 

@@ -3,8 +3,6 @@
 `python -m gunicorn --config python:shop.gunicorn_conf --bind ADDR:PORT shop.wsgi:app`
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,7 +65,7 @@ def on_starting(_server: object) -> None:
     prepare_database_or_exit(_settings)
 
 
-def post_worker_init(worker: Worker) -> None:
+def post_worker_init(worker: "Worker") -> None:
     """Tell a worker how long it may wait for its clients."""
     worker.limit_ms = _settings.client_timeout_ms
 

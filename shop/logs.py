@@ -1,7 +1,5 @@
 """Log lines: one JSON object each, on stderr. Bodies and secrets are never among them."""
 
-from __future__ import annotations
-
 import json
 import logging
 import sys

@@ -5,8 +5,6 @@ A server is several processes. With PROMETHEUS_MULTIPROC_DIR in the environment,
 it, only for the process that answers.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from pathlib import Path

@@ -3,8 +3,6 @@
 It must be in the environment before `shop.metrics` is imported.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import tempfile

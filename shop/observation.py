@@ -1,7 +1,5 @@
 """One log line and a few counts for each request, whatever becomes of it."""
 
-from __future__ import annotations
-
 import logging
 import time
 import uuid

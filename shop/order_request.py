@@ -1,7 +1,5 @@
 """From an HTTP request to an OrderRequest. Strict: what is not exactly an order is refused."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

@@ -4,8 +4,6 @@
 whose rows cannot say which request made them.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from shop.database import Statement

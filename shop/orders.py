@@ -1,7 +1,5 @@
 """POST /orders, GET /orders/{id} and GET /orders?order_key=."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 from flask import Blueprint, Response, jsonify

@@ -5,8 +5,6 @@ others. Everything an answer needs comes out of one statement; only an order tha
 placed costs a further look.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal

@@ -4,8 +4,6 @@ Requests beyond the pool wait in a room of bounded size for a bounded time, and 
 away when it is full. Threads are therefore never all taken by the database.
 """
 
-from __future__ import annotations
-
 import logging
 import select
 import threading
@@ -46,7 +44,7 @@ class Connection(psycopg.Connection[TupleRow]):
 
     until: float | None = None
     prepared: frozenset[str] = frozenset()
-    session: Session | None = None
+    session: "Session | None" = None
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """As psycopg's; a call that takes too long is an OperationalError."""

@@ -3,8 +3,6 @@
 `error` is the article's field and repeats `detail`; programs should look at `type`.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from urllib.parse import quote

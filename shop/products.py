@@ -1,7 +1,5 @@
 """GET /products and /products/{id}: straight from the database every time, no cache."""
 
-from __future__ import annotations
-
 import time
 
 from flask import Blueprint, jsonify

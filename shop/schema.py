@@ -5,8 +5,6 @@ starts all the same, so long as it finds its columns: both run side by side whil
 are replaced, so a migration must not take away what the version before it uses.
 """
 
-from __future__ import annotations
-
 import logging
 import time
 from pathlib import Path

@@ -1,7 +1,5 @@
 """GET /, /health, /health/deep, /metrics and /openapi.json: who is answering, and how it does."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass
 

@@ -7,8 +7,6 @@ once somebody else has been given the mark, nothing of what was sent can still b
 the rows tell what was done.
 """
 
-from __future__ import annotations
-
 import secrets
 import select
 import time

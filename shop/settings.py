@@ -1,7 +1,5 @@
 """The shop's settings, filled once from the environment at an entry point."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast, get_args

@@ -3,8 +3,6 @@
 `python -m shop.start` prepares the database by itself, for servers other than gunicorn.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 

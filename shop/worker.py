@@ -1,7 +1,5 @@
 """gunicorn's threaded worker, with fewer handovers, and a listener that goes when it is told to."""
 
-from __future__ import annotations
-
 import errno
 import select
 from typing import Any

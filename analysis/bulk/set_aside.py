@@ -35,8 +35,6 @@ from analysis.judging.access_log import trace_root
 from analysis.judging.matching import total_of
 from analysis.judging.undisputed import Ending, Question, Stretch, Undisputed
 
-__all__ = ["Bulk", "set_aside"]
-
 _ROWS_AT_ONCE = 5_000
 _SHARE_OF_MEMORY = "50%"
 _DISK_FULL = "No space left"

@@ -25,8 +25,6 @@ from dataclasses import dataclass
 from analysis.evidence.records import Outcome, Verdict
 from analysis.judging.undisputed import FIRST_TOLD, Question
 
-__all__ = ["AGREED", "DUCKDB", "KINDS", "NUMBERS", "Dialect", "judging"]
-
 # What the client knew of each kind, and what is found of it.
 KINDS = {
     1: (Outcome.ACKNOWLEDGED, Verdict.CONFIRMED),

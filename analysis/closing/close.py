@@ -56,11 +56,10 @@ def complete_part(directory: RunDirectory, *, limit_s: float) -> None:
     _await_writers(directory, limit_s=limit_s)
     for each in ledgers:
         complete(each)
-    message = (
+    raise EvidenceError(
         f"{directory.path} has no run.json: it is a worker's part of a run. What is in "
         f"{ledgers[0].parent} can be copied into the run's own ledger/ now; finish that run"
     )
-    raise EvidenceError(message)
 
 
 def add_parquet(directory: RunDirectory, *, every_table: bool = True) -> None:
@@ -90,19 +89,19 @@ def _await_writers(directory: RunDirectory, *, limit_s: float) -> None:
     give_up_at = time.monotonic() + limit_s
     while busy := [each for each in directory.ledger_files() if directory.is_being_written(each)]:
         if time.monotonic() >= give_up_at:
-            message = (
+            raise EvidenceError(
                 f"{busy[0]} is still being written, so the run is not over; end its Locust, "
                 "then run `finish` again"
             )
-            raise EvidenceError(message)
         time.sleep(_LOOK_EVERY_S)
 
 
 def _collect(directory: RunDirectory, run: Run) -> LedgerFindings:
     ledgers = directory.ledger_files()
     if not ledgers and not directory.has_table(ATTEMPTS):
-        message = f"{directory.path} has neither ledgers nor attempts.csv: no load was recorded"
-        raise EvidenceError(message)
+        raise EvidenceError(
+            f"{directory.path} has neither ledgers nor attempts.csv: no load was recorded"
+        )
     with ExitStack() as files:
         reader = LedgerReader(
             put_attempt=_writer(directory, ATTEMPTS, files),

@@ -57,21 +57,19 @@ def fetch_access_log(directory: RunDirectory, uri: str, *, now: int) -> Delivery
     if not files:
         whose = f" of {', '.join(run.load_balancers)}" if run.load_balancers else ""
         advice = "try again in some minutes" if may_be_more else "see whether it is the right place"
-        message = (
+        raise EvidenceError(
             f"{uri} holds no ALB access log{whose} of the run's time; where a load balancer has "
             f"them enabled they are delivered every five minutes: {advice}"
         )
-        raise EvidenceError(message)
     return Delivery(files=files, bytes=size, may_be_more=may_be_more)
 
 
 def _times(run: Run, directory: RunDirectory) -> tuple[int, int]:
     if run.started_at is None or run.ended_at is None:
-        message = (
+        raise EvidenceError(
             f"{directory.path / 'run.json'} does not say when the run began and ended; "
             f"`python -m analysis finish {directory.path}` closes it"
         )
-        raise EvidenceError(message)
     return run.started_at, run.ended_at
 
 

@@ -3,8 +3,6 @@
 import argparse
 from pathlib import Path
 
-__all__ = ["add_comparison"]
-
 _CONFIDENCE = 0.99
 
 
@@ -35,6 +33,5 @@ def add_comparison(parser: argparse.ArgumentParser) -> None:
 def _share(text: str) -> float:
     share = float(text)
     if not 0.5 <= share <= 0.99:  # noqa: PLR2004 -- beyond that the draws are too few
-        message = f"{text!r} is no confidence; give one from 0.5 to 0.99"
-        raise argparse.ArgumentTypeError(message)
+        raise argparse.ArgumentTypeError(f"{text!r} is no confidence; give one from 0.5 to 0.99")
     return share

@@ -15,8 +15,6 @@ from analysis.compare.terminal import render_comparison
 from analysis.evidence.errors import EvidenceError
 from analysis.evidence.files import append_file, write_file
 
-__all__ = ["run_comparison"]
-
 _EXIT_MET, _EXIT_UNDECIDED = 1, 2
 
 

@@ -17,16 +17,6 @@ from analysis.compare.differences import Difference, differences_of, incomparabl
 from analysis.compare.locust_history import ALL
 from analysis.compare.samples import Sample, Side
 
-__all__ = [
-    "MEASURES",
-    "SAME_POINTS",
-    "SAME_SHARE",
-    "Change",
-    "Compared",
-    "Comparison",
-    "compare",
-]
-
 # Within this share of the base, or so many points of failures, two sides are the same.
 SAME_SHARE, SAME_POINTS = 0.1, 1.0
 _ROUNDING = 0.01  # times are drawn from cells that are half a percent wide to each side

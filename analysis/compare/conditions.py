@@ -26,8 +26,6 @@ from analysis.compare.differences import incomparable_counts
 from analysis.compare.locust_history import ALL
 from analysis.evidence.errors import UsageError
 
-__all__ = ["Condition", "Finding", "Result", "check", "parse_condition"]
-
 _PATTERN = re.compile(
     r"\s*(?P<what>[a-z0-9_-]+)\s*(?:\((?P<of>.*)\))?\s*(?P<sign>>=|<=|>|<)\s*"
     r"(?P<limit>\d+(?:\.\d+)?)\s*(?P<unit>x|ms|s|%)?\s*"
@@ -88,8 +86,7 @@ def parse_condition(text: str, *, verdicts: tuple[str, ...], windows: tuple[str,
     """Return a condition; UsageError says what is wrong with it and what is allowed."""
     found = _PATTERN.fullmatch(text)
     if found is None:
-        message = f"{text!r} is no condition; {_GRAMMAR}"
-        raise UsageError(message)
+        raise UsageError(f"{text!r} is no condition; {_GRAMMAR}")
     condition = Condition(
         text=text.strip(),
         what=found["what"],
@@ -99,8 +96,7 @@ def parse_condition(text: str, *, verdicts: tuple[str, ...], windows: tuple[str,
         unit=found["unit"] or "",
     )
     if complaint := _complaint(condition, verdicts, windows):
-        message = f"{text!r}: {complaint}; {_GRAMMAR}"
-        raise UsageError(message)
+        raise UsageError(f"{text!r}: {complaint}; {_GRAMMAR}")
     return condition
 
 
@@ -152,8 +148,9 @@ def _row_of(condition: Condition, comparison: Comparison) -> Compared:
     row = comparison.find(condition.of or ALL, condition.what)
     if row is None:
         known = ", ".join(comparison.endpoints) or "none"
-        message = f"{condition.text!r}: there is no endpoint {condition.of!r}; there are {known}"
-        raise UsageError(message)
+        raise UsageError(
+            f"{condition.text!r}: there is no endpoint {condition.of!r}; there are {known}"
+        )
     return row
 
 

@@ -5,14 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = [
-    "Difference",
-    "differences_of",
-    "incomparable_counts",
-    "incomparable_rates",
-    "settings_of",
-]
-
 _FIRST = ("users", "fault", "interrupted", "experiment", "run_time_s", "workers", "target", "host")
 # Where a run was and how it is kept, which changes nothing of what was measured.
 _ASIDE = frozenset(

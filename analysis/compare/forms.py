@@ -12,17 +12,6 @@ from analysis.compare.differences import incomparable_rates
 from analysis.report.pages import render_page
 from analysis.verdict.step_summary import plain_markdown
 
-__all__ = [
-    "LEGEND",
-    "as_csv",
-    "as_html",
-    "as_json",
-    "as_markdown",
-    "notes_of",
-    "shown_change",
-    "shown_value",
-]
-
 LEGEND = (
     "better and worse are said only where the interval leaves no other way, no change only where "
     f"all of it is within {100 * SAME_SHARE:g} % ({SAME_POINTS:g} point of failures)"

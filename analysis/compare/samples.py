@@ -38,8 +38,6 @@ from analysis.verdict.judgement import judge_run
 if TYPE_CHECKING:
     from analysis.evidence.sql.relations import Relations
 
-__all__ = ["VERDICTS", "WINDOWS", "Sample", "Side", "load_side"]
-
 _MOST_STRETCHES = 60
 _TOO_MUCH = 1e15  # of anything that is counted or timed
 _FEWEST_STRETCHES = 8
@@ -94,21 +92,22 @@ def load_side(path: Path) -> Side:
         directory = RunDirectory(path)
         if directory.has("run.json"):
             return _of_run(directory)
-        message = f"{path}: no run.json is in it; name a run directory, or a prefix of Locust's"
-        raise UsageError(message)
+        raise UsageError(
+            f"{path}: no run.json is in it; name a run directory, or a prefix of Locust's"
+        )
     if path.with_name(f"{path.name}_stats.csv").is_file():
         return _of_locust(path, name=path.name)
-    message = (
+    raise UsageError(
         f"{path}: neither a run directory nor a prefix of Locust's CSV files "
         f"({path.name}_stats.csv); runs are the folders under runs/"
     )
-    raise UsageError(message)
 
 
 def _of_run(directory: RunDirectory) -> Side:
     if not directory.has("attempts.csv") and not directory.has("attempts.parquet"):
-        message = f"{directory.path} is not closed; `python -m analysis finish` does that"
-        raise EvidenceError(message)
+        raise EvidenceError(
+            f"{directory.path} is not closed; `python -m analysis finish` does that"
+        )
     summary = directory.read_summary()
     if summary is None:
         judge_run(directory)
@@ -278,8 +277,9 @@ def _of_locust(prefix: Path, *, name: str) -> Side:
 
 def _whole_of(samples: Mapping[str, Sample]) -> Sample:
     if ALL not in samples:
-        message = "the row Aggregated, its last, is missing: it was cut off, or there was no test"
-        raise ValueError(message)
+        raise ValueError(
+            "the row Aggregated, its last, is missing: it was cut off, or there was no test"
+        )
     return samples[ALL]
 
 
@@ -289,8 +289,9 @@ def _understood(path: Path) -> Iterator[None]:
         yield
     except (KeyError, ValueError, OverflowError) as error:
         why = f"it lacks the column {error}" if isinstance(error, KeyError) else str(error)
-        message = f"{path} is no statistics of Locust's: {why[:_SHOWN_CHARACTERS]}"
-        raise EvidenceError(message) from error
+        raise EvidenceError(
+            f"{path} is no statistics of Locust's: {why[:_SHOWN_CHARACTERS]}"
+        ) from error
 
 
 def _why_no_interval(history: Path) -> str:
@@ -354,8 +355,7 @@ def _ms(text: str) -> float | None:
 def _number(text: str) -> float:
     number = float(text)
     if not 0 <= number < _TOO_MUCH:
-        message = f"{text!r} is no number to measure by"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} is no number to measure by")
     return number
 
 

@@ -10,8 +10,6 @@ from analysis.compare.conditions import Finding, Result
 from analysis.compare.forms import LEGEND, notes_of, shown_change, shown_value
 from analysis.terminal.parts import grid, safe
 
-__all__ = ["render_comparison"]
-
 _STYLES = {
     Change.BETTER: "green",
     Change.WORSE: "bold red",

@@ -7,8 +7,6 @@ from typing import TypeVar
 
 from analysis.evidence.errors import DatabaseAway, DatabaseError
 
-__all__ = ["NO_PATIENCE", "Patience"]
-
 _TRY_EVERY_S = 1.0
 Answer = TypeVar("Answer")
 

@@ -14,8 +14,6 @@ from psycopg.rows import dict_row
 from analysis.database.session import AS_STORED, LIMITS, Row, Value, subject_of
 from analysis.evidence.errors import DatabaseAway, DatabaseError
 
-__all__ = ["PostgresSession", "open_postgres"]
-
 CONNECT_TIMEOUT_S = 10
 SILENT_SERVER_LIMIT_MS = 30_000
 LOCK_LIMIT = "30s"
@@ -45,10 +43,12 @@ class _Place:
             return cls(url, conninfo.conninfo_to_dict(url))
         except psycopg.Error:
             # The parser's own message may quote the password.
-            message = _strange_parameters(url) or (
-                "DATABASE_URL is not PostgreSQL's; write postgresql://user:password@host/database"
-            )
-            raise DatabaseError(message) from None
+            raise DatabaseError(
+                _strange_parameters(url)
+                or (
+                    "DATABASE_URL is not PostgreSQL's; write postgresql://user:password@host/database"
+                )
+            ) from None
 
     def __str__(self) -> str:
         host, port = self.parts.get("host") or "localhost", self.parts.get("port") or 5432

@@ -146,8 +146,9 @@ class Database:
         """
         columns = look_at(self._session, "orders").kinds
         if "order_key" not in columns:
-            message = "rows carry no order key, so no attempt can be looked up while the run is on"
-            raise DatabaseError(message)
+            raise DatabaseError(
+                "rows carry no order key, so no attempt can be looked up while the run is on"
+            )
         attempt_id = "coalesce(attempt_id::text, '')" if "attempt_id" in columns else "''"
         with self._session.limit(limit_s):
             found = self._session.rows(
@@ -287,14 +288,14 @@ def _refuse_replica(session: Session) -> None:
     """
     (found,) = session.rows(_STANDING)
     if found["is_replica"]:
-        message = "DATABASE_URL names a replica, which may lag behind; name the primary (writer)"
-        raise DatabaseAway(message)
+        raise DatabaseAway(
+            "DATABASE_URL names a replica, which may lag behind; name the primary (writer)"
+        )
     if found["is_read_only"]:
-        message = (
+        raise DatabaseAway(
             "the server at DATABASE_URL takes no writes (default_transaction_read_only), as an "
             "old writer after a failover; name the primary (writer)"
         )
-        raise DatabaseAway(message)
 
 
 def _amount(column: str, table: ShopTable) -> str:

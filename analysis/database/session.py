@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-__all__ = ["AS_STORED", "LIMITS", "Row", "Session", "Value", "subject_of"]
-
 # What `Session.limit` sets: waiting for a lock is no running of a statement to PostgreSQL.
 LIMITS = ("statement_timeout", "lock_timeout")
 

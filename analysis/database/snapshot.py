@@ -58,11 +58,10 @@ def take_after(
     _refuse_twice(directory, ORDERS.file_name, directory.has_table(ORDERS))
     content = directory.read_before()
     if content is None:
-        message = (
+        raise EvidenceError(
             f"{directory.path / BEFORE_FILE} is missing, so the orders of the run cannot be told "
             "from older ones; it is written by `snapshot --before` as the run starts"
         )
-        raise EvidenceError(message)
     before = parse_before(content)
     settle = patience.ask(lambda: _read_after(directory, before, url, settle_limit_s))
     _note(directory, settle, "snapshot_after")
@@ -96,11 +95,10 @@ def _refuse_another(before: Before, now: Mapping[str, str]) -> None:
     for what, name in now.items():
         then = before.read_from.get(what, name)
         if then != name:
-            message = (
+            raise DatabaseError(
                 f"the snapshot before the run was of {what} {then}, this one would be of {name}; "
                 "name the database (and search_path) that the run began with"
             )
-            raise DatabaseError(message)
 
 
 def _older_rows(before: Before, tables: Snapshot) -> int:
@@ -115,8 +113,9 @@ def _older_rows(before: Before, tables: Snapshot) -> int:
 
 def _refuse_twice(directory: RunDirectory, file_name: str, is_there: bool) -> None:
     if is_there:
-        message = f"{directory.path / file_name} exists; evidence is never written a second time"
-        raise EvidenceError(message)
+        raise EvidenceError(
+            f"{directory.path / file_name} exists; evidence is never written a second time"
+        )
 
 
 def _joined(before: Before, after: list[ProductRow]) -> list[Product]:

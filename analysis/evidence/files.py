@@ -14,22 +14,6 @@ from pathlib import Path
 
 from analysis.evidence.errors import EvidenceError, UsageError
 
-__all__ = [
-    "LONGEST_LINE",
-    "UTF_8",
-    "append_bytes",
-    "append_file",
-    "csv_line",
-    "csv_lines",
-    "locked",
-    "read_rows",
-    "sync_folder",
-    "text_of",
-    "why_not_utf_8",
-    "write_file",
-    "write_whole",
-]
-
 UTF_8 = "utf-8-sig"
 LONGEST_LINE = 1 << 24  # of a ledger; no cell of a table is longer either
 csv.field_size_limit(LONGEST_LINE)  # what we have written can be read again
@@ -39,16 +23,13 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 def text_of(content: bytes, *, of: object) -> str:
     """Return the text of a file that is named `of`; EvidenceError if it is empty or no UTF-8."""
     if not content.strip():
-        message = f"{of} is empty; write it anew, or restore it from a copy"
-        raise EvidenceError(message)
+        raise EvidenceError(f"{of} is empty; write it anew, or restore it from a copy")
     try:
         text = content.decode(UTF_8)
     except UnicodeDecodeError as error:
-        message = f"{of} {why_not_utf_8(content)}"
-        raise EvidenceError(message) from error
+        raise EvidenceError(f"{of} {why_not_utf_8(content)}") from error
     if "\0" in text[:2]:  # every second byte of UTF-16 is one where there is no mark to tell
-        message = f"{of} {why_not_utf_8(_UTF_16[0])}"
-        raise EvidenceError(message)
+        raise EvidenceError(f"{of} {why_not_utf_8(_UTF_16[0])}")
     return text
 
 
@@ -68,23 +49,22 @@ def read_rows(path: Path, *, may_be_cut: bool = False) -> Iterator[dict[str, str
     try:
         text = text_of(path.read_bytes(), of=path)
     except OSError as error:
-        message = f"{path} cannot be read: {error.strerror}"
-        raise EvidenceError(message) from error
+        raise EvidenceError(f"{path} cannot be read: {error.strerror}") from error
     if may_be_cut:
         text = text[: text.rfind("\n") + 1]
     lines = csv.reader(io.StringIO(text, newline=""), strict=not may_be_cut)
     try:
         yield from _named_cells(lines, may_be_cut=may_be_cut)
     except (ValueError, csv.Error) as error:
-        message = f"{path}, line {lines.line_num}: {error}; restore it as it was written"
-        raise EvidenceError(message) from error
+        raise EvidenceError(
+            f"{path}, line {lines.line_num}: {error}; restore it as it was written"
+        ) from error
 
 
 def _named_cells(lines: Iterator[list[str]], *, may_be_cut: bool) -> Iterator[dict[str, str]]:
     header = next(lines, [])
     if twice := sorted({name for name in header if header.count(name) > 1}):
-        message = f"its header names {', '.join(twice)} twice"
-        raise ValueError(message)
+        raise ValueError(f"its header names {', '.join(twice)} twice")
     odd: list[str] = []
     for cells in lines:
         if odd and cells:
@@ -94,8 +74,7 @@ def _named_cells(lines: Iterator[list[str]], *, may_be_cut: bool) -> Iterator[di
         elif cells:
             odd = cells
     if odd and (cells or not may_be_cut):
-        message = f"it has {len(odd)} cells under a header of {len(header)}"
-        raise ValueError(message)
+        raise ValueError(f"it has {len(odd)} cells under a header of {len(header)}")
 
 
 def csv_lines(rows: Iterable[Sequence[str]]) -> list[str]:
@@ -122,8 +101,7 @@ def append_file(path: Path, text: str) -> None:
     try:
         append_bytes(path, text.encode("utf-8", errors="backslashreplace"))
     except OSError as error:
-        message = f"{path} cannot be written: {error.strerror}"
-        raise EvidenceError(message) from error
+        raise EvidenceError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def append_bytes(path: Path, content: bytes) -> None:
@@ -140,8 +118,7 @@ def write_file(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
     except OSError as error:
-        message = f"{path} cannot be written: {error.strerror}"
-        raise UsageError(message) from error
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def write_whole(path: Path, parts: Iterable[bytes]) -> None:

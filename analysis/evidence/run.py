@@ -204,8 +204,7 @@ def parse_hypotheses(tables: Iterable[Mapping[str, Any]]) -> tuple[HypothesisTab
         return tuple(_parse_hypothesis(each) for each in tables)
     except _NONSENSE as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else f"makes no sense: {error}"
-        message = f"a [[hypothesis]] {what[:_SHOWN_CHARACTERS]}"
-        raise UsageError(message) from error
+        raise UsageError(f"a [[hypothesis]] {what[:_SHOWN_CHARACTERS]}") from error
 
 
 def parse_before(content: Mapping[str, Any]) -> Before:
@@ -380,16 +379,14 @@ def _parse_hypothesis(content: Mapping[str, Any]) -> HypothesisTable:
 def _maybe_number(value: float | None) -> float | None:
     if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
         return None if value is None else _finite(value)
-    message = f"{value!r} is not a number"
-    raise ValueError(message)
+    raise ValueError(f"{value!r} is not a number")
 
 
 def _finite(value: float | str) -> float:
     """Return a number that can be compared and written as JSON; NaN would be more than no limit."""
     number = float(value)
     if not isfinite(number):
-        message = f"{value!r} is no number to measure by"
-        raise ValueError(message)
+        raise ValueError(f"{value!r} is no number to measure by")
     return number
 
 

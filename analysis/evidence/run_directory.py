@@ -15,7 +15,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from analysis.evidence.errors import EvidenceError
+from analysis.evidence.errors import EvidenceError, TornLine
 from analysis.evidence.files import (
     LONGEST_LINE,
     UTF_8,
@@ -27,26 +27,13 @@ from analysis.evidence.files import (
     why_not_utf_8,
     write_whole,
 )
-from analysis.evidence.ledger.format import LedgerClosed, TornLine, parse_line
+from analysis.evidence.ledger.format import LedgerClosed, parse_line
 from analysis.evidence.ledger.tail import lines_beyond
 from analysis.evidence.records import Event, format_time, parse_time
 from analysis.evidence.tables import ATTEMPTS, EVENTS, ORDERS, REQUESTS, Kind, Table
 
 if TYPE_CHECKING:
     from analysis.evidence.sql.relations import Relations
-
-__all__ = [
-    "BEFORE_FILE",
-    "JUNIT_FILE",
-    "LEDGER_FOLDER",
-    "PICTURE_FILE",
-    "RECONCILIATION_FILE",
-    "REPORT_FILE",
-    "RUN_FILE",
-    "SUMMARY_FILE",
-    "EvidenceError",  # what the methods raise, for those who may import nothing else of ours
-    "RunDirectory",
-]
 
 RUN_FILE = "run.json"
 BEFORE_FILE = "snapshot_before.json"
@@ -83,8 +70,7 @@ class RunDirectory:
         """Open an existing run's directory; EvidenceError if there is none."""
         self.path = Path(path).resolve()
         if not self.path.is_dir():
-            message = f"{path}: no such run directory; runs are the folders under runs/"
-            raise EvidenceError(message)
+            raise EvidenceError(f"{path}: no such run directory; runs are the folders under runs/")
 
     @property
     def run_id(self) -> str:
@@ -118,16 +104,18 @@ class RunDirectory:
         _refuse_taken(path)
         there = next(each for each in (path, *path.absolute().parents) if each.exists())
         if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-            message = f"{there} is no directory that can be written to; name another directory"
-            raise EvidenceError(message)
+            raise EvidenceError(
+                f"{there} is no directory that can be written to; name another directory"
+            )
 
     # --- the ledger ---
 
     def ledger_file(self, process_id: str) -> Path:
         """Where a Locust process writes its ledger."""
         if not process_id or process_id != _as_file_name(process_id):
-            message = f"{process_id!r} cannot name a ledger; use letters, digits, dots and dashes"
-            raise ValueError(message)
+            raise ValueError(
+                f"{process_id!r} cannot name a ledger; use letters, digits, dots and dashes"
+            )
         return self.path / LEDGER_FOLDER / f"{process_id}.jsonl"
 
     def ledger_files(self) -> list[Path]:
@@ -231,8 +219,7 @@ class RunDirectory:
                 with open_log(path, "rt", encoding="utf-8", errors="replace") as lines:
                     yield from lines
             except (OSError, EOFError, zlib.error) as error:
-                message = f"{path} cannot be read: {error}; fetch it again"
-                raise EvidenceError(message) from error
+                raise EvidenceError(f"{path} cannot be read: {error}; fetch it again") from error
 
     def _access_logs(self) -> list[Path]:
         folder = self.path / ACCESS_LOG
@@ -282,8 +269,7 @@ class RunDirectory:
         hint = "`python -m analysis reconcile` writes it anew"
         summary = self._read_json(SUMMARY_FILE, hint)
         if not _has_its_parts(summary):
-            message = f"{self.path / SUMMARY_FILE} makes no sense; {hint}"
-            raise EvidenceError(message)
+            raise EvidenceError(f"{self.path / SUMMARY_FILE} makes no sense; {hint}")
         return summary
 
     def has(self, file_name: str) -> bool:
@@ -317,16 +303,15 @@ class RunDirectory:
             with path.open(encoding=UTF_8, newline="") as file:
                 yield from _records(table, file)
         except FileNotFoundError as error:
-            message = f"{path} is missing; `python -m analysis finish {self.path}` may make it"
-            raise EvidenceError(message) from error
+            raise EvidenceError(
+                f"{path} is missing; `python -m analysis finish {self.path}` may make it"
+            ) from error
         except UnicodeDecodeError as error:
             with path.open("rb") as raw:
                 why = why_not_utf_8(raw.read(2))
-            message = f"{path} {why}, or restore it as the run wrote it"
-            raise EvidenceError(message) from error
+            raise EvidenceError(f"{path} {why}, or restore it as the run wrote it") from error
         except OSError as error:
-            message = f"{path} cannot be read: {error.strerror}"
-            raise EvidenceError(message) from error
+            raise EvidenceError(f"{path} cannot be read: {error.strerror}") from error
 
     @contextmanager
     def relations(self) -> Iterator["Relations"]:
@@ -454,14 +439,13 @@ class RunDirectory:
             text = text_of(path.read_bytes(), of=path)
             content = json.loads(text, parse_constant=_finite, parse_float=_finite)
         except FileNotFoundError as error:
-            message = f"{path} is missing; {hint}"
-            raise EvidenceError(message) from error
+            raise EvidenceError(f"{path} is missing; {hint}") from error
         except (OSError, ValueError, RecursionError) as error:
-            message = f"{path} cannot be read as JSON: {error}; restore it as the run wrote it"
-            raise EvidenceError(message) from error
+            raise EvidenceError(
+                f"{path} cannot be read as JSON: {error}; restore it as the run wrote it"
+            ) from error
         if not isinstance(content, dict):
-            message = f"{path} holds no JSON object; restore it as the run wrote it"
-            raise EvidenceError(message)
+            raise EvidenceError(f"{path} holds no JSON object; restore it as the run wrote it")
         return content
 
     @contextmanager
@@ -489,8 +473,7 @@ def _finite(text: str) -> float:
     """Return a number of JSON's; it has no NaN, and what is beyond all numbers measures nothing."""
     number = float(text)
     if not isfinite(number):
-        message = f"{text} is no number to measure by"
-        raise ValueError(message)
+        raise ValueError(f"{text} is no number to measure by")
     return number
 
 
@@ -523,8 +506,7 @@ def _records(table: Table[RecordT], file: TextIO) -> Iterator[RecordT]:
     try:
         header = next(rows, None)
         if header is None:
-            message = f"{file.name} is empty; restore it as the run wrote it"
-            raise EvidenceError(message)
+            raise EvidenceError(f"{file.name} is empty; restore it as the run wrote it")
         read = table.reader(header)
         for cells in rows:
             if cells:  # a blank line is no row
@@ -532,8 +514,7 @@ def _records(table: Table[RecordT], file: TextIO) -> Iterator[RecordT]:
     except (ValueError, csv.Error) as error:
         if isinstance(error, UnicodeDecodeError):
             raise
-        message = f"{file.name}, line {rows.line_num}: {error}"
-        raise EvidenceError(message) from error
+        raise EvidenceError(f"{file.name}, line {rows.line_num}: {error}") from error
 
 
 def _parquet(file_name: str) -> str:
@@ -569,16 +550,16 @@ def _make_empty(path: Path) -> Path:
 def _refuse_taken(path: Path) -> None:
     taken = [name for name in (RUN_FILE, LEDGER_FOLDER, EVENTS.file_name) if (path / name).exists()]
     if taken:
-        message = f"{path} holds a run already ({', '.join(taken)}); name another directory"
-        raise EvidenceError(message)
+        raise EvidenceError(
+            f"{path} holds a run already ({', '.join(taken)}); name another directory"
+        )
 
 
 def _point(link: Path, target: Path) -> None:
     """Make or move a symbolic link in one step."""
     link.parent.mkdir(parents=True, exist_ok=True)
     if link.exists() and not link.is_symlink():
-        message = f"{link} is not a link to the newest run; move it away"
-        raise EvidenceError(message)
+        raise EvidenceError(f"{link} is not a link to the newest run; move it away")
     beside = link.with_name(f".{link.name}.{os.getpid()}")
     beside.unlink(missing_ok=True)
     inside = target.parent == link.parent.resolve()

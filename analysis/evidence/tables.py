@@ -27,8 +27,7 @@ _DIGITS_AT_MOST = 1000  # of money; reckoning with far more of them overflows
 
 def _parse_whole(text: str) -> int:
     if not (text.isascii() and text.removeprefix("-").isdigit()):
-        message = "not a whole number"
-        raise ValueError(message)
+        raise ValueError("not a whole number")
     return int(text)
 
 
@@ -36,11 +35,9 @@ def _parse_money(text: str) -> Decimal:
     try:
         money = Decimal(text)
     except InvalidOperation as error:
-        message = "not an amount of money"
-        raise ValueError(message) from error
+        raise ValueError("not an amount of money") from error
     if not money.is_finite() or abs(money.adjusted()) > _DIGITS_AT_MOST:
-        message = "not an amount of money"
-        raise ValueError(message)
+        raise ValueError("not an amount of money")
     return money
 
 
@@ -106,12 +103,10 @@ class Table(Generic[RecordT]):
             name for name, cell in self.columns.items() if name not in header and not cell.is_late
         ]
         if missing:
-            message = f"its header lacks {', '.join(missing)}"
-            raise ValueError(message)
+            raise ValueError(f"its header lacks {', '.join(missing)}")
         twice = sorted({name for name in header if header.count(name) > 1})
         if twice:
-            message = f"its header names {_shown(', '.join(twice))} twice"
-            raise ValueError(message)
+            raise ValueError(f"its header names {_shown(', '.join(twice))} twice")
         here = [(name, header.index(name)) for name in self.columns if name in header]
         # A text is as it stands in the file: what that saves is felt in large runs, as is a loop
         # without calls.
@@ -124,16 +119,16 @@ class Table(Generic[RecordT]):
 
         def read(cells: Sequence[str]) -> RecordT:
             if len(cells) != len(header):
-                message = f"it has {len(cells)} cells under a header of {len(header)}"
-                raise ValueError(message)
+                raise ValueError(f"it has {len(cells)} cells under a header of {len(header)}")
             values: dict[str, object] = {name: cells[place] for name, place in texts}
             for name, place, parse, is_optional in others:
                 text = cells[place]
                 try:
                     values[name] = None if is_optional and text == "" else parse(text)
                 except ValueError as error:
-                    message = f"its {name} is {_shown(text)!r}: {_shown(str(error))}"
-                    raise ValueError(message) from error
+                    raise ValueError(
+                        f"its {name} is {_shown(text)!r}: {_shown(str(error))}"
+                    ) from error
             return self.record(**values)
 
         return read

@@ -93,8 +93,9 @@ def _should_use_keys(method: Method, rows: Sequence[OrderRow], attempts: Attempt
     if not rows or carries_keys(rows, attempts):
         return True
     if method is Method.KEY:
-        message = "no row of orders.csv bears a key of this run; judge it with --method auto"
-        raise UsageError(message)
+        raise UsageError(
+            "no row of orders.csv bears a key of this run; judge it with --method auto"
+        )
     return False
 
 

@@ -11,8 +11,6 @@ from typing import NamedTuple
 
 from analysis.evidence.records import Outcome, Product, Verdict
 
-__all__ = ["FIRST_TOLD", "NONE_UNDISPUTED", "Ending", "Question", "Stretch", "Undisputed"]
-
 FIRST_TOLD = 3  # committed attempts: their stories are told, so that they are looked at one by one
 
 Stretch = tuple[int, int]  # from, to: an offset of clocks in microseconds

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from analysis.evidence.records import HARMLESS_ACTIONS, Event, RunVerdict, format_time
 from analysis.evidence.run import Fault, Run
 
-__all__ = ["FaultFinding", "describe_faults", "judge_faults"]
-
 # What an action makes of an instance that it hits, as EC2 tells it.
 _MAKES = {
     "aws:ec2:stop-instances": frozenset({"stopping", "stopped"}),

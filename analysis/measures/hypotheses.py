@@ -29,8 +29,7 @@ def check_hypotheses(tables: Iterable[HypothesisTable]) -> None:
     """Find before a run what could not be scored after it; UsageError lists what is known."""
     for table in tables:
         if complaint := _complaint(table):
-            message = f"hypothesis {table.id}: {complaint}"
-            raise UsageError(message)
+            raise UsageError(f"hypothesis {table.id}: {complaint}")
 
 
 def score(tables: Iterable[HypothesisTable], subject: Subject) -> list[Hypothesis]:

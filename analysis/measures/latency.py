@@ -17,8 +17,6 @@ from analysis.evidence.ledger.reader import IN_FLIGHT
 from analysis.evidence.records import Attempt
 from analysis.judging.undisputed import NONE_UNDISPUTED, Undisputed
 
-__all__ = ["Latency", "Spread", "measure_latency"]
-
 _PERCENTILES = (50, 95, 99)
 _ROUNDING = 1e-9
 

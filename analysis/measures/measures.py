@@ -20,8 +20,6 @@ from analysis.judging.invariants import Invariant
 from analysis.measures.faults import describe_faults, judge_faults
 from analysis.measures.windows import Window, Windows
 
-__all__ = ["MEASURES", "PHASES", "Measure", "Measured", "Subject"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:

@@ -8,8 +8,6 @@ from decimal import Decimal
 from analysis.evidence.records import Attempt, OrderRow, Outcome, Verdict
 from analysis.judging.findings import AttemptFinding
 
-__all__ = ["Retries", "Sold", "measure_retries"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sold:

@@ -18,8 +18,6 @@ from analysis.verdict.summary import Judgement
 if TYPE_CHECKING:
     from analysis.evidence.sql.relations import Relations
 
-__all__ = ["Attention", "Case", "load_attention"]
-
 # The worst first.
 _WORST = (
     *(Verdict.LOST, Verdict.ALTERED, Verdict.CONTRADICTED),

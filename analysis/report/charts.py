@@ -11,8 +11,6 @@ from analysis.evidence.records import Event
 from analysis.evidence.run import Fault
 from analysis.report.timeline import ANSWERED, OTHER, Count, Timeline
 
-__all__ = ["Chart", "Key", "as_one_picture", "charts_of"]
-
 Spec = dict[str, object]
 
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"  # a name; nothing is fetched

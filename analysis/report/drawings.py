@@ -15,8 +15,6 @@ from analysis.verdict.headline import headline_of
 from analysis.verdict.results import noted
 from analysis.verdict.summary import Judgement, summarise
 
-__all__ = ["write_picture", "write_report"]
-
 
 def write_report(directory: RunDirectory, judgement: Judgement) -> Iterator[str]:
     """Write report.html; yields what went wrong."""

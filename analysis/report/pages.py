@@ -19,8 +19,6 @@ from analysis.measures.hypotheses import Hypothesis
 from analysis.report.vega import KEPT_IN, script
 from analysis.verdict.stories import Step
 
-__all__ = ["render_page"]
-
 _TEMPLATES = Path(__file__).parent / "templates"
 _SCRIPT = "charts.js"
 _ALARMS = {

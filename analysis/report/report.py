@@ -14,8 +14,6 @@ from analysis.report.timeline import Tally, Timeline
 from analysis.verdict.headline import headline_of
 from analysis.verdict.summary import Judgement
 
-__all__ = ["Report", "render_report"]
-
 _OUTCOMES = (Outcome.ACKNOWLEDGED, Outcome.REJECTED, Outcome.UNSENT, Outcome.INDETERMINATE)
 _VERDICTS = (
     *(Verdict.CONFIRMED, Verdict.LOST, Verdict.ALTERED, Verdict.CLEAN, Verdict.CONTRADICTED),

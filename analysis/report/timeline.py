@@ -18,17 +18,6 @@ from analysis.evidence.run import Run
 if TYPE_CHECKING:
     from analysis.evidence.sql.relations import Relations
 
-__all__ = [
-    "GATHER_REQUESTS",
-    "Count",
-    "Endpoint",
-    "Server",
-    "Tally",
-    "Timeline",
-    "gather_values",
-    "load_timeline",
-]
-
 _MOST_BUCKETS = 240
 _WIDTHS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 _MOST_KINDS = 7

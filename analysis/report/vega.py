@@ -13,8 +13,6 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["KEPT_IN", "render_png", "script"]
-
 # What always comes out the same and takes long to make; who may not write there makes it anew.
 KEPT_IN = Path(sys.prefix) / "share" / "chaos-shop"
 _MAKES_KNOWN = "window.vegaEmbed = vegaEmbed;"

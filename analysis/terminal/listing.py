@@ -12,8 +12,6 @@ from analysis.evidence.errors import EvidenceError, UsageError
 from analysis.evidence.run_directory import REPORT_FILE, RunDirectory
 from analysis.terminal.parts import grid, safe
 
-__all__ = ["ListedRun", "list_runs", "render_runs"]
-
 _WITHOUT_FAULT = {"no": "\nno fault", "none": "\nnone asked"}
 _STYLES = {"held": "green", "broken": "bold red", "undecided": "yellow"}
 
@@ -45,8 +43,9 @@ class ListedRun:
 def list_runs(root: Path) -> list[ListedRun]:
     """Return the runs under a folder; UsageError if there is no such folder."""
     if not root.is_dir():
-        message = f"{root}: no such folder; `make chaos-load` makes runs/ with its first run"
-        raise UsageError(message)
+        raise UsageError(
+            f"{root}: no such folder; `make chaos-load` makes runs/ with its first run"
+        )
     folders = (each for each in root.iterdir() if each.is_dir() and not each.is_symlink())
     found = [_listed(RunDirectory(each)) for each in folders if (each / "run.json").is_file()]
     return sorted(found, key=lambda run: (run.started_at or "", run.name))

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
-__all__ = ["grid", "safe"]
-
 
 def safe(text: str) -> str:
     """Return text with everything that could steer a terminal made visible."""

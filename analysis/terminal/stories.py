@@ -12,8 +12,6 @@ from analysis.measures.gaps import find_gaps, tell_gaps
 from analysis.terminal.parts import grid, safe
 from analysis.verdict.summary import Judgement
 
-__all__ = ["render_story", "stories_of"]
-
 
 def stories_of(
     hidden: Sequence[AttemptFinding], judgement: Judgement, *, count: int

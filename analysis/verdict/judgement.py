@@ -115,8 +115,9 @@ def judge_again(directory: RunDirectory, *, memory: str | None = None) -> Judgem
     try:
         method, fail_on = _method_of(summary), _failed_on(summary)
     except (KeyError, TypeError, ValueError) as error:
-        message = f"{directory.path / SUMMARY_FILE} makes no sense; reconcile the run again"
-        raise EvidenceError(message) from error
+        raise EvidenceError(
+            f"{directory.path / SUMMARY_FILE} makes no sense; reconcile the run again"
+        ) from error
     return judge_run(
         directory,
         method=method,

@@ -9,8 +9,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-__all__ = ["render_junit"]
-
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 

@@ -14,8 +14,6 @@ from analysis.verdict.junit import render_junit
 from analysis.verdict.step_summary import render_step_summary
 from analysis.verdict.summary import Judgement, summarise
 
-__all__ = ["noted", "write_for_ci"]
-
 
 def write_for_ci(
     directory: RunDirectory, judgement: Judgement, *, step_summary: Path | None

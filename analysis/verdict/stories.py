@@ -10,8 +10,6 @@ from analysis.evidence.records import Attempt, OrderRow, is_time
 from analysis.judging.access_log import BalancerLine
 from analysis.judging.findings import AttemptFinding
 
-__all__ = ["Step", "tell"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:

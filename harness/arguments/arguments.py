@@ -13,7 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from analysis.evidence.run_directory import EvidenceError, RunDirectory
+from analysis.evidence.errors import EvidenceError
+from analysis.evidence.run_directory import RunDirectory
 from harness.arguments.values import add as _add
 from harness.arguments.values import checked as _checked
 from harness.arguments.values import seconds as _seconds

@@ -14,27 +14,6 @@ import msgspec.json
 from analysis.evidence.errors import TornLine
 from analysis.evidence.records import Outcome, is_time
 
-__all__ = [
-    "LEDGER_VERSION",
-    "LEDGER_WITH_TAIL",
-    "UNPLAIN",
-    "AttemptEnded",
-    "AttemptSent",
-    "EndedFields",
-    "LedgerClosed",
-    "LedgerFindings",
-    "LedgerLine",
-    "LedgerOpened",
-    "RequestDone",
-    "RequestFields",
-    "SentFields",
-    "TornLine",
-    "encode",
-    "frequent",
-    "lines_of",
-    "parse_line",
-]
-
 LEDGER_VERSION, LEDGER_WITH_TAIL = 2, 3
 
 _spell = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
@@ -236,32 +215,27 @@ _LINES: dict[str, type[LedgerLine]] = {
 def parse_line(line: bytes) -> LedgerLine:
     """Return the record of one line; TornLine on anything that is not one whole line."""
     if line.find(b"\n") != len(line) - 1 or not line:
-        message = "not one line with its end"
-        raise TornLine(message)
+        raise TornLine("not one line with its end")
     try:
         values = json.loads(line)
         tag, *rest = values
         kind = _LINES[tag]
         return _build(kind, rest)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        message = f"not a line of a ledger: {error}"
-        raise TornLine(message) from error
+        raise TornLine(f"not a line of a ledger: {error}") from error
 
 
 def _build(kind: type[LedgerLine], values: list[object]) -> LedgerLine:
     if len(values) != len(kind.types):
-        message = f"{kind.tag!r} has {len(values)} fields instead of {len(kind.types)}"
-        raise ValueError(message)
+        raise ValueError(f"{kind.tag!r} has {len(values)} fields instead of {len(kind.types)}")
     for value, allowed in zip(values, kind.types, strict=True):
         if isinstance(value, bool) or not isinstance(value, allowed):
-            message = f"{kind.tag!r} has {value!r} in it"
-            raise TypeError(message)
+            raise TypeError(f"{kind.tag!r} has {value!r} in it")
     record = dict(zip((each.name for each in fields(kind)), values, strict=True))
     for name, value in record.items():
         holds_time = name == "at" or name.endswith("_at")
         if holds_time and isinstance(value, int) and not is_time(value):
-            message = f"{kind.tag!r} has a time in it that no calendar knows"
-            raise ValueError(message)
+            raise ValueError(f"{kind.tag!r} has a time in it that no calendar knows")
     if kind is AttemptEnded:
         record["outcome"] = Outcome(str(record["outcome"]))
     return kind(**record)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 
-from analysis.evidence.errors import EvidenceError
+from analysis.evidence.errors import EvidenceError, TornLine
 from analysis.evidence.ledger.format import (
     LEDGER_VERSION,
     LEDGER_WITH_TAIL,
@@ -19,7 +19,6 @@ from analysis.evidence.ledger.format import (
     LedgerFindings,
     LedgerOpened,
     RequestDone,
-    TornLine,
 )
 from analysis.evidence.ledger.in_flight import Fields, InFlight
 from analysis.evidence.ledger.lines import Kind, read_fields
@@ -106,11 +105,10 @@ class _OneLedger:
 
     def put_opened(self, version: str, process_id: str, at: str, _about: str) -> None:
         if version not in VERSIONS:
-            message = (
+            raise EvidenceError(
                 f"{self.name} is a ledger of version {version}, and this reads "
                 f"{' and '.join(VERSIONS)}; judge the run with the release that made it"
             )
-            raise EvidenceError(message)
         self.needs_tail = version == VERSIONS[-1]
         self.process_id = process_id
         self.reader.see(at)

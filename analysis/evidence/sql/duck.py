@@ -13,17 +13,6 @@ import duckdb
 from analysis.evidence.errors import EvidenceError
 from analysis.evidence.files import UTF_8
 
-__all__ = [
-    "connected",
-    "csv_of",
-    "explained",
-    "literal",
-    "name_of",
-    "parquet_of",
-    "regular_csv_of",
-    "regular_header",
-]
-
 _LONGEST_ROW = 1 << 25
 _LONGEST_HEADER = 1 << 16
 _BLOCK = 1 << 22
@@ -131,5 +120,4 @@ def explained(what: str, *, way_out: str) -> Iterator[None]:
     try:
         yield
     except (duckdb.Error, csv.Error, ValueError, OSError) as error:
-        message = f"{what}: {str(error).splitlines()[0]}; {way_out}"
-        raise EvidenceError(message) from error
+        raise EvidenceError(f"{what}: {str(error).splitlines()[0]}; {way_out}") from error

@@ -27,8 +27,6 @@ from analysis.evidence.sql.duck import (
 )
 from analysis.evidence.tables import Kind, RecordT, Table
 
-__all__ = ["TIME_FORMAT", "as_text", "column_types", "fetched", "read_parquet", "write_parquet"]
-
 _MEMORY = "512MB"
 _ROWS_AT_ONCE = 5_000
 _BETWEEN = "\x1f"  # cells that are compared
@@ -82,8 +80,9 @@ def _compare(rows: Iterator[Sequence[str]], written: Iterator[Sequence[str]], so
     numbered = enumerate(zip_longest(filter(None, rows), written), 1)
     for number, (row, joined) in numbered:
         if row is None or joined is None or _BETWEEN.join(row) != joined[0]:
-            message = f"{source} cannot be written as Parquet: row {number} would not be the same"
-            raise EvidenceError(message)
+            raise EvidenceError(
+                f"{source} cannot be written as Parquet: row {number} would not be the same"
+            )
 
 
 def read_parquet(table: Table[RecordT], path: Path) -> Iterator[RecordT]:
@@ -120,8 +119,9 @@ def _records(
             number += 1
             yield read(row)
     except ValueError as error:
-        message = f"{path}, row {number}: {error}" if number else f"{path}: {error}"
-        raise EvidenceError(message) from error
+        raise EvidenceError(
+            f"{path}, row {number}: {error}" if number else f"{path}: {error}"
+        ) from error
 
 
 def fetched(database: duckdb.DuckDBPyConnection, query: str) -> Iterator[Sequence[str]]:
@@ -184,5 +184,6 @@ def as_text(kind: str, value: str) -> str:
 def _check_type(path: Path, name: str, kind: Kind, found: str) -> None:
     allowed = _READABLE[kind]
     if found.partition("(")[0] not in allowed:
-        message = f"{path}: its column {name} is {found}, but {kind} are kept as {allowed[0]}"
-        raise EvidenceError(message)
+        raise EvidenceError(
+            f"{path}: its column {name} is {found}, but {kind} are kept as {allowed[0]}"
+        )

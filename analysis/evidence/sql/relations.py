@@ -18,8 +18,6 @@ from analysis.evidence.files import UTF_8
 from analysis.evidence.sql.duck import connected, csv_of, explained, literal, name_of, parquet_of
 from analysis.evidence.tables import Kind
 
-__all__ = ["Relations", "related"]
-
 _MEMORY = "512MB"
 
 

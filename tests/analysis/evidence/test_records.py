@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.evidence.errors import TornLine
 from analysis.evidence.ledger.format import (
     AttemptEnded,
     AttemptSent,
@@ -15,7 +16,6 @@ from analysis.evidence.ledger.format import (
     LedgerLine,
     LedgerOpened,
     RequestDone,
-    TornLine,
     _Line,
     parse_line,
 )
