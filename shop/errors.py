@@ -30,7 +30,7 @@ class SchemaError(ShopError):
 class RefusedError(ShopError):
     """The request is turned down, and the answer proves that it did nothing.
 
-    `status` is the 4xx to answer with, `kind` one of `shop.problems.KINDS`; `details` are
+    `status` is the 4xx to answer with, `kind` one of `shop.web.problems.KINDS`; `details` are
     JSON fields beside `error`.
     """
 

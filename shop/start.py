@@ -7,8 +7,8 @@ import os
 import sys
 
 from shop.errors import ShopError
-from shop.logs import start_logging
-from shop.schema import prepare_database
+from shop.observation.logs import start_logging
+from shop.orders.schema import prepare_database
 from shop.settings import Settings, load_settings
 
 
