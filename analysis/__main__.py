@@ -327,7 +327,7 @@ def _fetch_access_log(
     from analysis.closing.log_delivery import fetch_access_log  # noqa: PLC0415 -- see above
 
     delivery = fetch_access_log(directory, options.uri, now=time.time_ns() // 1000)
-    where = directory.path / "elb_access"
+    where = directory.access_log.folder
     found = f"{delivery.files} ({delivery.bytes} bytes)"
     if options.json:
         _print_json({"files": delivery.files, "bytes": delivery.bytes, "folder": str(where)})

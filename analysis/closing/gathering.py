@@ -37,10 +37,10 @@ def gather_ledgers(directory: RunDirectory, *, limit_s: float) -> None:
 def gather_access_log(directory: RunDirectory) -> None:
     """Keep what the load balancer wrote to its log during the run, if it is still there."""
     place = directory.read_run().get("access_log")
-    if not isinstance(place, dict) or directory.has_access_log():
+    if not isinstance(place, dict) or directory.access_log.are_there():
         return
     try:
-        directory.keep_access_log(Path(str(place["path"])), offset=int(place["offset"]))
+        directory.access_log.keep(Path(str(place["path"])), offset=int(place["offset"]))
     except (OSError, KeyError, TypeError, ValueError) as error:
         # It is a witness more; the verdict does not rest on it.
         directory.append_event(

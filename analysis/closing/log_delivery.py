@@ -51,8 +51,8 @@ def fetch_access_log(directory: RunDirectory, uri: str, *, now: int) -> Delivery
         if not is_of(name, run.load_balancers):
             continue
         files, size = files + 1, size + found.size
-        if directory.size_of_access_log(name) != found.size:
-            directory.keep_access_log_file(name, bucket.read(found))
+        if directory.access_log.size_of(name) != found.size:
+            directory.access_log.keep_file(name, bucket.read(found))
     may_be_more = now < ended + _LATER_US + DELIVERED_WITHIN_US
     if not files:
         whose = f" of {', '.join(run.load_balancers)}" if run.load_balancers else ""

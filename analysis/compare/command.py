@@ -13,7 +13,7 @@ from analysis.compare.forms import as_csv, as_html, as_json, as_markdown
 from analysis.compare.samples import VERDICTS, WINDOWS, load_side
 from analysis.compare.terminal import render_comparison
 from analysis.evidence.errors import EvidenceError
-from analysis.evidence.files import append_file, write_file
+from analysis.evidence.files.writing import append_file, write_file
 
 _EXIT_MET, _EXIT_UNDECIDED = 1, 2
 

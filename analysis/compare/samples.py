@@ -25,7 +25,7 @@ from analysis.compare.locust_history import (
     stretches_of,
 )
 from analysis.evidence.errors import EvidenceError, UsageError
-from analysis.evidence.files import read_rows
+from analysis.evidence.files.text import read_rows
 from analysis.evidence.records import parse_time
 from analysis.evidence.run import parse_run
 from analysis.evidence.run_directory import RunDirectory

@@ -24,7 +24,7 @@ def take_before(
     """Write snapshot_before.json once the database has come to rest, or the limit is reached."""
     _refuse_twice(directory, BEFORE_FILE, directory.has(BEFORE_FILE))
     settle, found = patience.ask(lambda: _read_before(url, settle_limit_s))
-    directory.write_before(found)
+    directory.write_json(BEFORE_FILE, found)
     _note(directory, settle, "snapshot_before")
     return settle
 

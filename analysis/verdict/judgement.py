@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from analysis.evidence.errors import EvidenceError
-from analysis.evidence.files import csv_lines
+from analysis.evidence.files.text import csv_lines
+from analysis.evidence.files.writing import put_in_place
 from analysis.evidence.records import RunVerdict
 from analysis.evidence.run import parse_before, parse_run
 from analysis.evidence.run_directory import RECONCILIATION_FILE, SUMMARY_FILE, RunDirectory
@@ -62,9 +63,9 @@ def judge_run(
         products=around.products,
         fault_at=around.run.fault.started_at if around.run.fault else None,
         may_be_absent=around.is_settled and around.unseen_up_to is None,
-        has_log=directory.has_access_log(),
+        has_log=directory.access_log.are_there(),
     )
-    sizes = [directory.stored_bytes(each.file_name) for each in (ATTEMPTS, ORDERS)]
+    sizes = [directory.size(directory.stored(each.file_name).name) for each in (ATTEMPTS, ORDERS)]
     is_large = all(sizes) and sum(sizes) > set_aside_above and method is not Method.INFERRED
     with directory.new_results(), _no_collection(), ExitStack() as until_written:
         bulk = None
@@ -104,7 +105,7 @@ def _write_reconciliation(
     lines = csv_lines(rows)
     of_attempts = [each.attempt for each in findings.attempts]
     written = bulk.write(RECONCILIATION_FILE, RECONCILIATION_COLUMNS, of_attempts, lines)
-    directory.take(written, RECONCILIATION_FILE)
+    put_in_place(written, directory.path / RECONCILIATION_FILE)
 
 
 def judge_again(directory: RunDirectory, *, memory: str | None = None) -> Judgement:
@@ -229,10 +230,10 @@ def _balancer_log(
     directory: RunDirectory, wanted: Set[str], ours: Sequence[str], notes: list[str]
 ) -> BalancerLog | None:
     """Read of the load balancer's access log what is of use, if there is one."""
-    if not directory.has_access_log():
+    if not directory.access_log.are_there():
         return None
     try:
-        log = BalancerLog.of(directory.read_access_log(), wanted=wanted, ours=ours)
+        log = BalancerLog.of(directory.access_log.lines(), wanted=wanted, ours=ours)
     except EvidenceError as error:
         notes.append(str(error))
         return None

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from analysis.evidence.errors import EvidenceError
-from analysis.evidence.files import append_file
+from analysis.evidence.files.writing import append_file
 from analysis.evidence.run_directory import JUNIT_FILE, RunDirectory
 from analysis.verdict.junit import render_junit
 from analysis.verdict.step_summary import render_step_summary

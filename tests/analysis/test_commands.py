@@ -14,7 +14,7 @@ from analysis import __main__ as command
 from analysis.evidence.ledger.format import AttemptEnded, AttemptSent, LedgerOpened
 from analysis.evidence.records import Outcome, parse_time
 from analysis.evidence.run import Settle
-from analysis.evidence.run_directory import RunDirectory
+from analysis.evidence.run_directory import BEFORE_FILE, RunDirectory
 from analysis.verdict.summary import RECONCILIATION_COLUMNS
 from tests.analysis.histories import (
     NOON,
@@ -561,8 +561,9 @@ def test_finish_judges_the_clients_side_where_the_database_is_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     killed(directory)
-    directory.write_before(
-        {"taken_at": "2026-11-23T12:00:00Z", "max_order_id": 0, "products": [], "settle": None}
+    directory.write_json(
+        BEFORE_FILE,
+        {"taken_at": "2026-11-23T12:00:00Z", "max_order_id": 0, "products": [], "settle": None},
     )
     monkeypatch.setenv("DATABASE_URL", "postgresql://shop:s3cret@127.0.0.1:1/shop")
     assert call("finish", directory.path) == 2

@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from analysis.evidence.errors import EvidenceError
-from analysis.evidence.files import UTF_8
+from analysis.evidence.files.text import UTF_8
 
 _LONGEST_ROW = 1 << 25
 _LONGEST_HEADER = 1 << 16

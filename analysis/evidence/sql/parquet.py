@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from analysis.evidence.errors import EvidenceError
-from analysis.evidence.files import UTF_8
+from analysis.evidence.files.text import UTF_8
 from analysis.evidence.sql.duck import (
     connected,
     csv_of,

@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from analysis.evidence.files import UTF_8
+from analysis.evidence.files.text import UTF_8
 from analysis.evidence.sql.duck import connected, csv_of, explained, literal, name_of, parquet_of
 from analysis.evidence.tables import Kind
 

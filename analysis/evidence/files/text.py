@@ -1,18 +1,14 @@
-"""Files as they are read and written anywhere in a run: text, rows of CSV, whole or not at all.
+"""Text and rows of CSV, as they are spelled in any file of a run.
 
 UTF-8 is read; all else is named with the way out. A byte order mark is taken and left out.
 """
 
 import csv
-import errno
-import fcntl
 import io
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
-from analysis.evidence.errors import EvidenceError, UsageError
+from analysis.evidence.errors import EvidenceError
 
 UTF_8 = "utf-8-sig"
 LONGEST_LINE = 1 << 24  # of a ledger; no cell of a table is longer either
@@ -94,66 +90,3 @@ class _Collector:
 
     def __init__(self, parts: list[str]) -> None:
         self.write = parts.append
-
-
-def append_file(path: Path, text: str) -> None:
-    """Add to a file that is not a run's; EvidenceError where that cannot be done."""
-    try:
-        append_bytes(path, text.encode("utf-8", errors="backslashreplace"))
-    except OSError as error:
-        raise EvidenceError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def append_bytes(path: Path, content: bytes) -> None:
-    """Add to a file, in one write."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        os.write(descriptor, content)
-    finally:
-        os.close(descriptor)
-
-
-def write_file(path: Path, text: str) -> None:
-    """Write a file that somebody asked for by name; UsageError where that cannot be done."""
-    try:
-        path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def write_whole(path: Path, parts: Iterable[bytes]) -> None:
-    """Write a file in one step: readers see the old or the new one, never a part."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with beside.open("wb") as file:
-            file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def sync_folder(path: Path) -> None:
-    """Make the names in a folder last: a file that is synced can still lose its name."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # so say file systems that cannot, and need not
-            raise
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def locked(folder: Path, *, waits: bool = True) -> Iterator[None]:
-    """Keep other processes out of a folder; BlockingIOError where one is in it, unless it waits."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
-        yield
-    finally:
-        # Closing would do it too, but gevent puts closing off, and the next update would wait.
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-        os.close(descriptor)
