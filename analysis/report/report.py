@@ -8,7 +8,8 @@ from typing import Any
 from analysis.evidence.records import Event, Outcome, Product, Verdict
 from analysis.measures.windows import Window
 from analysis.report.attention import Attention
-from analysis.report.charts import Chart, charts_of
+from analysis.report.chart_parts import Chart
+from analysis.report.charts import charts_of
 from analysis.report.pages import render_page
 from analysis.report.timeline import Tally, Timeline
 from analysis.verdict.headline import headline_of
