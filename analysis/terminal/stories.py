@@ -46,6 +46,24 @@ def render_story(finding: AttemptFinding, judgement: Judgement, console: Console
         console.print(safe(_gaps_beside(finding, judgement)), soft_wrap=True, end="")
 
 
+def story_as_json(finding: AttemptFinding, judgement: Judgement) -> dict[str, object]:
+    """Return one attempt's story, with what became of it."""
+    return {
+        "attempt_id": finding.attempt.attempt_id,
+        "outcome": finding.attempt.outcome.value,
+        "verdict": finding.verdict,
+        "evidence": finding.evidence.value,
+        "steps": [
+            {
+                "at": None if step.at is None else format_time(step.at),
+                "witness": step.witness,
+                "said": step.said,
+            }
+            for step in judgement.story_of(finding)
+        ],
+    }
+
+
 def _gaps_beside(finding: AttemptFinding, judgement: Judgement) -> str:
     evidence = judgement.evidence
     gaps = find_gaps(

@@ -15,6 +15,7 @@ from analysis.evidence.ledger.format import AttemptEnded, AttemptSent, LedgerOpe
 from analysis.evidence.records import Outcome, parse_time
 from analysis.evidence.run import Settle
 from analysis.evidence.run_directory import BEFORE_FILE, RunDirectory
+from analysis.terminal import commands
 from analysis.verdict.summary import RECONCILIATION_COLUMNS
 from tests.analysis.histories import (
     NOON,
@@ -398,7 +399,7 @@ def test_a_fault_of_ours_is_one_line_and_70_with_a_traceback_only_when_asked(
         message = "boom"
         raise RuntimeError(message)
 
-    monkeypatch.setattr(command, "judge_run", crash)
+    monkeypatch.setattr(commands, "judge_run", crash)
     assert call("reconcile", good.path) == 70
     assert capsys.readouterr().err == "analysis: a fault of ours: RuntimeError: boom\n"
     monkeypatch.setenv("CHAOS_SHOP_DEBUG", "1")
@@ -412,7 +413,7 @@ def test_control_c_is_one_line_and_130(
     def interrupt(*_arguments: object, **_more: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "judge_run", interrupt)
+    monkeypatch.setattr(commands, "judge_run", interrupt)
     assert call("reconcile", good.path) == 130
     assert capsys.readouterr().err.count("\n") == 1
 
