@@ -9,14 +9,14 @@ all else of ours.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from analysis.bulk.statements import AGREED, DUCKDB, KINDS, NUMBERS, judging
+from analysis.bulk.statements import DUCKDB, KINDS, NUMBERS, judging
 from analysis.bulk.views import attempts_view, orders_view
 from analysis.evidence.errors import EvidenceError
 from analysis.evidence.records import Attempt, OrderRow, Verdict
@@ -260,7 +260,12 @@ def _numbers(database: duckdb.DuckDBPyConnection) -> Undisputed:
     endings: Counter[Ending] = Counter()
     sold: Counter[int] = Counter()
     pieces, values = 0, [Decimal(0)]
-    agreement = _Agreement(database)
+
+    def edges() -> Iterator[tuple[int, int]]:
+        for at, is_end in fetched(database, NUMBERS["edges"]):
+            yield int(at), int(is_end)
+
+    common: list[Stretch] = []
     groups = database.execute(NUMBERS["groups"]).fetchall()
     for kind, http, error, product, count, quantity, total, low, high in groups:
         ending = Ending(*KINDS[kind], http, error)
@@ -271,7 +276,8 @@ def _numbers(database: duckdb.DuckDBPyConnection) -> Undisputed:
             pieces += int(quantity)
             # What costs nothing has no decimals, as where the exact judge adds it up.
             values.append(Decimal(total) or Decimal(0))
-        agreement.add(low, high)
+        if low is not None and high is not None:
+            common.append((low, high))
     return Undisputed(
         endings=endings,
         sold=sold,
@@ -279,26 +285,8 @@ def _numbers(database: duckdb.DuckDBPyConnection) -> Undisputed:
         from_due=times("from_due"),
         from_sent_of_due=times("from_sent_of_due"),
         from_sent_of_others=times("from_sent_of_others"),
-        agreed=agreement,
+        common=common,
+        edges=lambda: (
+            (int(at), int(is_end)) for at, is_end in fetched(database, NUMBERS["edges"])
+        ),
     )
-
-
-@dataclass(slots=True)
-class _Agreement:
-    """What the confirmed attempts say of the clocks' offset: of each group, what all allow."""
-
-    database: duckdb.DuckDBPyConnection
-    bounds: list[Stretch] = field(default_factory=list)
-
-    def add(self, low: int | None, high: int | None) -> None:
-        if low is not None and high is not None:
-            self.bounds.append((low, high))
-
-    def __call__(self, further: Sequence[Stretch]) -> Stretch | None:
-        """Return the stretch that most of them and of further ones allow."""
-        lows, highs = map(list, zip(*self.bounds, *further, strict=True))
-        if max(lows) <= min(highs):
-            return max(lows), min(highs)  # all of them agree, as they mostly do
-        lows, highs = ([bound[at] for bound in further] for at in (0, 1))
-        found = self.database.execute(AGREED, {"lows": lows, "highs": highs}).fetchone()
-        return (int(found[0]), int(found[1])) if found else None

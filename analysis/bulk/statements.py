@@ -157,22 +157,10 @@ NUMBERS = {
     "WHERE due IS NOT NULL GROUP BY 1",
     "from_sent_of_others": "SELECT ended - sent AS took, count(*) FROM undisputed "
     "WHERE due IS NULL GROUP BY 1",
+    # Of the bounds on the clocks' offset that each of the confirmed gives, as `clock` sorts them.
+    "edges": "SELECT created - ended AS place, 0 AS is_end FROM undisputed WHERE kind = 1 "
+    "UNION ALL SELECT created - sent, 1 FROM undisputed WHERE kind = 1 ORDER BY place, is_end",
 }
-
-# The first stretch that lies in the most of the bounds on the clocks' offset, as in `clock`.
-AGREED = """
-    WITH edges AS (
-      SELECT created - ended AS place, 0 AS is_end FROM undisputed WHERE kind = 1
-      UNION ALL SELECT created - sent, 1 FROM undisputed WHERE kind = 1
-      UNION ALL SELECT unnest($lows), 0
-      UNION ALL SELECT unnest($highs), 1
-    ), depths AS (
-      SELECT place, is_end, lead(place) OVER in_order AS next_place,
-        sum(1 - 2 * is_end) OVER (in_order ROWS UNBOUNDED PRECEDING) AS depth
-      FROM edges WINDOW in_order AS (ORDER BY place, is_end)
-    )
-    SELECT place, next_place FROM depths WHERE is_end = 0 ORDER BY depth DESC, place LIMIT 1
-"""
 
 
 def judging(question: Question, dialect: Dialect) -> list[str]:
