@@ -12,7 +12,7 @@ from analysis.evidence.ledger.format import LedgerFindings
 from analysis.evidence.ledger.in_flight import InFlight
 from analysis.evidence.ledger.reader import Cells, LedgerReader
 from analysis.evidence.ledger.tail import complete
-from analysis.evidence.records import Event, format_time
+from analysis.evidence.records import format_time
 from analysis.evidence.run import Run, parse_run
 from analysis.evidence.run_directory import RUN_FILE, RunDirectory
 from analysis.evidence.tables import ATTEMPTS, ORDERS, PRODUCTS, REQUESTS, RecordT, Table
@@ -34,15 +34,8 @@ def close_evidence(directory: RunDirectory, *, limit_s: float) -> None:
         return
     _await_writers(directory, limit_s=limit_s)
     findings = _collect(directory, run)
-    directory.append_event(
-        Event(
-            at=time.time_ns() // 1000,
-            source="harness",
-            subject=directory.run_id,
-            event="evidence_closed",
-            detail=", ".join(f"{name} {count}" for name, count in asdict(findings).items()),
-        )
-    )
+    found = ", ".join(f"{name} {count}" for name, count in asdict(findings).items())
+    directory.note_event("evidence_closed", found)
 
 
 def complete_part(directory: RunDirectory, *, limit_s: float) -> None:

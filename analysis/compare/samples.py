@@ -5,9 +5,10 @@ totals, and their history how many requests and failures there were until then: 
 have an interval, percentiles have none.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from math import ceil
 from pathlib import Path
@@ -26,12 +27,13 @@ from analysis.compare.locust_history import (
 )
 from analysis.evidence.errors import EvidenceError, UsageError
 from analysis.evidence.files.text import read_rows
-from analysis.evidence.records import parse_time
+from analysis.evidence.records import Verdict, parse_time
 from analysis.evidence.run import parse_run
 from analysis.evidence.run_directory import RunDirectory
 from analysis.evidence.tables import EVENTS
 from analysis.measures.faults import describe_faults, judge_faults
-from analysis.report.timeline import GATHER_REQUESTS, gather_values
+from analysis.measures.windows import Windows
+from analysis.report.timeline import GATHER_REQUESTS, gather_values, quantiles_s
 from analysis.verdict.headline import NO_FAULT
 from analysis.verdict.judgement import judge_run
 
@@ -41,11 +43,8 @@ if TYPE_CHECKING:
 _MOST_STRETCHES = 60
 _TOO_MUCH = 1e15  # of anything that is counted or timed
 _FEWEST_STRETCHES = 8
-VERDICTS = (
-    *("confirmed", "lost", "altered", "clean", "contradicted"),
-    *("committed", "absent", "possible", "duplicate", "unexpected"),
-)
-WINDOWS = ("client", "load_balancer", "autoscaling")
+VERDICTS = tuple(each.value for each in Verdict)
+WINDOWS = tuple(each.name for each in fields(Windows))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +71,12 @@ class Side:
 
     name: str
     source: str
-    samples: Mapping[str, Sample]
-    verdict: str
-    verdicts: Mapping[str, int | None]
-    windows: Mapping[str, float | None]
-    phases: Mapping[int, Sequence[int]]
-    lengths_s: Sequence[float]
+    samples: Mapping[str, Sample] = field(default_factory=dict)
+    verdict: str = ""
+    verdicts: Mapping[str, int | None] = field(default_factory=dict)
+    windows: Mapping[str, float | None] = field(default_factory=dict)
+    phases: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    lengths_s: Sequence[float] = ()
     settings: Mapping[str, object] = field(default_factory=dict)
     doubt: str = ""
     notes: Sequence[str] = ()
@@ -154,7 +153,7 @@ def _of_ledger(
     relations.run(GATHER_REQUESTS, **gather_values())
     first, last = relations.select("SELECT min(moment), max(moment) FROM asked")[0]
     if first is None:
-        return _empty(name)
+        return Side(name=name, source="ledger", notes=(f"{name}: no request ended",))
     origin = first if run.started_at is None else min(run.started_at, first)
     lasted_s = max((last - origin) / 1e6, 1)
     width_s = max(1, -(-lasted_s // _MOST_STRETCHES))
@@ -169,9 +168,6 @@ def _of_ledger(
         name=name,
         source="ledger",
         samples=samples,
-        verdict="",
-        verdicts={},
-        windows={},
         phases=_phases(size, [(at - origin) / 1e6 / width_s for at in borders]),
         lengths_s=[*[width_s] * (size - 1), lasted_s - (size - 1) * width_s],
     )
@@ -196,26 +192,21 @@ def _phases(size: int, borders: Sequence[float]) -> dict[int, list[int]]:
 def _samples(
     relations: "Relations", grouped: str, where: Mapping[str, int], size: int, lasted_s: float
 ) -> dict[str, Sample]:
-    counts: dict[str, list[int]] = {}
-    failures: dict[str, list[int]] = {}
+    counts: dict[str, list[int]] = defaultdict(lambda: [0] * size)
+    failures: dict[str, list[int]] = defaultdict(lambda: [0] * size)
     for name, stretch, count, failed in relations.select(_BY_STRETCH.format(grouped), **where):
-        counts.setdefault(name, [0] * size)[stretch] = count
-        failures.setdefault(name, [0] * size)[stretch] = failed
-    cells: dict[str, list[tuple[int, int, int]]] = {}
+        counts[name][stretch], failures[name][stretch] = count, failed
+    cells: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
     for name, took, stretch, count in relations.select(_CELLS.format(grouped), **where):
-        cells.setdefault(name, []).append((took, stretch, count))
+        cells[name].append((took, stretch, count))
     samples = {}
     for name, count, failed, times in relations.select(_SUMS.format(grouped)):
-        p50_s, p95_s, p99_s, max_s = [None] * 4 if times is None else [time / 1e6 for time in times]
         samples[name] = Sample(
             count=count,
             failed=failed,
             per_second=count / lasted_s,
-            p50_s=p50_s,
-            p95_s=p95_s,
-            p99_s=p99_s,
-            max_s=max_s,
-            stretches=_stretched(cells.get(name, []), counts[name], failures[name]),
+            **quantiles_s(times),
+            stretches=_stretched(cells[name], counts[name], failures[name]),
         )
     return samples
 
@@ -264,9 +255,6 @@ def _of_locust(prefix: Path, *, name: str) -> Side:
             each: replace(sample, stretches=count_by_stretch(each, borders))
             for each, sample in samples.items()
         },
-        verdict="",
-        verdicts={},
-        windows={},
         phases=_phases(max(0, len(borders) - 1), []),
         lengths_s=_lengths(borders, whole),
         settings={"users": max(each.users for each in rise[1:])} if rise[1:] else {},
@@ -357,20 +345,6 @@ def _number(text: str) -> float:
     if not 0 <= number < _TOO_MUCH:
         raise ValueError(f"{text!r} is no number to measure by")
     return number
-
-
-def _empty(name: str) -> Side:
-    return Side(
-        name=name,
-        source="ledger",
-        samples={},
-        verdict="",
-        verdicts={},
-        windows={},
-        phases={},
-        lengths_s=(),
-        notes=(f"{name}: no request ended",),
-    )
 
 
 def _judged(side: Side, run: Mapping[str, Any], summary: Mapping[str, Any]) -> Side:

@@ -8,7 +8,7 @@ from typing import Any
 from analysis.database.patience import NO_PATIENCE, Patience
 from analysis.database.reading import ProductRow, Snapshot, connect
 from analysis.evidence.errors import DatabaseError, EvidenceError
-from analysis.evidence.records import Event, Product, format_time
+from analysis.evidence.records import Product, format_time
 from analysis.evidence.run import Before, Settle, parse_before
 from analysis.evidence.run_directory import BEFORE_FILE, RunDirectory
 from analysis.evidence.tables import ORDERS, PRODUCTS
@@ -34,7 +34,7 @@ def _read_before(url: str, settle_limit_s: float) -> tuple[Settle, dict[str, obj
         settle = database.settle(limit_s=settle_limit_s)
         identity = database.identity()
         with database.snapshot() as tables:
-            taken_at = _now()
+            taken_at = time.time_ns() // 1000
             products = [_product_as_json(each) for each in tables.products()]
             max_order_id = tables.max_order_id()
             return settle, {
@@ -158,10 +158,4 @@ def _note(directory: RunDirectory, settle: Settle, event: str) -> None:
     detail = f"{state} after {settle.waited_s} s, {len(settle.waited_for)} open transactions"
     if settle.idle:
         detail += f", {len(settle.idle)} idle since before the run and not waited for"
-    directory.append_event(
-        Event(at=_now(), source="database", subject=directory.run_id, event=event, detail=detail)
-    )
-
-
-def _now() -> int:
-    return time.time_ns() // 1000
+    directory.note_event(event, detail, source="database")

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from io import TextIOWrapper
@@ -192,6 +193,13 @@ class RunDirectory:
         path = self.path / EVENTS.file_name
         header = b"" if path.exists() else csv_line(list(EVENTS.columns))
         append_bytes(path, header + csv_line(EVENTS.cells(event)))
+
+    def note_event(self, event: str, detail: str, *, source: str = "harness") -> None:
+        """Add what happens to the run itself just now."""
+        at = time.time_ns() // 1000
+        self.append_event(
+            Event(at=at, source=source, subject=self.run_id, event=event, detail=detail)
+        )
 
     # --- tables and results ---
 

@@ -37,18 +37,6 @@ class Spread:
     max_s: float | None
     at_least: tuple[str, ...]
 
-    def as_json(self) -> dict[str, object]:
-        """Return the form that summary.json holds."""
-        return {
-            "count": self.count,
-            "open": self.open,
-            "p50_s": self.p50_s,
-            "p95_s": self.p95_s,
-            "p99_s": self.p99_s,
-            "max_s": self.max_s,
-            "at_least": list(self.at_least),
-        }
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
@@ -60,13 +48,6 @@ class Latency:
 
     from_due: Spread | None
     from_sent: Spread
-
-    def as_json(self) -> dict[str, object]:
-        """Return the form that summary.json holds."""
-        return {
-            "from_due": self.from_due.as_json() if self.from_due else None,
-            "from_sent": self.from_sent.as_json(),
-        }
 
 
 def measure_latency(

@@ -4,6 +4,7 @@ Colours of text and lines are left to the page (`style.css`), which knows light 
 marks can be told from both.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from analysis.evidence.records import Event
@@ -104,9 +105,9 @@ def _with_legend(layer: Spec, domain: list[str], colours: list[str]) -> Spec:
 
 def _keys(counts: Iterable[Count]) -> tuple[Key, ...]:
     """Give each kind its colour; what is known first, then the most frequent."""
-    totals: dict[str, int] = {}
+    totals: Counter[str] = Counter()
     for each in counts:
-        totals[each.kind] = totals.get(each.kind, 0) + each.count
+        totals[each.kind] += each.count
     known = [kind for kind in _KNOWN if kind in totals and kind != OTHER]
     others = sorted(
         (kind for kind in totals if kind not in _KNOWN), key=lambda kind: (-totals[kind], kind)

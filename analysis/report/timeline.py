@@ -6,6 +6,7 @@ those of summary.json.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -219,16 +220,15 @@ _SERVERS = f"""SELECT served_by, count(*), count(*) FILTER (kind <> '{ANSWERED}'
 def _counts(rows: Iterable[tuple[int, str, int]], width_s: float) -> list[Count]:
     """Name the kinds that there are most of, and gather the others under one name."""
     found = list(rows)
-    totals: dict[str, int] = {}
+    totals: Counter[str] = Counter()
     for _, kind, count in found:
-        totals[kind] = totals.get(kind, 0) + count
+        totals[kind] += count
     named = sorted(totals, key=lambda kind: (-totals[kind], kind))
     if len(named) > _MOST_KINDS + 1:
         named = named[:_MOST_KINDS]
-    summed: dict[tuple[int, str], int] = {}
+    summed: Counter[tuple[int, str]] = Counter()
     for bucket, kind, count in found:
-        key = (bucket, kind if kind in named else OTHER)
-        summed[key] = summed.get(key, 0) + count
+        summed[bucket, kind if kind in named else OTHER] += count
     return [
         Count(at_s=bucket * width_s, kind=kind, count=count)
         for (bucket, kind), count in sorted(summed.items())
@@ -266,19 +266,9 @@ def _tallies(relations: "Relations") -> list[Tally]:
 def _endpoints(relations: "Relations", lasted_s: float) -> list[Endpoint]:
     found = []
     for name, count, failed, times in relations.select(_ENDPOINTS):
-        p50_s, p95_s, p99_s, max_s = _seconds(times)
-        found.append(
-            Endpoint(
-                name=name,
-                count=count,
-                failed=failed,
-                per_second=count / lasted_s,
-                p50_s=p50_s,
-                p95_s=p95_s,
-                p99_s=p99_s,
-                max_s=max_s,
-            )
-        )
+        per_second = count / lasted_s
+        took = quantiles_s(times)
+        found.append(Endpoint(name=name, count=count, failed=failed, per_second=per_second, **took))
     return found
 
 
@@ -289,7 +279,7 @@ def _servers(relations: "Relations") -> list[Server]:
     found = []
     seen = relations.select(_SERVERS, order=f"{ORDER_METHOD} {ORDER_NAME}")
     for name, count, failed, orders, times in seen:
-        p50_s, p95_s, *_ = _seconds(times)
+        took = quantiles_s(times)
         found.append(
             Server(
                 name=name,
@@ -297,13 +287,18 @@ def _servers(relations: "Relations") -> list[Server]:
                 failed=failed,
                 orders=orders,
                 rows=None if made is None else made.get(name, 0),
-                p50_s=p50_s,
-                p95_s=p95_s,
+                p50_s=took["p50_s"],
+                p95_s=took["p95_s"],
             )
         )
     return found
 
 
-def _seconds(times: Sequence[int] | None) -> list[float | None]:
-    """Quantiles in seconds; a request without a time of its sending has none."""
-    return [None] * 4 if times is None else [time / 1e6 for time in times]
+def quantiles_s(times: Sequence[int] | None) -> dict[str, float | None]:
+    """Name quantiles, in seconds; a request without a time of its sending has none."""
+    names = ("p50_s", "p95_s", "p99_s", "max_s")
+    return (
+        dict.fromkeys(names)
+        if times is None
+        else dict(zip(names, (each / 1e6 for each in times), strict=True))
+    )

@@ -196,15 +196,14 @@ def _latency(latency: Latency, from_due: Spread) -> Table:
     columns = ["orders", "p50", "p95", "p99", "max"]
     table = grid("from when they were", *columns, right=columns)
     for name, spread in (("due", from_due), ("sent", latency.from_sent)):
-        shown = spread.as_json()
-        times = (_time(shown, spread, each) for each in ("p50_s", "p95_s", "p99_s", "max_s"))
+        times = (_time(spread, each) for each in ("p50_s", "p95_s", "p99_s", "max_s"))
         table.add_row(name, str(spread.count), *times)
     return table
 
 
-def _time(shown: dict[str, object], spread: Spread, name: str) -> str:
-    time_s = shown[name]
-    if not isinstance(time_s, float):
+def _time(spread: Spread, name: str) -> str:
+    time_s: float | None = getattr(spread, name)
+    if time_s is None:
         return "–"
     return f"{'≥ ' if name in spread.at_least else ''}{time_s:.3f}"
 
