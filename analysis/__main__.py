@@ -10,6 +10,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def _run(options: argparse.Namespace, surroundings: Surroundings) -> int:
         case "runs":
             runs = list_runs(options.root)
             if options.json:
-                print_json({"runs": [each.as_json() for each in runs]})
+                print_json({"runs": [asdict(each) for each in runs]})
             else:
                 render_runs(runs, plain_console(), root=options.root)
         case "check-hypotheses":

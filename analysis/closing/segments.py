@@ -17,12 +17,10 @@ _LOOK_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Segment:
-    """A piece of a ledger: which bytes, and where they are."""
+class Segment(Object):
+    """A piece of a ledger: an object, and at which byte of the ledger it begins."""
 
     start: int
-    size: int
-    key: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,7 +82,7 @@ class SegmentStore:
     def read(self, segments: Iterable[Segment]) -> Iterator[bytes]:
         """Yield the bytes of segments, one after the other."""
         for segment in segments:
-            yield from self._bucket.read(Object(key=segment.key, size=segment.size))
+            yield from self._bucket.read(segment)
 
 
 def _are_closed(found: dict[str, Uploaded]) -> bool:

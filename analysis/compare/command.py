@@ -10,7 +10,7 @@ from rich.console import Console
 from analysis.compare.comparison import Comparison, compare
 from analysis.compare.conditions import Finding, Result, check, parse_condition
 from analysis.compare.forms import as_csv, as_html, as_json, as_markdown
-from analysis.compare.samples import VERDICTS, WINDOWS, load_side
+from analysis.compare.samples import load_side
 from analysis.compare.terminal import render_comparison
 from analysis.evidence.errors import EvidenceError
 from analysis.evidence.files.writing import append_file, write_file
@@ -22,9 +22,7 @@ def run_comparison(
     options: argparse.Namespace, console: Console, *, step_summary: Path | None
 ) -> int:
     """Compare, and return 1 if a condition is met, 2 if one is undecided, else 0."""
-    conditions = [
-        parse_condition(text, verdicts=VERDICTS, windows=WINDOWS) for text in options.fail_if
-    ]
+    conditions = [parse_condition(text) for text in options.fail_if]
     base, *runs = [load_side(path) for path in (options.base, *options.runs)]
     comparisons = compare(base, runs, confidence=options.confidence)
     findings = [check(each, against) for against in comparisons for each in conditions]

@@ -55,11 +55,11 @@ class Compared:
     measure: str
     base: float | None
     run: float | None
-    interval: Interval | None
-    ratio: float | None
-    ratio_interval: Interval | None
-    difference_interval: Interval | None
-    change: Change
+    interval: Interval | None = None
+    ratio: float | None = None
+    ratio_interval: Interval | None = None
+    difference_interval: Interval | None = None
+    change: Change = Change.UNKNOWN
     reason: str = ""
 
 
@@ -153,11 +153,7 @@ def _compared(
         measure=measure,
         base=base,
         run=run,
-        interval=None,
         ratio=ratio if ratio is not None and isfinite(ratio) else None,
-        ratio_interval=None,
-        difference_interval=None,
-        change=Change.UNKNOWN,
     )
     return row if base is None or run is None else _with_intervals(row, draws, confidence)
 

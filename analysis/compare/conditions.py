@@ -24,6 +24,7 @@ from analysis.compare.bootstrap import Interval
 from analysis.compare.comparison import MEASURES, Compared, Comparison
 from analysis.compare.differences import incomparable_counts
 from analysis.compare.locust_history import ALL
+from analysis.compare.samples import VERDICTS, WINDOWS
 from analysis.evidence.errors import UsageError
 
 _PATTERN = re.compile(
@@ -82,7 +83,7 @@ class Finding:
     measured: str
 
 
-def parse_condition(text: str, *, verdicts: tuple[str, ...], windows: tuple[str, ...]) -> Condition:
+def parse_condition(text: str) -> Condition:
     """Return a condition; UsageError says what is wrong with it and what is allowed."""
     found = _PATTERN.fullmatch(text)
     if found is None:
@@ -95,12 +96,12 @@ def parse_condition(text: str, *, verdicts: tuple[str, ...], windows: tuple[str,
         limit=float(found["limit"]),
         unit=found["unit"] or "",
     )
-    if complaint := _complaint(condition, verdicts, windows):
+    if complaint := _complaint(condition):
         raise UsageError(f"{text!r}: {complaint}; {_GRAMMAR}")
     return condition
 
 
-def _complaint(condition: Condition, verdicts: tuple[str, ...], windows: tuple[str, ...]) -> str:
+def _complaint(condition: Condition) -> str:
     what, of = condition.what, condition.of
     units: tuple[str, ...]
     if what in MEASURES:
@@ -108,15 +109,15 @@ def _complaint(condition: Condition, verdicts: tuple[str, ...], windows: tuple[s
             ("x", "ms", "s") if what in _TIMES else ("x", "%") if what == "failures" else ("x", "")
         )
     elif what == "window":
-        if of not in windows:
-            return f"there is no window {of!r}; there are {', '.join(windows)}"
+        if of not in WINDOWS:
+            return f"there is no window {of!r}; there are {', '.join(WINDOWS)}"
         units = ("x", "ms", "s")
-    elif what in verdicts:
+    elif what in VERDICTS:
         if of:
             return f"{what} is of the whole run and takes no endpoint"
         units = ("x", "")
     else:
-        return f"there is no {what!r}; there are {', '.join((*MEASURES, 'window', *verdicts))}"
+        return f"there is no {what!r}; there are {', '.join((*MEASURES, 'window', *VERDICTS))}"
     if condition.unit not in units:
         known = ", ".join(unit or "no unit" for unit in units)
         return f"a limit of {what} has {known}, not {condition.unit or 'no unit'}"

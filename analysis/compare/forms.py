@@ -9,6 +9,7 @@ from analysis.compare.bootstrap import Interval
 from analysis.compare.comparison import MEASURES, SAME_POINTS, SAME_SHARE, Compared, Comparison
 from analysis.compare.conditions import Finding, Result
 from analysis.compare.differences import incomparable_rates
+from analysis.compare.samples import Side
 from analysis.report.pages import render_page
 from analysis.verdict.step_summary import plain_markdown
 
@@ -32,24 +33,15 @@ _MARKDOWN_HEAD = (
 def as_json(comparisons: Sequence[Comparison], findings: Sequence[Finding]) -> dict[str, object]:
     """Return the comparison as JSON has it; an interval is [low, high], or null."""
     return {
-        "base": _side(comparisons[0], is_base=True),
+        "base": _side(comparisons[0].base),
         "runs": [_run(each) for each in comparisons],
         "confidence": comparisons[0].confidence,
-        "conditions": [
-            {
-                "condition": each.condition,
-                "run": each.run,
-                "result": each.result.value,
-                "measured": each.measured,
-            }
-            for each in findings
-        ],
+        "conditions": [asdict(each) for each in findings],
         "notes": list(notes_of(comparisons)),
     }
 
 
-def _side(comparison: Comparison, *, is_base: bool = False) -> dict[str, object]:
-    side = comparison.base if is_base else comparison.run
+def _side(side: Side) -> dict[str, object]:
     return {
         "name": side.name,
         "source": side.source,
@@ -61,7 +53,7 @@ def _side(comparison: Comparison, *, is_base: bool = False) -> dict[str, object]
 
 def _run(comparison: Comparison) -> dict[str, object]:
     return {
-        **_side(comparison),
+        **_side(comparison.run),
         "differences": [asdict(each) for each in comparison.differences],
         "rows": [_row(row) for row in comparison.rows],
     }

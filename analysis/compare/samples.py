@@ -30,12 +30,11 @@ from analysis.evidence.files.text import read_rows
 from analysis.evidence.records import Verdict, parse_time
 from analysis.evidence.run import parse_run
 from analysis.evidence.run_directory import RunDirectory
-from analysis.evidence.tables import EVENTS
 from analysis.measures.faults import describe_faults, judge_faults
 from analysis.measures.windows import Windows
 from analysis.report.timeline import GATHER_REQUESTS, gather_values, quantiles_s
 from analysis.verdict.headline import NO_FAULT
-from analysis.verdict.judgement import judge_run
+from analysis.verdict.judgement import events_of, judge_run
 
 if TYPE_CHECKING:
     from analysis.evidence.sql.relations import Relations
@@ -125,11 +124,7 @@ def _of_tables(directory: RunDirectory, run: Mapping[str, Any], summary: Mapping
 
 def _on_faults(directory: RunDirectory) -> list[str]:
     """Say of a run that it is one without its fault; nothing if it is not."""
-    try:
-        events = list(directory.read_table(EVENTS)) if directory.has_table(EVENTS) else []
-    except EvidenceError:
-        events = []
-    found = judge_faults(parse_run(directory.read_run()), events)
+    found = judge_faults(parse_run(directory.read_run()), events_of(directory))
     said = describe_faults([each.as_json() for each in found]) if found else NO_FAULT
     return [f"{directory.run_id}: {said}"] if said else []
 
@@ -150,7 +145,7 @@ def _of_ledger(
     name: str, content: Mapping[str, Any], summary: Mapping[str, Any], relations: "Relations"
 ) -> Side:
     run = parse_run(content)
-    relations.run(GATHER_REQUESTS, **gather_values())
+    relations.select(GATHER_REQUESTS, **gather_values())
     first, last = relations.select("SELECT min(moment), max(moment) FROM asked")[0]
     if first is None:
         return Side(name=name, source="ledger", notes=(f"{name}: no request ended",))

@@ -8,7 +8,7 @@ from rich.text import Text
 from analysis.compare.comparison import Change, Compared, Comparison
 from analysis.compare.conditions import Finding, Result
 from analysis.compare.forms import LEGEND, notes_of, shown_change, shown_value
-from analysis.terminal.parts import grid, safe
+from analysis.terminal.parts import grid, known, safe
 
 _STYLES = {
     Change.BETTER: "green",
@@ -75,16 +75,12 @@ def _verdicts(comparison: Comparison) -> object:
     for name in dict.fromkeys((*base.verdicts, *run.verdicts)):
         before, after = base.verdicts.get(name), run.verdicts.get(name)
         if before or after:
-            table.add_row(name, _known(before), _known(after))
+            table.add_row(name, known(before), known(after))
     for name in dict.fromkeys((*base.windows, *run.windows)):
         before_s, after_s = base.windows.get(name), run.windows.get(name)
         if before_s is not None or after_s is not None:
             table.add_row(f"window: {name}", _seconds(before_s), _seconds(after_s))
     return table
-
-
-def _known(count: int | None) -> str:
-    return "–" if count is None else str(count)
 
 
 def _seconds(value: float | None) -> str:

@@ -318,11 +318,6 @@ class RunDirectory:
         with self._new_file(file_name) as file:
             file.write(content)
 
-    def write_bytes(self, file_name: str, content: bytes) -> None:
-        """Write a file of bytes in one step."""
-        with whole_file(self.path / file_name) as file:
-            file.write(content)
-
     def write_json(self, file_name: str, content: Mapping[str, object]) -> None:
         """Write a JSON file in one step: readers see the old or the new one, never a part."""
         with self._new_file(file_name) as file:

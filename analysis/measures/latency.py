@@ -57,8 +57,7 @@ def measure_latency(
     undisputed: Undisputed = NONE_UNDISPUTED,
 ) -> Latency:
     """Measure attempts at orders, however they ended; `ended_at` is when the run did."""
-    begun = map(_Times.of, (undisputed.from_due, undisputed.from_sent_of_due))
-    due, sent_of_due = begun
+    due, sent_of_due = map(_Times.of, (undisputed.from_due, undisputed.from_sent_of_due))
     sent_of_all = _Times.of(undisputed.from_sent_of_others)
     for attempt in attempts:
         if attempt.due_at is not None:
@@ -120,9 +119,7 @@ class _Times:
         return Spread(
             count=self.count,
             open=cut + self.never,
-            p50_s=values["p50_s"],
-            p95_s=values["p95_s"],
-            p99_s=values["p99_s"],
+            **values,
             max_s=self.longest / 1e6 if self.count else None,
             at_least=tuple(at_least) if self.count else (),
         )

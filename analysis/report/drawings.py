@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 
-from analysis.evidence.errors import EvidenceError
-from analysis.evidence.records import Event
+from analysis.evidence.files.writing import whole_file
 from analysis.evidence.run_directory import PICTURE_FILE, REPORT_FILE, RunDirectory
-from analysis.evidence.tables import EVENTS, PRODUCTS
+from analysis.evidence.tables import PRODUCTS
 from analysis.report.attention import load_attention
 from analysis.report.charts import as_one_picture
 from analysis.report.report import Report, render_report
 from analysis.report.timeline import load_timeline
 from analysis.report.vega import render_png
 from analysis.verdict.headline import headline_of
+from analysis.verdict.judgement import events_of
 from analysis.verdict.results import noted
 from analysis.verdict.summary import Judgement, summarise
 
@@ -30,7 +30,8 @@ def write_picture(directory: RunDirectory, judgement: Judgement) -> Iterator[str
         sentence = headline_of(report.summary, in_doubt=report.timeline.orders_in_doubt).sentence
         title = f"{report.summary['verdict'].upper()}. {sentence}"
         picture = as_one_picture(report.charts, title=title)
-        directory.write_bytes(PICTURE_FILE, render_png(picture))
+        with whole_file(directory.path / PICTURE_FILE) as file:
+            file.write(render_png(picture))
     yield from complaints
 
 
@@ -46,13 +47,6 @@ def load_report(directory: RunDirectory, judgement: Judgement) -> Report:
         content=directory.read_run(),
         timeline=timeline,
         attention=attention,
-        events=_events(directory),
+        events=events_of(directory),
         products=list(products),
     )
-
-
-def _events(directory: RunDirectory) -> list[Event]:
-    try:
-        return list(directory.read_table(EVENTS))
-    except EvidenceError:  # which the judgement has noted
-        return []

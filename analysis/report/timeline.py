@@ -158,9 +158,9 @@ GATHER_REQUESTS = f"""CREATE TEMP TABLE asked AS SELECT
 
 
 def _gather(relations: "Relations", run: Run) -> None:
-    relations.run(_ATTEMPTS, ended_at=run.ended_at, started_at=run.started_at)
+    relations.select(_ATTEMPTS, ended_at=run.ended_at, started_at=run.started_at)
     if "requests" in relations.names:
-        relations.run(GATHER_REQUESTS, **gather_values())
+        relations.select(GATHER_REQUESTS, **gather_values())
 
 
 def gather_values() -> dict[str, str]:

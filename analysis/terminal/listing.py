@@ -1,7 +1,7 @@
 """The runs of a folder with what they were judged to be, the newest last."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from rich.text import Text
 
 from analysis.evidence.errors import EvidenceError, UsageError
 from analysis.evidence.run_directory import REPORT_FILE, RunDirectory
-from analysis.terminal.parts import grid, safe
+from analysis.terminal.parts import grid, known, safe
 
 _WITHOUT_FAULT = {"no": "\nno fault", "none": "\nnone asked"}
 _STYLES = {"held": "green", "broken": "bold red", "undecided": "yellow"}
@@ -34,10 +34,6 @@ class ListedRun:
     committed: int | None
     has_report: bool
     fault: str = ""
-
-    def as_json(self) -> dict[str, object]:
-        """Return it as JSON has it."""
-        return asdict(self)
 
 
 def list_runs(root: Path) -> list[ListedRun]:
@@ -101,11 +97,7 @@ def render_runs(runs: Iterable[ListedRun], console: Console, *, root: Path) -> N
     for each in listed:
         verdict = Text(safe(each.verdict or "not judged"), style=_STYLES.get(each.verdict, "dim"))
         verdict.append(_WITHOUT_FAULT.get(each.fault, ""), style="default")
-        counts = (_count(each.attempts), _count(each.in_doubt), _count(each.committed))
+        counts = map(known, (each.attempts, each.in_doubt, each.committed))
         is_drawn = "yes" if each.has_report else ""
         table.add_row(safe(each.name), safe(each.target), verdict, *counts, is_drawn)
     console.print(table)
-
-
-def _count(value: int | None) -> str:
-    return "–" if value is None else str(value)

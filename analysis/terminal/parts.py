@@ -13,6 +13,11 @@ def safe(text: str) -> str:
     )
 
 
+def known(count: int | None) -> str:
+    """Return a count, or a dash where it is not known."""
+    return "–" if count is None else str(count)
+
+
 def grid(*columns: str, right: Sequence[str] = (), has_header: bool = True) -> Table:
     """Return an empty table; the columns in `right` are numbers."""
     table = Table(

@@ -58,7 +58,7 @@ def render(judgement: Judgement, console: Console, *, directory: Path) -> None:
 
 def _parts(judgement: Judgement) -> Iterable[tuple[str, RenderableType]]:
     yield "What customers were told, and what the orders table holds", _outcomes(judgement)
-    if judgement.indeterminate_by_cause:
+    if judgement.open_by_cause():
         yield "Attempts without a definite answer, by cause", _causes(judgement)
     if judgement.retries is not None:
         yield "What trying again did", _retries(judgement.retries)
@@ -98,7 +98,7 @@ def _sentence(judgement: Judgement) -> str:
     named = ", ".join(each.id for each in of_verdict)
     match judgement.verdict:
         case RunVerdict.HELD:
-            count = judgement.count_outcome(Outcome.ACKNOWLEDGED)
+            count = judgement.findings.count_outcome(Outcome.ACKNOWLEDGED)
             kept = f"All {count} acknowledged orders are in the table, once and as they were sent."
             return kept if judgement.faults else f"{kept} {NO_FAULT}"
         case RunVerdict.BROKEN:
@@ -130,7 +130,7 @@ def _for_customers(judgement: Judgement) -> Iterable[str]:
             told = f"{NOT_ACKNOWLEDGED.format(hidden.answered)},"
         goods = f"{_number(hidden.pieces, 'piece')}, {hidden.value:.2f} in goods"
         yield f"{_number(hidden.count, 'order')}, {told} {verb} in the table: {goods}."
-    elif judgement.count_outcome(Outcome.INDETERMINATE) and not findings.count(Verdict.POSSIBLE):
+    elif findings.count_outcome(Outcome.INDETERMINATE) and not findings.count(Verdict.POSSIBLE):
         yield "No order is in the table without its customer knowing."
 
 
@@ -172,7 +172,7 @@ def _causes(judgement: Judgement) -> Table:
     names = [verdict.value for verdict in verdicts]
     table = grid("cause", "attempts", *names, right=["attempts", *names])
     of_verdict = [judgement.open_by_cause(verdict) for verdict in verdicts]
-    for cause, count in judgement.indeterminate_by_cause.items():
+    for cause, count in judgement.open_by_cause().items():
         counts = (str(each.get(cause, 0)) for each in of_verdict)
         table.add_row(Text(safe(cause)), str(count), *counts)
     return table

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from analysis.evidence.errors import EvidenceError
 from analysis.evidence.files.text import csv_lines
 from analysis.evidence.files.writing import put_in_place
-from analysis.evidence.records import RunVerdict
+from analysis.evidence.records import Event, RunVerdict
 from analysis.evidence.run import parse_before, parse_run
 from analysis.evidence.run_directory import RECONCILIATION_FILE, SUMMARY_FILE, RunDirectory
 from analysis.evidence.tables import ATTEMPTS, EVENTS, ORDERS, PRODUCTS, REQUESTS, Table
@@ -73,7 +73,7 @@ def judge_run(
             from analysis.bulk.set_aside import set_aside  # noqa: PLC0415 -- few need it, and it is slow
 
             bulk = until_written.enter_context(set_aside(directory, question, memory=memory))
-        evidence = _evidence(directory, around, bulk)
+        evidence = _with_balancer(directory, _evidence(directory, around, bulk))
         judgement = judge(evidence, method=method, late_window_s=late_window_s, fail_on=fail_on)
         _write_reconciliation(directory, judgement, bulk)
         directory.write_json(SUMMARY_FILE, summarise(judgement))
@@ -184,22 +184,16 @@ def load_evidence(directory: RunDirectory, *, story_of: str = "") -> Evidence:
 
     `story_of` is the id of an attempt of which the load balancer's line is wanted in any case.
     """
-    return _whole(directory, _around(directory), story_of=story_of)
+    whole = _evidence(directory, _around(directory), bulk=None)
+    return _with_balancer(directory, whole, story_of=story_of)
 
 
 def _evidence(directory: RunDirectory, around: Evidence, bulk: "Bulk | None") -> Evidence:
     """Add attempts and orders, without those that were set aside."""
     if bulk is None:
-        return _whole(directory, around)
-    disputed = replace(around, attempts=bulk.attempts, orders=bulk.rows, undisputed=bulk.undisputed)
-    return _with_balancer(directory, disputed)
-
-
-def _whole(directory: RunDirectory, around: Evidence, *, story_of: str = "") -> Evidence:
-    attempts = list(directory.read_table(ATTEMPTS))
-    orders = _needed(directory, ORDERS, around.notes)
-    whole = replace(around, attempts=attempts, orders=orders)
-    return _with_balancer(directory, whole, story_of=story_of)
+        attempts = list(directory.read_table(ATTEMPTS))
+        return replace(around, attempts=attempts, orders=_needed(directory, ORDERS, around.notes))
+    return replace(around, attempts=bulk.attempts, orders=bulk.rows, undisputed=bulk.undisputed)
 
 
 def _around(directory: RunDirectory) -> Evidence:
@@ -251,6 +245,11 @@ def _needed(directory: RunDirectory, table: Table[ValueT], notes: list[str]) -> 
         notes.append(f"there is no {table.file_name}: the database was not read after the run")
         return None
     return list(directory.read_table(table))
+
+
+def events_of(directory: RunDirectory) -> list[Event]:
+    """Return the run's events; none where there are none that can be read."""
+    return _helpful(lambda: list(directory.read_table(EVENTS)), []) or []
 
 
 def _helpful(load: Callable[[], list[ValueT]], notes: list[str]) -> list[ValueT] | None:

@@ -76,16 +76,6 @@ class Judgement:
         undisputed = self.findings.undisputed
         return measure_latency(attempts, ended_at=ended_at, undisputed=undisputed)
 
-    @property
-    def indeterminate_by_cause(self) -> dict[str, int]:
-        """How many attempts ended without a definite answer, by what the client saw."""
-        return self.open_by_cause()
-
-    @property
-    def committed_by_cause(self) -> dict[str, int]:
-        """How many of those are in the table."""
-        return self.open_by_cause(Verdict.COMMITTED)
-
     def open_by_cause(self, verdict: Verdict | None = None) -> dict[str, int]:
         """Return how many indeterminate attempts there are by cause, with a verdict if given."""
         causes: Counter[str] = Counter()
@@ -149,15 +139,11 @@ class Judgement:
         said = [
             f"{count} successes that answered an order were not understood"
             f"{error.removeprefix(BAD_REPLY)}"
-            for error, count in self.indeterminate_by_cause.items()
+            for error, count in self.open_by_cause().items()
             if error.startswith(f"{BAD_REPLY}: ")
         ]
         why = why_no_order_was_sent(self.evidence.events)
         return [*said, f"products were not understood: {why}"] if why else said
-
-    def count_outcome(self, outcome: Outcome) -> int:
-        """Return how many attempts ended so."""
-        return self.findings.count_outcome(outcome)
 
 
 def summarise(judgement: Judgement) -> dict[str, object]:
@@ -169,9 +155,9 @@ def summarise(judgement: Judgement) -> dict[str, object]:
         "verdict": judgement.verdict.value,
         "exit_code": judgement.exit_code,
         "attempts": _attempts(judgement),
-        "indeterminate_by_cause": judgement.indeterminate_by_cause,
+        "indeterminate_by_cause": judgement.open_by_cause(),
         "orders": _orders(judgement.findings),
-        "committed_by_cause": judgement.committed_by_cause,
+        "committed_by_cause": judgement.open_by_cause(Verdict.COMMITTED),
         "unacknowledged_orders": _unacknowledged(judgement.findings),
         "method": judgement.findings.method.value,
         # What the verdict rests on besides the evidence, where something does.
@@ -197,7 +183,7 @@ def _attempts(judgement: Judgement) -> dict[str, int]:
         *(Outcome.ACKNOWLEDGED, Outcome.REJECTED),
         *(Outcome.INDETERMINATE, Outcome.UNSENT),
     ]
-    counts = {outcome.value: judgement.count_outcome(outcome) for outcome in outcomes}
+    counts = {outcome.value: judgement.findings.count_outcome(outcome) for outcome in outcomes}
     return {"total": judgement.findings.attempt_count, **counts}
 
 

@@ -152,12 +152,11 @@ def connection_string(settings: Settings) -> str:
         "idle_in_transaction_session_timeout": settings.idle_in_transaction_timeout_ms,
     }
     given = conninfo_to_dict(settings.database_url).get("options") or ""
-    # Of every statement that commits itself: stricter ones would fail where they may wait.
-    level = "-c default_transaction_isolation=read\\ committed"
     options = [
         str(given),
         "-c timezone=UTC",
-        level,
+        # Of every statement that commits itself: stricter ones would fail where they may wait.
+        "-c default_transaction_isolation=read\\ committed",
         *(f"-c {name}={ms}" for name, ms in limits.items()),
     ]
     return make_conninfo(

@@ -161,19 +161,11 @@ def _post_order() -> JSON:
     }
 
 
-def _describe_metrics() -> JSON:
-    schema = {"text/plain": {"schema": {"type": "string"}}}
+def _plain(summary: str, description: str, media_type: str, kind: str) -> JSON:
+    content = {media_type: {"schema": {"type": kind}}}
     return {
-        "summary": "Prometheus metrics of this server's processes",
-        "responses": {"200": {"description": "In Prometheus' text format.", "content": schema}},
-    }
-
-
-def _describe_itself() -> JSON:
-    content = {"application/json": {"schema": {"type": "object"}}}
-    return {
-        "summary": "This description",
-        "responses": {"200": {"description": "OpenAPI 3.1.", "content": content}},
+        "summary": summary,
+        "responses": {"200": {"description": description, "content": content}},
     }
 
 
@@ -224,8 +216,17 @@ DESCRIPTION: JSON = {
                 parameters=[_row_id("order_id")],
             )
         },
-        "/metrics": {"get": _describe_metrics()},
-        "/openapi.json": {"get": _describe_itself()},
+        "/metrics": {
+            "get": _plain(
+                "Prometheus metrics of this server's processes",
+                "In Prometheus' text format.",
+                "text/plain",
+                "string",
+            )
+        },
+        "/openapi.json": {
+            "get": _plain("This description", "OpenAPI 3.1.", "application/json", "object")
+        },
     },
     "components": {"schemas": SCHEMAS},
 }

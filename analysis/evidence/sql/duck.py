@@ -22,7 +22,9 @@ _THREADS = 2  # each takes its share of the memory
 
 
 @contextmanager
-def connected(scratch: Path | None, *, memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
+def connected(
+    scratch: Path | None = None, *, memory: str = "512MB"
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """Give a database of its own; `scratch` is a folder for what does not fit into `memory`."""
     with duckdb.connect(":memory:") as database:
         for setting in (

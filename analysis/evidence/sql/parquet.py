@@ -27,7 +27,6 @@ from analysis.evidence.sql.duck import (
 )
 from analysis.evidence.tables import Kind, RecordT, Table
 
-_MEMORY = "512MB"
 _ROWS_AT_ONCE = 5_000
 _BETWEEN = "\x1f"  # cells that are compared
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -55,7 +54,7 @@ def write_parquet(table: Table[RecordT], *, source: Path, target: Path, scratch:
     folder for what does not fit into memory.
     """
     with (
-        connected(scratch, memory=_MEMORY) as database,
+        connected(scratch) as database,
         explained(f"{source} cannot be written as Parquet", way_out="CSV is read instead"),
         source.open(encoding=UTF_8, newline="") as file,
     ):
@@ -88,7 +87,7 @@ def _compare(rows: Iterator[Sequence[str]], written: Iterator[Sequence[str]], so
 def read_parquet(table: Table[RecordT], path: Path) -> Iterator[RecordT]:
     """Yield the records of a Parquet table; EvidenceError names the column, or row and cell."""
     with (
-        connected(None, memory=_MEMORY) as database,
+        connected() as database,
         explained(f"{path} cannot be read as Parquet", way_out="restore it as it was written"),
     ):
         source = parquet_of(path)
