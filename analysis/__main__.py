@@ -14,12 +14,7 @@ from dataclasses import asdict
 from io import TextIOWrapper
 from pathlib import Path
 
-from analysis.evidence.errors import (
-    EXIT_INTERRUPTED,
-    EXIT_OUR_FAULT,
-    EXIT_USAGE,
-    AnalysisError,
-)
+from analysis.evidence.errors import EXIT_INTERRUPTED, EXIT_OUR_FAULT, EXIT_USAGE, AnalysisError
 from analysis.evidence.run_directory import RunDirectory
 from analysis.terminal.arguments import make_parser
 from analysis.terminal.commands import RunCommand, Surroundings, plain_console, print_json

@@ -32,7 +32,7 @@ from analysis.evidence.run import parse_run
 from analysis.evidence.run_directory import RunDirectory
 from analysis.measures.faults import describe_faults, judge_faults
 from analysis.measures.windows import Windows
-from analysis.report.timeline import GATHER_REQUESTS, gather_values, quantiles_s
+from analysis.report.timeline import GATHER_REQUESTS, Figures, gather_values, quantiles_s
 from analysis.verdict.headline import NO_FAULT
 from analysis.verdict.judgement import events_of, judge_run
 
@@ -47,16 +47,9 @@ WINDOWS = tuple(each.name for each in fields(Windows))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(Figures):
     """One endpoint of a side: what was measured, and, if they are known, its stretches."""
 
-    count: int
-    failed: int
-    per_second: float
-    p50_s: float | None
-    p95_s: float | None
-    p99_s: float | None
-    max_s: float | None
     stretches: Stretches | None = None
 
 

@@ -50,10 +50,9 @@ class Latencies:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """All requests of a name, those of them that failed, and how long they took in seconds."""
+class Figures:
+    """How many requests there were, how many of them failed, and how long they took in seconds."""
 
-    name: str
     count: int
     failed: int
     per_second: float
@@ -61,6 +60,13 @@ class Endpoint:
     p95_s: float | None
     p99_s: float | None
     max_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint(Figures):
+    """All requests of a name."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,21 +18,8 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import class_row
 
 from shop.database.pool import Connection, Pool, describe
-from shop.database.session import (
-    AtOnce,
-    Row,
-    UnansweredError,
-    Values,
-    open_session,
-    run,
-    trace,
-)
-from shop.errors import (
-    BusyError,
-    DatabaseUnavailableError,
-    LostError,
-    OutcomeUnknownError,
-)
+from shop.database.session import AtOnce, Row, UnansweredError, Values, open_session, run, trace
+from shop.errors import BusyError, DatabaseUnavailableError, LostError, OutcomeUnknownError
 from shop.observation import metrics
 from shop.settings import Settings
 
