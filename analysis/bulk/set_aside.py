@@ -85,23 +85,17 @@ class Bulk:
         return target
 
     def _give(self, first: int, places: Sequence[tuple[int, str]], lines: Sequence[str]) -> None:
-        after_attempts: tuple[None, None] = (None, None)
-        theirs = [
-            places[number] if number < len(places) else after_attempts
-            for number in range(first, first + len(lines))
-        ]
+        of_rows = [(None, None)] * len(lines)  # after those of attempts
+        theirs = [*places[first : first + len(lines)], *of_rows][: len(lines)]
         sent, ids = zip(*theirs, strict=True)
-        texts = [_encodable(each.removesuffix("\n")) for each in lines]
+        # As they stand in our files, where a text may not be valid Unicode.
+        bare = (each.removesuffix("\n") for each in lines)
+        texts = [each.encode(errors="backslashreplace").decode() for each in bare]
         self._database.execute(
             "INSERT INTO given SELECT unnest(?::BIGINT[]), unnest(?::VARCHAR[]), "
             "? + unnest(range(?)), unnest(?::VARCHAR[])",
             [sent, ids, first, len(lines), texts],
         )
-
-
-def _encodable(text: str) -> str:
-    """Return a text as it stands in our files, where it may not be valid Unicode."""
-    return text.encode(errors="backslashreplace").decode()
 
 
 @contextmanager

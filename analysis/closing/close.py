@@ -110,19 +110,13 @@ def _collect(directory: RunDirectory, run: Run) -> LedgerFindings:
             is_told_of = ledger.stem in run.incomplete_ledgers
             reader.read(lines, name=ledger.name, has_tail=ledger in completed or is_told_of)
         # attempts.csv comes last: once it is there, nobody looks into the ledgers again.
-        directory.update_run(**_changes(run, reader))
+        changes: dict[str, object] = {"ledger": asdict(reader.findings)}
+        if run.ended_at is None:
+            at = reader.last_at or run.started_at
+            changes["ended_at"] = format_time(at) if at is not None else None
+            changes["interrupted"] = True
+        directory.update_run(**changes)
     return reader.findings
-
-
-def _changes(run: Run, reader: LedgerReader) -> dict[str, object]:
-    changes: dict[str, object] = {"ledger": asdict(reader.findings)}
-    if run.ended_at is None:
-        ended_at = reader.last_at or run.started_at
-        changes |= {
-            "ended_at": format_time(ended_at) if ended_at is not None else None,
-            "interrupted": True,
-        }
-    return changes
 
 
 def _writer(

@@ -72,7 +72,9 @@ class SegmentStore:
         """Return them when all are closed, or nothing has been added for `limit_s`."""
         found = self.ledgers()
         grew_at = time.monotonic()
-        while not _are_closed(found) and time.monotonic() - grew_at < limit_s:
+        while time.monotonic() - grew_at < limit_s:
+            if found and all(each.is_closed for each in found.values()):
+                break
             time.sleep(_LOOK_EVERY_S)
             earlier, found = found, self.ledgers()
             if found != earlier:
@@ -83,7 +85,3 @@ class SegmentStore:
         """Yield the bytes of segments, one after the other."""
         for segment in segments:
             yield from self._bucket.read(segment)
-
-
-def _are_closed(found: dict[str, Uploaded]) -> bool:
-    return bool(found) and all(each.is_closed for each in found.values())

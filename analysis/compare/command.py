@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from analysis.compare.comparison import Comparison, compare
+from analysis.compare.comparison import compare
 from analysis.compare.conditions import Finding, Result, check, parse_condition
 from analysis.compare.forms import as_csv, as_html, as_json, as_markdown
 from analysis.compare.samples import load_side
@@ -30,27 +30,17 @@ def run_comparison(
         print(json.dumps(as_json(comparisons, findings), indent=2, allow_nan=False))
     else:
         render_comparison(comparisons, findings, console)
-    _write(options, comparisons, findings)
-    if step_summary is not None:
-        _add(step_summary, as_markdown(comparisons, findings), console)
-    return _exit_code(findings)
-
-
-def _write(
-    options: argparse.Namespace, comparisons: Sequence[Comparison], findings: Sequence[Finding]
-) -> None:
     if options.csv:
         write_file(options.csv, as_csv(comparisons))
     if options.html:
         write_file(options.html, as_html(comparisons, findings))
-
-
-def _add(step_summary: Path, text: str, console: Console) -> None:
-    try:
-        append_file(step_summary, text)
-    except EvidenceError as error:  # the comparison stands without it
-        if console.is_terminal:
-            console.print(f"note: {error}")
+    if step_summary is not None:
+        try:
+            append_file(step_summary, as_markdown(comparisons, findings))
+        except EvidenceError as error:  # the comparison stands without it
+            if console.is_terminal:
+                console.print(f"note: {error}")
+    return _exit_code(findings)
 
 
 def _exit_code(findings: Sequence[Finding]) -> int:

@@ -22,7 +22,7 @@ from operator import ge, gt, le, lt
 
 from analysis.compare.bootstrap import Interval
 from analysis.compare.comparison import MEASURES, Compared, Comparison
-from analysis.compare.differences import incomparable_counts
+from analysis.compare.differences import OF_COUNTS, incomparable
 from analysis.compare.locust_history import ALL
 from analysis.compare.samples import VERDICTS, WINDOWS
 from analysis.evidence.errors import UsageError
@@ -63,14 +63,9 @@ class Condition:
         """Whether it speaks of the base."""
         return self.unit == "x"
 
-    @property
-    def limit_in_base_units(self) -> float:
-        """The limit in seconds, or as it stands."""
-        return self.limit / 1000 if self.unit == "ms" else self.limit
-
     def is_met_by(self, value: float) -> bool:
-        """Whether a value is beyond the limit."""
-        return _SIGNS[self.sign](value, self.limit_in_base_units)
+        """Whether a value, in seconds where it is a time, is beyond the limit."""
+        return _SIGNS[self.sign](value, self.limit / 1000 if self.unit == "ms" else self.limit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +130,7 @@ def check(condition: Condition, comparison: Comparison) -> Finding:
     else:
         value = _of_run(condition, comparison)
         if condition.is_relative and condition.what != "window":
-            why_not = incomparable_counts(comparison.differences)
+            why_not = incomparable(comparison.differences, OF_COUNTS)
     measured = _in_words(condition, value, interval)
     return Finding(
         condition=condition.text,

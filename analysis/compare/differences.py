@@ -15,8 +15,8 @@ _ASIDE = frozenset(
 )
 _ASKED_FOR = ("fis_template", "fault_plan")
 # What decides how many requests are made in a second, and how many in all.
-_OF_RATES = ("users", "arrival_rate")
-_OF_COUNTS = (*_OF_RATES, "run_time_s", "interrupted")
+OF_RATES = ("users", "arrival_rate")
+OF_COUNTS = (*OF_RATES, "run_time_s", "interrupted")
 _SHOWN_CHARACTERS = 80
 
 
@@ -84,15 +84,6 @@ def _shown(value: object) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
 
 
-def incomparable_rates(differences: Sequence[Difference]) -> str:
-    """Say why requests per second cannot be compared; empty if they can."""
-    return _why(differences, _OF_RATES)
-
-
-def incomparable_counts(differences: Sequence[Difference]) -> str:
-    """Say why numbers of orders cannot be compared; empty if they can."""
-    return _why(differences, _OF_COUNTS)
-
-
-def _why(differences: Sequence[Difference], settings: tuple[str, ...]) -> str:
+def incomparable(differences: Sequence[Difference], settings: tuple[str, ...]) -> str:
+    """Say why what these settings decide cannot be compared; empty if it can."""
     return ", ".join(str(each) for each in differences if each.setting in settings)

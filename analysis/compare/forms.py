@@ -8,7 +8,7 @@ from dataclasses import asdict
 from analysis.compare.bootstrap import Interval
 from analysis.compare.comparison import MEASURES, SAME_POINTS, SAME_SHARE, Compared, Comparison
 from analysis.compare.conditions import Finding, Result
-from analysis.compare.differences import incomparable_rates
+from analysis.compare.differences import OF_RATES, incomparable
 from analysis.compare.samples import Side
 from analysis.report.pages import render_page
 from analysis.verdict.step_summary import plain_markdown
@@ -34,7 +34,14 @@ def as_json(comparisons: Sequence[Comparison], findings: Sequence[Finding]) -> d
     """Return the comparison as JSON has it; an interval is [low, high], or null."""
     return {
         "base": _side(comparisons[0].base),
-        "runs": [_run(each) for each in comparisons],
+        "runs": [
+            {
+                **_side(each.run),
+                "differences": [asdict(difference) for difference in each.differences],
+                "rows": [_row(row) for row in each.rows],
+            }
+            for each in comparisons
+        ],
         "confidence": comparisons[0].confidence,
         "conditions": [asdict(each) for each in findings],
         "notes": list(notes_of(comparisons)),
@@ -48,14 +55,6 @@ def _side(side: Side) -> dict[str, object]:
         "verdict": side.verdict or None,
         "verdicts": dict(side.verdicts),
         "windows": dict(side.windows),
-    }
-
-
-def _run(comparison: Comparison) -> dict[str, object]:
-    return {
-        **_side(comparison.run),
-        "differences": [asdict(each) for each in comparison.differences],
-        "rows": [_row(row) for row in comparison.rows],
     }
 
 
@@ -90,7 +89,7 @@ def notes_of(comparisons: Sequence[Comparison]) -> list[str]:
     notes += [
         f"{each.run.name}: requests per second are not judged, {why}"
         for each in comparisons
-        if (why := incomparable_rates(each.differences))
+        if (why := incomparable(each.differences, OF_RATES))
     ]
     return list(dict.fromkeys(notes))
 

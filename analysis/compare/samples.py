@@ -32,7 +32,7 @@ from analysis.evidence.run import parse_run
 from analysis.evidence.run_directory import RunDirectory
 from analysis.measures.faults import describe_faults, judge_faults
 from analysis.measures.windows import Windows
-from analysis.report.timeline import GATHER_REQUESTS, Figures, gather_values, quantiles_s
+from analysis.report.timeline import GATHER_REQUESTS, Figures, quantiles_s
 from analysis.verdict.headline import NO_FAULT
 from analysis.verdict.judgement import events_of, judge_run
 
@@ -138,7 +138,7 @@ def _of_ledger(
     name: str, content: Mapping[str, Any], summary: Mapping[str, Any], relations: "Relations"
 ) -> Side:
     run = parse_run(content)
-    relations.select(GATHER_REQUESTS, **gather_values())
+    relations.select(GATHER_REQUESTS)
     first, last = relations.select("SELECT min(moment), max(moment) FROM asked")[0]
     if first is None:
         return Side(name=name, source="ledger", notes=(f"{name}: no request ended",))
@@ -229,13 +229,18 @@ def _of_locust(prefix: Path, *, name: str) -> Side:
     with _understood(path):
         unknown = _unknown_percentiles(rows)
         samples = {name_of(row): _sample(row) for row in rows}
-        whole = _whole_of(samples)
+        if ALL not in samples:
+            raise ValueError(
+                "the row Aggregated, its last, is missing: it was cut off, or there was no test"
+            )
     rise: list[Moment] = []
+    unsure = f"without {history_path.name} nothing has an interval"
     if history_path.is_file():
+        unsure = "of Locust's statistics, percentiles have no interval"
         with _understood(history_path):
             rise = last_rise(moments_of(read_rows(history_path, may_be_cut=True)))
-    borders, doubt = _borders(rise, whole, of=history_path.name)
-    notes = [f"{name}: {said}" for said in (_why_no_interval(history_path), doubt, unknown) if said]
+    borders, doubt = _borders(rise, samples[ALL], of=history_path.name)
+    notes = [f"{name}: {said}" for said in (unsure, doubt, unknown) if said]
     return Side(
         name=name,
         source="locust",
@@ -244,19 +249,11 @@ def _of_locust(prefix: Path, *, name: str) -> Side:
             for each, sample in samples.items()
         },
         phases=_phases(max(0, len(borders) - 1), []),
-        lengths_s=_lengths(borders, whole),
+        lengths_s=_lengths(borders, samples[ALL]),
         settings={"users": max(each.users for each in rise[1:])} if rise[1:] else {},
         doubt=doubt,
         notes=notes,
     )
-
-
-def _whole_of(samples: Mapping[str, Sample]) -> Sample:
-    if ALL not in samples:
-        raise ValueError(
-            "the row Aggregated, its last, is missing: it was cut off, or there was no test"
-        )
-    return samples[ALL]
 
 
 @contextmanager
@@ -268,12 +265,6 @@ def _understood(path: Path) -> Iterator[None]:
         raise EvidenceError(
             f"{path} is no statistics of Locust's: {why[:_SHOWN_CHARACTERS]}"
         ) from error
-
-
-def _why_no_interval(history: Path) -> str:
-    if not history.is_file():
-        return f"without {history.name} nothing has an interval"
-    return "of Locust's statistics, percentiles have no interval"
 
 
 def _unknown_percentiles(rows: Sequence[Mapping[str, str]]) -> str:

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
-from analysis.database.session import AS_STORED, LIMITS, Row, Value, subject_of
+from analysis.database.session import AS_STORED, GRANTS, LIMITS, Row, Value, subject_of
 from analysis.evidence.aws_client import aws_clients
 from analysis.evidence.errors import DatabaseAway, DatabaseError
 
@@ -255,7 +255,7 @@ def _is_passing(error: Exception, why: str) -> bool:
 
 def _hint(error: Exception, why: str) -> str:
     if _NO_PRIVILEGE in why:
-        return "the role needs SELECT on all of it, and BYPASSRLS where a policy hides rows"
+        return GRANTS
     return _HINTS.get(_code(error), "is DATABASE_URL right, and the database up?")
 
 

@@ -16,6 +16,9 @@ LIMITS = ("statement_timeout", "lock_timeout")
 # floating point is told to its last digit.
 AS_STORED = {"row_security": "off", "extra_float_digits": "3"}
 
+# What to do about a privilege that is lacking.
+GRANTS = "the role needs SELECT on all of it, and BYPASSRLS where a policy hides rows"
+
 _READ = re.compile(r"\bFROM (orders|products|pg_\w+)")
 
 Value = int | str | bool | list[str] | None

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
@@ -35,7 +36,10 @@ def _read_before(url: str, settle_limit_s: float) -> tuple[Settle, dict[str, obj
         identity = database.identity()
         with database.snapshot() as tables:
             taken_at = time.time_ns() // 1000
-            products = [_product_as_json(each) for each in tables.products()]
+            products = [
+                {**asdict(each), "price": None if each.price is None else format(each.price, "f")}
+                for each in tables.products()
+            ]
             max_order_id = tables.max_order_id()
             return settle, {
                 "taken_at": format_time(taken_at),
@@ -142,15 +146,6 @@ def _price(then: str | None, now: ProductRow | None) -> Decimal | None:
     if before is None or after is None:
         return after if before is None else before
     return after if before == after else None
-
-
-def _product_as_json(product: ProductRow) -> dict[str, object]:
-    return {
-        "id": product.id,
-        "name": product.name,
-        "price": None if product.price is None else format(product.price, "f"),
-        "stock": product.stock,
-    }
 
 
 def _note(directory: RunDirectory, settle: Settle, event: str) -> None:

@@ -131,7 +131,9 @@ class RunDirectory:
                 return True
             with ledger.open("rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - _LONGEST_END))
-                return isinstance(parse_line(_last_line(file.read())), LedgerClosed)
+                end = file.read()
+                last_line = end[end.rfind(b"\n", 0, -1) + 1 :]
+                return isinstance(parse_line(last_line), LedgerClosed)
         except (FileNotFoundError, TornLine):
             return False
 
@@ -361,10 +363,6 @@ class RunDirectory:
         how: Any = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
         with whole_file(self.path / file_name) as file, TextIOWrapper(file, **how) as text:
             yield text
-
-
-def _last_line(content: bytes) -> bytes:
-    return content[content.rfind(b"\n", 0, -1) + 1 :]
 
 
 def _records(table: Table[RecordT], file: TextIO) -> Iterator[RecordT]:

@@ -142,10 +142,10 @@ class Row:
     """
 
     record: OrderRow
-    attempt_id: str
-    orders: set[str]
-    is_keyed: bool
-    has_known_maker: bool
+    attempt_id: str = ""
+    orders: set[str] = field(default_factory=set)
+    is_keyed: bool = False
+    has_known_maker: bool = False
     claimed_by: str | None = None
     is_named: bool = False
 
@@ -194,7 +194,7 @@ class Rows:
                 attempts,
             )
             if use_keys
-            else _keyless(each)
+            else Row(record=each)
             for each in rows_in_order(records)
         ]
         index = cls(rows, defaultdict(list), defaultdict(list), defaultdict(list))
@@ -205,10 +205,6 @@ class Rows:
             if row.has_known_maker:
                 index.by_attempt[row.attempt_id].append(row)
         return index
-
-
-def _keyless(record: OrderRow) -> Row:
-    return Row(record=record, attempt_id="", orders=set(), is_keyed=False, has_known_maker=False)
 
 
 def _row(record: OrderRow, attempt_id: str, attempts: Attempts) -> Row:

@@ -119,12 +119,15 @@ class Timeline:
 
 def load_timeline(relations: "Relations", run: Run) -> Timeline:
     """Sum a judged run's tables up; EvidenceError if one of them cannot be read."""
-    _gather(relations, run)
+    has_requests = "requests" in relations.names
+    relations.select(_ATTEMPTS, ended_at=run.ended_at, started_at=run.started_at)
+    if has_requests:
+        relations.select(GATHER_REQUESTS)
     begins_at, ends_at = _span(relations, run)
     ends_s = max(ends_at - begins_at, 1_000_000) / 1e6
     width_s = _width(ends_s)
-    where = {"origin": begins_at, "width": int(width_s * 1e6), "last": _last(ends_s, width_s)}
-    has_requests = "requests" in relations.names
+    last = max(0, math.ceil(ends_s / width_s) - 1)
+    where = {"origin": begins_at, "width": int(width_s * 1e6), "last": last}
     return Timeline(
         origin=begins_at,
         ends_s=ends_s,
@@ -154,29 +157,14 @@ _ATTEMPTS = f"""CREATE TEMP TABLE tries AS SELECT attempt_id, outcome, due_at, s
     coalesce(ended_at, $ended_at, sent_at, due_at, $started_at, 0) AS moment,
     order_key FROM (SELECT * REPLACE ({_OUTCOME} AS outcome) FROM attempts)"""  # noqa: S608 -- of literals
 # As `failures` has it.
+_ORDER = f"{ORDER_METHOD} {ORDER_NAME}"
 GATHER_REQUESTS = f"""CREATE TEMP TABLE asked AS SELECT
     method || ' ' || name AS request, ended_at AS moment, served_by,
     greatest(0, ended_at - coalesce(due_at, sent_at)) AS took,
     CASE WHEN error = '' AND (http_status BETWEEN 200 AND 399
-            OR http_status = 409 AND method = $order_method AND name = $order_name)
+            OR http_status = 409 AND method = '{ORDER_METHOD}' AND name = '{ORDER_NAME}')
         THEN '{ANSWERED}' ELSE {_CAUSE} END AS kind
-    FROM requests WHERE ended_at IS NOT NULL AND error NOT IN ($in_flight, $run_stopping)"""  # noqa: S608
-
-
-def _gather(relations: "Relations", run: Run) -> None:
-    relations.select(_ATTEMPTS, ended_at=run.ended_at, started_at=run.started_at)
-    if "requests" in relations.names:
-        relations.select(GATHER_REQUESTS, **gather_values())
-
-
-def gather_values() -> dict[str, str]:
-    """Return what GATHER_REQUESTS is told."""
-    return {
-        "order_method": ORDER_METHOD,
-        "order_name": ORDER_NAME,
-        "in_flight": IN_FLIGHT,
-        "run_stopping": RUN_STOPPING,
-    }
+    FROM requests WHERE ended_at IS NOT NULL AND error NOT IN ('{IN_FLIGHT}', '{RUN_STOPPING}')"""  # noqa: S608
 
 
 def _span(relations: "Relations", run: Run) -> tuple[int, int]:
@@ -191,10 +179,6 @@ def _span(relations: "Relations", run: Run) -> tuple[int, int]:
 def _width(ends_s: float) -> float:
     wanted_s = ends_s / _MOST_BUCKETS
     return next((width for width in _WIDTHS_S if width >= wanted_s), math.ceil(wanted_s))
-
-
-def _last(ends_s: float, width_s: float) -> int:
-    return max(0, math.ceil(ends_s / width_s) - 1)
 
 
 # --- sums ---
@@ -218,7 +202,7 @@ _QUANTILES = "quantile_disc(took, [0.5, 0.95, 0.99, 1.0])"
 _ENDPOINTS = f"""SELECT request, count(*), count(*) FILTER (kind <> '{ANSWERED}'), {_QUANTILES}
     FROM asked GROUP BY request ORDER BY count(*) DESC, request LIMIT {_MOST_ENDPOINTS}"""  # noqa: S608
 _SERVERS = f"""SELECT served_by, count(*), count(*) FILTER (kind <> '{ANSWERED}'),
-    count(*) FILTER (request = $order AND kind = '{ANSWERED}'), {_QUANTILES}
+    count(*) FILTER (request = '{_ORDER}' AND kind = '{ANSWERED}'), {_QUANTILES}
     FROM asked GROUP BY served_by
     ORDER BY served_by = '', count(*) DESC, served_by LIMIT {_MOST_SERVERS}"""  # noqa: S608
 
@@ -283,7 +267,7 @@ def _servers(relations: "Relations") -> list[Server]:
     if "orders" in relations.names:
         made = dict(relations.select("SELECT served_by, count(*) FROM orders GROUP BY served_by"))
     found = []
-    seen = relations.select(_SERVERS, order=f"{ORDER_METHOD} {ORDER_NAME}")
+    seen = relations.select(_SERVERS)
     for name, count, failed, orders, times in seen:
         took = quantiles_s(times)
         found.append(

@@ -1,6 +1,6 @@
 """The runs of a folder with what they were judged to be, the newest last."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ def list_runs(root: Path) -> list[ListedRun]:
 
 
 def _listed(directory: RunDirectory) -> ListedRun:
-    run, summary = _read(directory)
+    run, summary = map(_readable, (directory.read_run, directory.read_summary))
     attempts, orders = summary.get("attempts") or {}, summary.get("orders") or {}
     started_at = run.get("started_at")
     return ListedRun(
@@ -74,16 +74,12 @@ def _fault(summary: dict[str, Any]) -> str:
     return "yes" if all(each.get("happened") for each in faults) else "no"
 
 
-def _read(directory: RunDirectory) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return run.json and summary.json; what cannot be read is left empty: a list goes on."""
-    contents = []
-    for read in (directory.read_run, directory.read_summary):
-        try:
-            contents.append(read() or {})
-        except EvidenceError:
-            contents.append({})
-    run, summary = contents
-    return run, summary
+def _readable(read: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
+    """Return what can be read; what cannot is left empty: a list goes on."""
+    try:
+        return read() or {}
+    except EvidenceError:
+        return {}
 
 
 def render_runs(runs: Iterable[ListedRun], console: Console, *, root: Path) -> None:

@@ -149,7 +149,8 @@ class Judgement:
 def summarise(judgement: Judgement) -> dict[str, object]:
     """Return summary.json's content, as the contract has it."""
     evidence = judgement.evidence
-    settle, late_window_s = evidence.run.settle, judgement.late_window_s
+    settle, first, late_window_s = evidence.run.settle, evidence.run.fault, judgement.late_window_s
+    hidden = judgement.findings.unacknowledged
     return {
         "run_id": evidence.run.run_id,
         "verdict": judgement.verdict.value,
@@ -158,13 +159,16 @@ def summarise(judgement: Judgement) -> dict[str, object]:
         "indeterminate_by_cause": judgement.open_by_cause(),
         "orders": _orders(judgement.findings),
         "committed_by_cause": judgement.open_by_cause(Verdict.COMMITTED),
-        "unacknowledged_orders": _unacknowledged(judgement.findings),
+        "unacknowledged_orders": {**asdict(hidden), "value": format(hidden.value, "f")}
+        if hidden
+        else None,
         "method": judgement.findings.method.value,
         # What the verdict rests on besides the evidence, where something does.
         **({} if late_window_s is None else {"late_window_s": late_window_s}),
         "invariants": [asdict(each) for each in judgement.invariants],
         "hypotheses": [_hypothesis(each) for each in judgement.hypotheses],
-        "fault": _fault(judgement),
+        # The first that began, by which windows and phases are measured.
+        "fault": next((each.as_json() for each in judgement.faults if each.fault == first), None),
         "faults": [each.as_json() for each in judgement.faults],
         "exposure": asdict(judgement.exposure),
         "windows": {
@@ -196,17 +200,6 @@ def _orders(findings: Reconciliation) -> dict[str, int | None]:
     if findings.method is Method.INFERRED:
         counts["committed_total"] = findings.committed_total
     return counts
-
-
-def _unacknowledged(findings: Reconciliation) -> dict[str, object] | None:
-    found = findings.unacknowledged
-    return {**asdict(found), "value": format(found.value, "f")} if found else None
-
-
-def _fault(judgement: Judgement) -> dict[str, object] | None:
-    """Return the first that began, by which windows and phases are measured."""
-    first = judgement.evidence.run.fault
-    return next((each.as_json() for each in judgement.faults if each.fault == first), None)
 
 
 def _hypothesis(hypothesis: Hypothesis) -> dict[str, object]:

@@ -78,7 +78,10 @@ class Pool:
             try:
                 yield connection
             finally:
-                self._give_back(connection)
+                if connection.info.transaction_status is TransactionStatus.IDLE:
+                    self._idle.append(connection)
+                else:
+                    connection.close()
         finally:
             self._places.release()
 
@@ -99,11 +102,7 @@ class Pool:
 
     def close_idle(self) -> None:
         """Close the connections that are not in use: after a failover, or at the end."""
-        while self._idle:
-            try:
-                connection = self._idle.pop()
-            except IndexError:  # another thread took the last
-                return
+        while connection := self._pop():
             connection.close()
 
     def _enter(self, until: float) -> None:
@@ -125,11 +124,7 @@ class Pool:
             raise BusyError("the database is too busy")
 
     def _take(self) -> Connection | None:
-        while self._idle:
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                break
+        while connection := self._pop():
             if _is_quiet(connection):
                 return connection
             # Whatever ended this one (a failover, a restart) has ended the others.
@@ -137,11 +132,11 @@ class Pool:
             connection.close()
         return None
 
-    def _give_back(self, connection: Connection) -> None:
-        if connection.info.transaction_status is TransactionStatus.IDLE:
-            self._idle.append(connection)
-        else:
-            connection.close()
+    def _pop(self) -> Connection | None:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
 
 
 def connection_string(settings: Settings) -> str:

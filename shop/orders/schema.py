@@ -77,19 +77,14 @@ def _prepare(settings: Settings) -> None:
         # A migration may have to look at every row: that is no request, and not to be hurried.
         limit = str(settings.start_timeout_ms)
         connection.execute("SELECT set_config('statement_timeout', %s, true)", (limit,))
-        if settings.schema == "article":
-            _make_article_tables(connection)
-        else:
+        if settings.schema == "keyed":
             _migrate(connection)
+        elif not _has_tables(connection):
+            connection.execute(ARTICLE.read_bytes())
         # Tables of another make fail here rather than at an order.
         connection.execute(PROBES[settings.schema])
         if connection.execute("SELECT 1 FROM products LIMIT 1").fetchone() is None:
             _stock_up(connection, settings.stock_factor)
-
-
-def _make_article_tables(connection: psycopg.Connection[TupleRow]) -> None:
-    if not _has_tables(connection):
-        connection.execute(ARTICLE.read_bytes())
 
 
 def _migrate(connection: psycopg.Connection[TupleRow]) -> None:

@@ -35,7 +35,9 @@ def _end(answer: Response) -> Response:
     given = environ.get("HTTP_X_REQUEST_ID", "")
     request_id: str = given if TAG.fullmatch(given) else str(uuid.uuid4())
     route = request.url_rule.rule if request.url_rule else "none"
-    requests, duration = _instruments(request.method, route, answer.status_code)
+    # What a stranger asks for must fill neither the metrics nor this cache.
+    method = request.method if request.url_rule else "any"
+    requests, duration = _instruments(method, route, answer.status_code)
     requests.inc()
     duration.observe(duration_s)
     line: dict[str, object] = {
@@ -54,11 +56,6 @@ def _end(answer: Response) -> Response:
     return answer
 
 
-def _instruments(method: str, route: str, status: int) -> Any:
-    # What a stranger asks for must fill neither the metrics nor this cache.
-    return _find_instruments(method if route != "none" else "any", route, status)
-
-
 @cache
-def _find_instruments(method: str, route: str, status: int) -> Any:
+def _instruments(method: str, route: str, status: int) -> Any:
     return metrics.REQUESTS.labels(method, route, status), metrics.DURATION.labels(route)

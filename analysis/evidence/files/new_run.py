@@ -18,7 +18,8 @@ def make_folder(root: Path, *, experiment: str, at: int, path: Path | None) -> P
     EvidenceError if `path` holds a run already. `at` is in microseconds.
     """
     if path is None:
-        return _make_next(root, f"{_compact_time(at)}-{as_file_name(experiment)}")
+        time = re.sub(r"\.\d+|[-:]", "", format_time(at))  # 20261123T151530Z
+        return _make_next(root, f"{time}-{as_file_name(experiment)}")
     path.mkdir(parents=True, exist_ok=True)
     _refuse_taken(path)
     return path
@@ -32,11 +33,6 @@ def check_new(path: Path) -> None:
         raise EvidenceError(
             f"{there} is no directory that can be written to; name another directory"
         )
-
-
-def _compact_time(at: int) -> str:
-    """20261123T151530Z."""
-    return re.sub(r"\.\d+|[-:]", "", format_time(at))
 
 
 def as_file_name(text: str) -> str:

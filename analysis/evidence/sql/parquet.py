@@ -104,7 +104,12 @@ def column_types(
     described = database.execute(f"DESCRIBE SELECT * FROM {parquet_of(path)}").fetchall()
     types = {str(name): str(kind) for name, kind, *_ in described if name in table.columns}
     for name, found in types.items():
-        _check_type(path, name, table.columns[name].kind, found)
+        kind = table.columns[name].kind
+        if found.partition("(")[0] not in _READABLE[kind]:
+            best = _READABLE[kind][0]
+            raise EvidenceError(
+                f"{path}: its column {name} is {found}, but {kind} are kept as {best}"
+            )
     return types
 
 
@@ -178,11 +183,3 @@ def as_text(kind: str, value: str) -> str:
     if kind == _TIME:
         return f"coalesce(strftime(timezone('UTC', {value}), '{TIME_FORMAT}'), '')"
     return f"coalesce(CAST({value} AS VARCHAR), '')"
-
-
-def _check_type(path: Path, name: str, kind: Kind, found: str) -> None:
-    allowed = _READABLE[kind]
-    if found.partition("(")[0] not in allowed:
-        raise EvidenceError(
-            f"{path}: its column {name} is {found}, but {kind} are kept as {allowed[0]}"
-        )
