@@ -67,14 +67,11 @@ def add_parquet(directory: RunDirectory, *, every_table: bool = True) -> None:
         judged = (ATTEMPTS, ORDERS)
         is_large = sum(directory.size(each.file_name) for each in judged) > _LARGE_BYTES
         tables = [each for each in tables if each in judged and is_large]
-    progress = Progress()
-    try:
+    with Progress() as progress:
         for table in tables:
             if directory.size(table.file_name) > _LONG_TO_STORE_BYTES:
                 progress.tell(f"storing {table.file_name} as Parquet")
             directory.add_parquet(table)
-    finally:
-        progress.end()
 
 
 def _await_writers(directory: RunDirectory, *, limit_s: float) -> None:
@@ -102,8 +99,8 @@ def _collect(directory: RunDirectory, run: Run) -> LedgerFindings:
             in_flight=InFlight(folder=files.enter_context(directory.scratch())),
         )
         completed = {each for each in ledgers if complete(each)}
-        progress = Progress(of_bytes=sum(each.stat().st_size for each in ledgers))
-        files.callback(progress.end)
+        of_bytes = sum(each.stat().st_size for each in ledgers)
+        progress = files.enter_context(Progress(of_bytes=of_bytes))
         for ledger in ledgers:
             lines = progress.watch(directory.read_lines(ledger))
             # Of a worker elsewhere that was killed there never was a tail here.

@@ -104,8 +104,17 @@ def _of_run(directory: RunDirectory) -> Side:
         judge_run(directory)
         summary = directory.read_summary() or {}
     run = directory.read_run()
-    side = _judged(_of_tables(directory, run, summary), run, summary)
-    return replace(side, notes=(*side.notes, *_on_faults(directory)))
+    side = _of_tables(directory, run, summary)
+    lasted = {name: (summary.get("windows") or {}).get(name) for name in WINDOWS}
+    orders = summary.get("orders") or {}
+    return replace(
+        side,
+        verdict=str(summary.get("verdict") or ""),
+        verdicts={name: orders.get(name) for name in VERDICTS},
+        windows={name: each["seconds"] if each else None for name, each in lasted.items()},
+        settings=settings_of(run),
+        notes=(*side.notes, *_on_faults(directory)),
+    )
 
 
 def _of_tables(directory: RunDirectory, run: Mapping[str, Any], summary: Mapping[str, Any]) -> Side:
@@ -324,16 +333,3 @@ def _number(text: str) -> float:
     if not 0 <= number < _TOO_MUCH:
         raise ValueError(f"{text!r} is no number to measure by")
     return number
-
-
-def _judged(side: Side, run: Mapping[str, Any], summary: Mapping[str, Any]) -> Side:
-    windows = summary.get("windows") or {}
-    lasted = {name: windows.get(name) for name in WINDOWS}
-    orders = summary.get("orders") or {}
-    return replace(
-        side,
-        verdict=str(summary.get("verdict") or ""),
-        verdicts={name: orders.get(name) for name in VERDICTS},
-        windows={name: each["seconds"] if each else None for name, each in lasted.items()},
-        settings=settings_of(run),
-    )

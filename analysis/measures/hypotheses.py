@@ -4,7 +4,7 @@ A hypothesis names a measure and what is tolerated. What cannot be measured is u
 """
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from analysis.evidence.errors import UsageError
@@ -23,6 +23,11 @@ class Hypothesis:
     measured: float | None
     tolerated: dict[str, float]
     note: str = ""
+
+
+def limits_in_words(tolerated: Mapping[str, float]) -> str:
+    """Say what is tolerated, as in `at most 30`; empty if nothing is said of it."""
+    return ", ".join(f"{name.replace('_', ' ')} {limit:g}" for name, limit in tolerated.items())
 
 
 def check_hypotheses(tables: Iterable[HypothesisTable]) -> None:

@@ -12,27 +12,29 @@ from analysis.report.timeline import load_timeline
 from analysis.report.vega import render_png
 from analysis.verdict.headline import headline_of
 from analysis.verdict.judgement import events_of
-from analysis.verdict.results import noted
+from analysis.verdict.results import tried
 from analysis.verdict.summary import Judgement, summarise
 
 
 def write_report(directory: RunDirectory, judgement: Judgement) -> Iterator[str]:
     """Write report.html; yields what went wrong."""
-    with noted() as complaints:
-        directory.write_text(REPORT_FILE, render_report(load_report(directory, judgement)))
-    yield from complaints
+    yield from tried(
+        lambda: directory.write_text(REPORT_FILE, render_report(load_report(directory, judgement)))
+    )
 
 
 def write_picture(directory: RunDirectory, judgement: Judgement) -> Iterator[str]:
     """Write the report's charts as report.png; yields what went wrong."""
-    with noted() as complaints:
+
+    def write() -> None:
         report = load_report(directory, judgement)
         sentence = headline_of(report.summary, in_doubt=report.timeline.orders_in_doubt).sentence
         title = f"{report.summary['verdict'].upper()}. {sentence}"
         picture = as_one_picture(report.charts, title=title)
         with whole_file(directory.path / PICTURE_FILE) as file:
             file.write(render_png(picture))
-    yield from complaints
+
+    yield from tried(write)
 
 
 def load_report(directory: RunDirectory, judgement: Judgement) -> Report:

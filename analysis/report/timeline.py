@@ -229,17 +229,10 @@ def _latencies(relations: "Relations", where: dict[str, int], width_s: float) ->
     found = []
     for since, column in (("due", "due_at"), ("sent", "sent_at")):
         for bucket, count, times in relations.select(_LATENCIES.format(column), **where):
-            p50_s, p95_s, max_s = (time / 1e6 for time in times)
-            found.append(
-                Latencies(
-                    at_s=bucket * width_s,
-                    since=since,
-                    count=count,
-                    p50_s=p50_s,
-                    p95_s=p95_s,
-                    max_s=max_s,
-                )
-            )
+            names = ("p50_s", "p95_s", "max_s")
+            took = dict(zip(names, (time / 1e6 for time in times), strict=True))
+            at_s = bucket * width_s
+            found.append(Latencies(at_s=at_s, since=since, count=count, **took))
     return found
 
 

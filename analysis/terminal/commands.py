@@ -247,12 +247,9 @@ def _idle(transaction: Mapping[str, object]) -> str:
 
 @contextmanager
 def _progress(what: str) -> Iterator[None]:
-    progress = Progress()
-    progress.tell(f"{what} ...")
-    try:
+    with Progress() as progress:
+        progress.tell(f"{what} ...")
         yield
-    finally:
-        progress.end()
 
 
 def print_json(content: Mapping[str, object]) -> None:

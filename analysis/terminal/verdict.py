@@ -13,7 +13,7 @@ from analysis.evidence.records import Outcome, RunVerdict, Verdict, format_time
 from analysis.evidence.run import HealthCheck
 from analysis.judging.findings import Method
 from analysis.measures.faults import FaultFinding, describe_faults
-from analysis.measures.hypotheses import Hypothesis
+from analysis.measures.hypotheses import Hypothesis, limits_in_words
 from analysis.measures.latency import Latency, Spread
 from analysis.measures.retries import Retries
 from analysis.measures.windows import Window
@@ -258,10 +258,9 @@ def _arithmetic(check: HealthCheck | None) -> Iterable[Text]:
 def _hypotheses(hypotheses: Iterable[Hypothesis]) -> Table:
     table = grid("", "hypothesis", "measured", "tolerated", right=["measured"])
     for each in hypotheses:
-        limits = (f"{name.replace('_', ' ')} {limit:g}" for name, limit in each.tolerated.items())
         measured = "–" if each.measured is None else f"{round(each.measured, 2):g}"
         statement = Text(safe(each.statement or each.id))
-        table.add_row(_mark(each.verdict), statement, measured, ", ".join(limits))
+        table.add_row(_mark(each.verdict), statement, measured, limits_in_words(each.tolerated))
     return table
 
 

@@ -114,7 +114,10 @@ def judge_again(directory: RunDirectory, *, memory: str | None = None) -> Judgem
     if summary is None:
         return judge_run(directory, memory=memory)
     try:
-        method, fail_on = _method_of(summary), _failed_on(summary)
+        # Without rows no way was taken.
+        was_read = summary["orders"]["rows"] is not None
+        method = Method(summary["method"]) if was_read else Method.AUTO
+        fail_on = _failed_on(summary)
     except (KeyError, TypeError, ValueError) as error:
         raise EvidenceError(
             f"{directory.path / SUMMARY_FILE} makes no sense; reconcile the run again"
@@ -126,11 +129,6 @@ def judge_again(directory: RunDirectory, *, memory: str | None = None) -> Judgem
         fail_on=fail_on,
         memory=memory,
     )
-
-
-def _method_of(summary: Mapping[str, Any]) -> Method:
-    """Which way was taken; without rows none was."""
-    return Method.AUTO if summary["orders"]["rows"] is None else Method(summary["method"])
 
 
 def _failed_on(summary: Mapping[str, Any]) -> FailOn:

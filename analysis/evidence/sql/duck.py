@@ -95,24 +95,21 @@ def _is_utf_8(block: bytes) -> bool:
 
 def regular_csv_of(header: Sequence[str], source: Path) -> str:
     """Return the SQL that reads a CSV file as text, in no order, where no cell has quotes."""
-    return (
-        f"read_csv({_file(source)}, columns={{{_texts(header)}}}, header=true, "
-        "auto_detect=false, delim=',', quote='', escape='', new_line='\\r\\n', "
-        "hive_partitioning=false)"
-    )
-
-
-def _texts(header: Sequence[str]) -> str:
-    return ", ".join(f"{literal(name)}: 'VARCHAR'" for name in header)
+    return _csv(header, source, "quote='', escape='', new_line='\\r\\n'")
 
 
 def csv_of(header: Sequence[str], source: Path) -> str:
     """Return the SQL that reads a CSV file as text, in its order, as our own reader does."""
     longest = min(source.stat().st_size + 1, _LONGEST_ROW)  # what a buffer costs is felt
+    how = f"parallel=false, max_line_size={longest}, buffer_size={2 * longest}"
+    return _csv(header, source, f"quote='\"', escape='\"', {how}")
+
+
+def _csv(header: Sequence[str], source: Path, how: str) -> str:
+    texts = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in header)
     return (
-        f"read_csv({_file(source)}, columns={{{_texts(header)}}}, header=true, "
-        "auto_detect=false, delim=',', quote='\"', escape='\"', parallel=false, "
-        f"max_line_size={longest}, buffer_size={2 * longest}, hive_partitioning=false)"
+        f"read_csv({_file(source)}, columns={{{texts}}}, header=true, auto_detect=false, "
+        f"delim=',', {how}, hive_partitioning=false)"
     )
 
 
