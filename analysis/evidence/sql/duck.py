@@ -18,17 +18,18 @@ _LONGEST_HEADER = 1 << 16
 _BLOCK = 1 << 22
 _INTERRUPTED = "Query interrupted"  # what DuckDB makes of Ctrl-C
 
+_MEMORY = "512MB"  # unless more is given
 _THREADS = 2  # each takes its share of the memory
 
 
 @contextmanager
 def connected(
-    scratch: Path | None = None, *, memory: str = "512MB"
+    scratch: Path | None = None, *, memory: str | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Give a database of its own; `scratch` is a folder for what does not fit into `memory`."""
     with duckdb.connect(":memory:") as database:
         for setting in (
-            f"memory_limit = '{memory}'",
+            f"memory_limit = '{memory or _MEMORY}'",
             f"threads = {_THREADS}",
             "autoinstall_known_extensions = false",  # nothing is fetched from anywhere
             "autoload_known_extensions = false",
