@@ -145,7 +145,7 @@ def load_timeline(relations: "Relations", run: Run) -> Timeline:
 
 # --- what is read, once ---
 
-# As `doubts` has it.
+# As `answers` has it.
 _CAUSE = """CASE WHEN http_status >= 500 THEN CAST(http_status AS VARCHAR)
     WHEN error <> '' THEN error WHEN http_status = 202 THEN 'accepted'
     ELSE coalesce(CAST(http_status AS VARCHAR), 'unknown') END"""

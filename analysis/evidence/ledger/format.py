@@ -64,7 +64,7 @@ RequestFields = tuple[
 class LedgerOpened(_Line):
     """The first line of a ledger: whose it is. `about` holds pid, host and the like.
 
-    Its version is another where the ledger has a tail until it is closed (`ledger_tail`).
+    Its version is another where the ledger has a tail until it is closed (`tail`).
     """
 
     tag: ClassVar[str] = "ledger"

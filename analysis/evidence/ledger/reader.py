@@ -55,7 +55,7 @@ class LedgerReader:
     def read(self, lines: Iterable[bytes], *, name: str, has_tail: bool = False) -> None:
         """Read one ledger; EvidenceError if another version wrote it.
 
-        `has_tail` says that what its tail held is in it (`ledger_tail.complete`), or that nobody
+        `has_tail` says that what its tail held is in it (`tail.complete`), or that nobody
         takes it for whole anyway.
         """
         one = _OneLedger(reader=self, name=name)
