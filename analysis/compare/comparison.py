@@ -131,10 +131,7 @@ def _values(sample: Sample | None) -> dict[str, float | None]:
     return {
         "rps": sample.per_second,
         "failures": 100 * sample.failed / sample.count if sample.count else None,
-        "p50": sample.p50_s,
-        "p95": sample.p95_s,
-        "p99": sample.p99_s,
-        "max": sample.max_s,
+        **{name: getattr(sample, f"{name}_s") for name in (*_SHARES, "max")},
     }
 
 

@@ -18,17 +18,12 @@ from analysis.verdict.summary import Judgement
 if TYPE_CHECKING:
     from analysis.evidence.sql.relations import Relations
 
-# The worst first.
-_WORST = (
-    *(Verdict.LOST, Verdict.ALTERED, Verdict.CONTRADICTED),
-    *(Verdict.DUPLICATE, Verdict.UNEXPECTED),
-    *(Verdict.COMMITTED, Verdict.POSSIBLE),
-)
 _TOLD_AT_MOST = 50
 # Whoever was answered with a success expects the order, and has it.
 _WANTED = f"""verdict IN (SELECT unnest($wanted)) AND NOT (verdict = '{Verdict.COMMITTED}'
     AND coalesce(http_status BETWEEN 200 AND 299, false)
     AND (error = '' OR starts_with(error, '{BAD_REPLY}')))"""
+# The worst first.
 WHAT_TO_DO = {
     Verdict.LOST: "The customer was told that it is placed, and there is no such row: place it.",
     Verdict.ALTERED: "The row differs from what the customer was told: ask them which they want.",
@@ -73,7 +68,7 @@ class Attention:
 
 def load_attention(relations: "Relations", judgement: Judgement) -> Attention:
     """Read of a judged run what needs attention."""
-    wanted = [each.value for each in _WORST]
+    wanted = [each.value for each in WHAT_TO_DO]
     ranked = dict(relations.select(_COUNTS, wanted=wanted))
     counts = {verdict: ranked[verdict] for verdict in wanted if verdict in ranked}
     selected = relations.select(_CASES, wanted=wanted, most=_TOLD_AT_MOST)

@@ -24,10 +24,6 @@ from analysis.verdict.summary import Judgement
 
 _MARKS = {RunVerdict.HELD: "✓", RunVerdict.UNDECIDED: "?", RunVerdict.BROKEN: "✗"}
 _STYLES = {RunVerdict.HELD: "green", RunVerdict.UNDECIDED: "yellow", RunVerdict.BROKEN: "bold red"}
-_SHOULD_BE_NONE = {
-    *(Verdict.LOST, Verdict.ALTERED, Verdict.CONTRADICTED),
-    *(Verdict.DUPLICATE, Verdict.UNEXPECTED),
-}
 _VERDICTS_OF = {
     Outcome.ACKNOWLEDGED: (Verdict.CONFIRMED, Verdict.LOST, Verdict.ALTERED),
     Outcome.REJECTED: (Verdict.CLEAN, Verdict.CONTRADICTED),
@@ -161,7 +157,7 @@ def _outcomes(judgement: Judgement) -> Table:
 def _counts(counts: dict[Verdict, int]) -> Text:
     parts = []
     for verdict, count in counts.items():
-        is_bad = count and verdict in _SHOULD_BE_NONE
+        is_bad = count and verdict in _BROKEN_IN_WORDS
         style = "bold red" if is_bad else "" if count else "dim"
         parts.append(Text(f"{count} {verdict.value}", style=style))
     return Text(", ").join(parts)

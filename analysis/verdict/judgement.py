@@ -26,6 +26,7 @@ from analysis.measures.measures import Subject
 from analysis.measures.retries import measure_retries
 from analysis.measures.windows import find_exposure, find_windows, traces_that_tell
 from analysis.verdict.summary import (
+    EXIT_CODES,
     RECONCILIATION_COLUMNS,
     FailOn,
     Judgement,
@@ -132,8 +133,7 @@ def judge_again(directory: RunDirectory, *, memory: str | None = None) -> Judgem
 
 
 def _failed_on(summary: Mapping[str, Any]) -> FailOn:
-    of_data = {RunVerdict.HELD: 0, RunVerdict.BROKEN: 1, RunVerdict.UNDECIDED: 2}
-    if summary["exit_code"] == of_data[RunVerdict(summary["verdict"])]:
+    if summary["exit_code"] == EXIT_CODES[RunVerdict(summary["verdict"])]:
         return FailOn.DATA
     return FailOn.NEVER if summary["exit_code"] == 0 else FailOn.HYPOTHESIS
 

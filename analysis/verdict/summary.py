@@ -27,6 +27,9 @@ RECONCILIATION_COLUMNS = [
 ]
 
 
+EXIT_CODES = {RunVerdict.HELD: 0, RunVerdict.BROKEN: 1, RunVerdict.UNDECIDED: 2}
+
+
 class FailOn(StrEnum):
     """What makes a run's exit code other than 0."""
 
@@ -66,7 +69,7 @@ class Judgement:
         verdicts = [self.verdict]
         if self.fail_on is FailOn.HYPOTHESIS:
             verdicts += [each.verdict for each in self.hypotheses]
-        return {RunVerdict.HELD: 0, RunVerdict.BROKEN: 1, RunVerdict.UNDECIDED: 2}[worst(verdicts)]
+        return EXIT_CODES[worst(verdicts)]
 
     @cached_property
     def latency(self) -> Latency:
