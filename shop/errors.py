@@ -12,8 +12,6 @@
 No message carries a password or the database's own words to a customer.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 
@@ -32,7 +30,7 @@ class SchemaError(ShopError):
 class RefusedError(ShopError):
     """The request is turned down, and the answer proves that it did nothing.
 
-    `status` is the 4xx to answer with, `kind` one of `shop.problems.KINDS`; `details` are
+    `status` is the 4xx to answer with, `kind` one of `shop.web.problems.KINDS`; `details` are
     JSON fields beside `error`.
     """
 

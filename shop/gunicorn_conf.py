@@ -3,14 +3,12 @@
 `python -m gunicorn --config python:shop.gunicorn_conf --bind ADDR:PORT shop.wsgi:app`
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shop.logs import GunicornLog, start_logging
-from shop.metrics_folder import make_metrics_folder, remove_metrics_folder
+from shop.observation.logs import GunicornLog, start_logging
+from shop.observation.metrics_folder import make_metrics_folder, remove_metrics_folder
 
 # Before anything imports prometheus_client, which looks at the environment when it is.
 _metrics_folder = make_metrics_folder(os.environ)
@@ -22,7 +20,7 @@ import prometheus_client  # noqa: E402, F401
 from shop.start import load_settings_or_exit, prepare_database_or_exit  # noqa: E402
 
 if TYPE_CHECKING:
-    from shop.worker import Worker
+    from shop.serving.worker import Worker
 
 _settings = load_settings_or_exit()
 
@@ -31,7 +29,7 @@ _settings = load_settings_or_exit()
 # admit: the spare ones find /health something to answer it whatever the database does.
 # Sync workers would need a process for each request that may ever hang.
 SPARE_THREADS = 8
-worker_class = "shop.worker.Worker"
+worker_class = "shop.serving.worker.Worker"
 workers = _settings.workers
 threads = _settings.pool_size + _settings.waiting_room + SPARE_THREADS
 
@@ -53,7 +51,7 @@ control_socket_disable = True
 # Workers show that they live by touching a file, which must not wait for a disk.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 
-# `shop.observation` writes a line per request, and the load balancer's log has more.
+# `shop.web.request_log` writes a line per request, and the load balancer's log has more.
 logger_class = GunicornLog
 
 
@@ -67,7 +65,7 @@ def on_starting(_server: object) -> None:
     prepare_database_or_exit(_settings)
 
 
-def post_worker_init(worker: Worker) -> None:
+def post_worker_init(worker: "Worker") -> None:
     """Tell a worker how long it may wait for its clients."""
     worker.limit_ms = _settings.client_timeout_ms
 

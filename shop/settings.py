@@ -1,10 +1,8 @@
 """The shop's settings, filled once from the environment at an entry point."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal, cast, get_args
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, cast, get_args
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -13,7 +11,15 @@ from shop.errors import SettingsError
 
 # 150 pieces, the largest stock of the catalogue, times this still fits an int4 column.
 LARGEST_STOCK_FACTOR = 1_000_000
-LARGEST_TIMEOUT_MS = 600_000
+# From what to what a number may go; what is not named here is a timeout.
+TIMEOUTS = (1, 600_000)
+RANGES = {
+    "stock_factor": (1, LARGEST_STOCK_FACTOR),
+    "workers": (1, 256),
+    "pool_size": (1, 100),
+    "waiting_room": (0, 1_000),
+}
+TEXTS = {"INSTANCE_ID": "instance_id", "AZ": "availability_zone", "PRIVATE_IP": "private_ip"}
 
 # `keyed` is ours. `article` has no column for a key: orders are then placed once per request.
 Schema = Literal["keyed", "article"]
@@ -24,7 +30,8 @@ class Settings:
     """Everything a server of the shop is told from outside.
 
     `database_url` is a libpq URL or connection string. It holds the password and is
-    therefore left out of the repr. All limits are in milliseconds.
+    therefore left out of the repr. All limits are in milliseconds. A number is read from the
+    variable SHOP_ and its name.
     """
 
     database_url: str = field(repr=False)
@@ -58,44 +65,24 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
 
     Raises SettingsError, whose one line names the variable and what it should hold.
     """
-    defaults = Settings(database_url=_load_database_url(environ))
-
-    def limit_ms(name: str, default: int) -> int:
-        return _load_int(environ, name, default, low=1, high=LARGEST_TIMEOUT_MS)
-
+    database_url = _load_database_url(environ)
     schema, require_key = _load_schema(environ), _load_switch(environ, "SHOP_REQUIRE_KEY")
     if require_key and schema == "article":
         raise SettingsError(
             "SHOP_REQUIRE_KEY is on, and SHOP_SCHEMA=article cannot keep keys: drop one of them"
         )
-    return Settings(
-        schema=schema,
-        require_key=require_key,
-        pool_size=_load_int(environ, "SHOP_POOL_SIZE", defaults.pool_size, low=1, high=100),
-        waiting_room=_load_int(
-            environ, "SHOP_WAITING_ROOM", defaults.waiting_room, low=0, high=1_000
-        ),
-        pool_timeout_ms=limit_ms("SHOP_POOL_TIMEOUT_MS", defaults.pool_timeout_ms),
-        request_timeout_ms=limit_ms("SHOP_REQUEST_TIMEOUT_MS", defaults.request_timeout_ms),
-        settle_timeout_ms=limit_ms("SHOP_SETTLE_TIMEOUT_MS", defaults.settle_timeout_ms),
-        database_url=defaults.database_url,
-        instance_id=environ.get("INSTANCE_ID") or defaults.instance_id,
-        availability_zone=environ.get("AZ") or defaults.availability_zone,
-        private_ip=environ.get("PRIVATE_IP") or defaults.private_ip,
-        stock_factor=_load_int(
-            environ, "SHOP_STOCK_FACTOR", defaults.stock_factor, low=1, high=LARGEST_STOCK_FACTOR
-        ),
-        workers=_load_int(environ, "SHOP_WORKERS", defaults.workers, low=1, high=256),
-        start_timeout_ms=limit_ms("SHOP_START_TIMEOUT_MS", defaults.start_timeout_ms),
-        connect_timeout_ms=limit_ms("SHOP_CONNECT_TIMEOUT_MS", defaults.connect_timeout_ms),
-        lock_timeout_ms=limit_ms("SHOP_LOCK_TIMEOUT_MS", defaults.lock_timeout_ms),
-        statement_timeout_ms=limit_ms("SHOP_STATEMENT_TIMEOUT_MS", defaults.statement_timeout_ms),
-        idle_in_transaction_timeout_ms=limit_ms(
-            "SHOP_IDLE_IN_TRANSACTION_TIMEOUT_MS", defaults.idle_in_transaction_timeout_ms
-        ),
-        tcp_user_timeout_ms=limit_ms("SHOP_TCP_USER_TIMEOUT_MS", defaults.tcp_user_timeout_ms),
-        client_timeout_ms=limit_ms("SHOP_CLIENT_TIMEOUT_MS", defaults.client_timeout_ms),
-    )
+    values: dict[str, Any] = {
+        name: environ[variable] for variable, name in TEXTS.items() if environ.get(variable)
+    }
+    for each in fields(Settings):
+        if each.type is int:
+            values[each.name] = _load_int(
+                environ,
+                f"SHOP_{each.name.upper()}",
+                cast(int, each.default),
+                RANGES.get(each.name, TIMEOUTS),
+            )
+    return Settings(database_url=database_url, schema=schema, require_key=require_key, **values)
 
 
 def _load_database_url(environ: Mapping[str, str]) -> str:
@@ -116,7 +103,7 @@ def _load_database_url(environ: Mapping[str, str]) -> str:
         )
     return make_conninfo(
         host=environ["DB_ENDPOINT"],
-        port=_load_int(environ, "DB_PORT", 5432, low=1, high=65_535),
+        port=_load_int(environ, "DB_PORT", 5432, (1, 65_535)),
         dbname=environ["DB_NAME"],
         user=environ["DB_USERNAME"],
         password=environ.get("DB_PASSWORD") or None,
@@ -137,7 +124,8 @@ def _load_switch(environ: Mapping[str, str], name: str) -> bool:
     return text in {"1", "true"}
 
 
-def _load_int(environ: Mapping[str, str], name: str, default: int, *, low: int, high: int) -> int:
+def _load_int(environ: Mapping[str, str], name: str, default: int, limits: tuple[int, int]) -> int:
+    low, high = limits
     text = (environ.get(name) or str(default)).strip()
     # The length is looked at first: int() of thousands of digits is an error of its own.
     number = int(text) if len(text) <= len(str(high)) and text.isdecimal() else None

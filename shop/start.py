@@ -3,14 +3,12 @@
 `python -m shop.start` prepares the database by itself, for servers other than gunicorn.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 
 from shop.errors import ShopError
-from shop.logs import start_logging
-from shop.schema import prepare_database
+from shop.observation.logs import start_logging
+from shop.orders.schema import prepare_database
 from shop.settings import Settings, load_settings
 
 

@@ -5,11 +5,9 @@ does not take its server down. The tables are made once per server, by
 `shop.gunicorn_conf`, or by `python -m shop.start` where another server is used.
 """
 
-from __future__ import annotations
-
-from shop.app import create_app
-from shop.logs import start_logging
+from shop.observation.logs import start_logging
 from shop.start import load_settings_or_exit
+from shop.web.app import create_app
 
 start_logging()
 app = create_app(load_settings_or_exit())

@@ -27,8 +27,6 @@ from analysis.evidence.sql.duck import (
 from analysis.evidence.sql.parquet import TEXT, column_types, fetched, write_parquet
 from analysis.evidence.tables import Table
 
-__all__ = ["in_duckdb"]
-
 _ROWS_AT_ONCE = 5_000
 _SHARE_OF_MEMORY = "50%"
 _DISK_FULL = "No space left"

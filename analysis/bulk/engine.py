@@ -10,8 +10,6 @@ from analysis.evidence.errors import EvidenceError
 from analysis.evidence.run_directory import RunDirectory
 from analysis.evidence.tables import Table
 
-__all__ = ["Connect", "Engine", "EngineFailed"]
-
 
 class EngineFailed(EvidenceError):
     """The engine cannot go on, whatever is in the evidence: it lacks room, or is not there."""

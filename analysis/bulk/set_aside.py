@@ -8,13 +8,13 @@ the time, in memory that is bounded.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from analysis.bulk.engine import Connect, Engine, EngineFailed
-from analysis.bulk.statements import AGREED, KINDS, LINES, NUMBERS, judging
+from analysis.bulk.statements import KINDS, LINES, NUMBERS, judging
 from analysis.bulk.views import attempts_view, orders_view
 from analysis.evidence.errors import EvidenceError
 from analysis.evidence.records import Attempt, OrderRow, Verdict
@@ -23,8 +23,6 @@ from analysis.evidence.tables import ATTEMPTS, ORDERS, RecordT, Table
 from analysis.judging.access_log import trace_root
 from analysis.judging.matching import total_of
 from analysis.judging.undisputed import Ending, Question, Stretch, Undisputed
-
-__all__ = ["Bulk", "set_aside"]
 
 _PRICE_DECIMALS, _PRICE_BELOW = 4, 10**9
 
@@ -167,7 +165,7 @@ def _numbers(engine: Engine) -> Undisputed:
     endings: Counter[Ending] = Counter()
     sold: Counter[int] = Counter()
     pieces, values = 0, [Decimal(0)]
-    agreement = _Agreement(engine)
+    common: list[Stretch] = []
     groups = engine.rows(NUMBERS["groups"])
     for kind, http, error, product, count, quantity, total, low, high in groups:
         ending = Ending(*KINDS[kind], http, error)
@@ -178,7 +176,8 @@ def _numbers(engine: Engine) -> Undisputed:
             pieces += int(quantity)
             # What costs nothing has no decimals, as where the exact judge adds it up.
             values.append(Decimal(total) or Decimal(0))
-        agreement.add(low, high)
+        if low is not None and high is not None:
+            common.append((low, high))
     return Undisputed(
         endings=endings,
         sold=sold,
@@ -186,27 +185,6 @@ def _numbers(engine: Engine) -> Undisputed:
         from_due=times("from_due"),
         from_sent_of_due=times("from_sent_of_due"),
         from_sent_of_others=times("from_sent_of_others"),
-        agreed=agreement,
+        common=common,
+        edges=lambda: engine.rows(NUMBERS["edges"]),
     )
-
-
-@dataclass(slots=True)
-class _Agreement:
-    """What the confirmed attempts say of the clocks' offset: of each group, what all allow."""
-
-    engine: Engine
-    bounds: list[Stretch] = field(default_factory=list)
-
-    def add(self, low: int | None, high: int | None) -> None:
-        if low is not None and high is not None:
-            self.bounds.append((low, high))
-
-    def __call__(self, further: Sequence[Stretch]) -> Stretch | None:
-        """Return the stretch that most of them and of further ones allow."""
-        lows, highs = map(list, zip(*self.bounds, *further, strict=True))
-        if max(lows) <= min(highs):
-            return max(lows), min(highs)  # all of them agree, as they mostly do
-        self.engine.give("bounds", {"low": "BIGINT", "high": "BIGINT"}, further)
-        for low, high in self.engine.rows(AGREED):
-            return int(low), int(high)
-        return None

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 from analysis.bulk.engine import Connect, Engine, EngineFailed
 from analysis.bulk.statements import SPARK
 from analysis.evidence.run_directory import RunDirectory
+from analysis.evidence.sql.duck import literal
 from analysis.evidence.sql.parquet import TEXT, TIME, check_type
 from analysis.evidence.tables import Kind, Table
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-__all__ = ["in_spark"]
 
 # What Spark calls our columns' types.
 _TYPES = {"string": TEXT, "bigint": "BIGINT", "int": "INTEGER", "timestamp": TIME}
@@ -40,49 +39,44 @@ def in_spark(tables: str | None) -> Connect:
     @contextmanager
     def connect(directory: RunDirectory, scratch: Path) -> Iterator[Engine]:
         try:
-            from pyspark.errors import PySparkException  # noqa: PLC0415 -- it need not be there
+            from py4j.protocol import Py4JError  # noqa: PLC0415 -- it need not be there
+            from pyspark.errors import PySparkException  # noqa: PLC0415
             from pyspark.sql import SparkSession  # noqa: PLC0415
         except ImportError as error:
-            message = f"PySpark is not installed ({error}); docs/scale.md says how, or judge "
-            message += "without --engine spark"
-            raise EngineFailed(message) from error
+            raise EngineFailed(
+                f"PySpark is not installed ({error}); docs/scale.md says how, or judge the run "
+                "without --engine spark"
+            ) from error
         if set(str(scratch.resolve())) & set(_PATTERN):
-            message = (
-                f"{directory.path}: Spark takes {' '.join(_PATTERN)} in a path for a pattern; "
+            raise EngineFailed(
+                f"{directory.path}: Spark takes {' '.join(_PATTERN)} in a path for a pattern; name "
+                "the folder otherwise, or judge the run without --engine spark"
             )
-            message += "name the folder otherwise, or judge it without --engine spark"
-            raise EngineFailed(message)
-        with _explained(PySparkException), _session(SparkSession, scratch) as session:
-            yield _Spark(session, directory, tables)
+        try:
+            with _session(SparkSession, scratch) as session:
+                yield _Spark(session, directory, tables)
+        except (PySparkException, Py4JError) as error:
+            # What is said first is what is wrong; below it are plans and stacks.
+            said = " ".join(str(error).split("\n")[:2]).strip() or type(error).__name__
+            raise EngineFailed(f"Spark: {said}") from error
 
     return connect
 
 
 @contextmanager
-def _explained(failure: type[Exception]) -> Iterator[None]:
-    try:
-        yield
-    except failure as error:
-        # What Spark says first is what is wrong; below it are its plans and stacks.
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        message = f"Spark: {said[0]}"
-        raise EngineFailed(message) from error
-
-
-@contextmanager
 def _session(sessions: type["SparkSession"], scratch: Path) -> Iterator["SparkSession"]:
     """Give a session in a database of its own, which is gone afterwards."""
-    builder = sessions.builder.appName("chaos-shop").config("spark.ui.showConsoleProgress", "false")
-    builder = builder.config("spark.ui.enabled", "false").config(
-        "spark.sql.warehouse.dir", str(scratch / "warehouse")
-    )
-    session = builder.getOrCreate()
     logging.getLogger("py4j").setLevel(logging.WARNING)
+    builder = sessions.builder.appName("chaos-shop").config("spark.ui.enabled", "false")
+    session = builder.config("spark.ui.showConsoleProgress", "false").getOrCreate()
     name = f"judging_{uuid.uuid4().hex}"
     try:
         for setting, value in _SETTINGS.items():
             session.conf.set(setting, value)
-        session.sql(f"CREATE DATABASE {name}")
+        # A cluster has a place of its own, which all of its machines see.
+        is_here = session.conf.get("spark.master", "").startswith("local")
+        place = f" LOCATION {literal(scratch / 'tables')}" if is_here else ""
+        session.sql(f"CREATE DATABASE {name}{place}")
         session.sql(f"USE {name}")
         yield session
     finally:
@@ -113,9 +107,10 @@ class _Spark:
             kept_as = table.columns[column].kind
             check_type(Path(path), column, kept_as, types[column])
             if types[column] == TEXT and kept_as is not Kind.TEXT:
-                message = f"{path}: in its column {column} is what no {kept_as} is, which Spark is "
-                message += "not asked to make sense of; judge the run without --engine spark"
-                raise EngineFailed(message)
+                raise EngineFailed(
+                    f"{path}: in its column {column} is what no {kept_as} is, which Spark is not "
+                    "asked to make sense of; judge the run without --engine spark"
+                )
         table.reader(list(types))  # says what is missing
         self.run(f"CREATE VIEW {name} AS SELECT * FROM parquet.{_quoted(path)}")
         return types
@@ -125,9 +120,10 @@ class _Spark:
             return f"{self._tables.rstrip('/')}/{name}.parquet"
         path = self._directory.stored(table.file_name)
         if path.suffix != ".parquet":
-            message = f"Spark reads Parquet, and {path} is CSV: "
-            message += "`python -m analysis finish RUN --evidence-format parquet` adds the other"
-            raise EngineFailed(message)
+            raise EngineFailed(
+                f"Spark reads Parquet, and {path} is CSV; `python -m analysis finish "
+                f"{self._directory.path} --parquet` adds the other"
+            )
         return f"file://{path.resolve()}"
 
     def run(self, statement: str) -> None:

@@ -27,8 +27,6 @@ from analysis.evidence.records import Outcome, Verdict
 from analysis.evidence.sql.parquet import TIME, TIME_FORMAT, as_text
 from analysis.judging.undisputed import FIRST_TOLD, Question
 
-__all__ = ["AGREED", "DUCKDB", "KINDS", "LINES", "NUMBERS", "SPARK", "Dialect", "judging"]
-
 # What the client knew of each kind, and what is found of it.
 KINDS = {
     1: (Outcome.ACKNOWLEDGED, Verdict.CONFIRMED),
@@ -181,6 +179,9 @@ NUMBERS = {
     "WHERE due IS NOT NULL GROUP BY 1",
     "from_sent_of_others": "SELECT ended - sent AS took, count(*) FROM undisputed "
     "WHERE due IS NULL GROUP BY 1",
+    # Of the bounds on the clocks' offset that each of the confirmed gives, as `clock` sorts them.
+    "edges": "SELECT created - ended AS place, 0 AS is_end FROM undisputed WHERE kind = 1 "
+    "UNION ALL SELECT created - sent, 1 FROM undisputed WHERE kind = 1 ORDER BY place, is_end",
 }
 
 # All lines of reconciliation.csv: those of attempts by when they were sent, and then those of rows.
@@ -190,22 +191,6 @@ LINES = (
     "UNION ALL SELECT * FROM given) AS all_lines "
     "ORDER BY sent NULLS LAST, id NULLS LAST, number"
 )
-
-# The first stretch that lies in the most of the bounds on the clocks' offset, as in `clock`.
-# Further bounds are in the table `bounds`.
-AGREED = """
-    WITH edges AS (
-      SELECT created - ended AS place, 0 AS is_end FROM undisputed WHERE kind = 1
-      UNION ALL SELECT created - sent, 1 FROM undisputed WHERE kind = 1
-      UNION ALL SELECT low, 0 FROM bounds
-      UNION ALL SELECT high, 1 FROM bounds
-    ), depths AS (
-      SELECT place, is_end, lead(place) OVER (ORDER BY place, is_end) AS next_place,
-        sum(1 - 2 * is_end) OVER (ORDER BY place, is_end ROWS UNBOUNDED PRECEDING) AS depth
-      FROM edges
-    )
-    SELECT place, next_place FROM depths WHERE is_end = 0 ORDER BY depth DESC, place LIMIT 1
-"""
 
 
 def judging(question: Question, dialect: Dialect) -> list[str]:

@@ -13,8 +13,6 @@ from analysis.evidence.sql.parquet import TEXT, TIME_FORMAT
 from analysis.evidence.tables import ATTEMPTS, ORDERS, Kind, Table
 from analysis.judging.undisputed import Question
 
-__all__ = ["attempts_view", "orders_view"]
-
 _MONEY = "DECIMAL(38, 2)"
 _MOST_PIECES = 10**9  # with what they may cost far fewer digits than Decimal reckons with
 _LAST_TIME = 253_402_300_799_999_999  # of the year 9999
@@ -118,8 +116,7 @@ class _Cells:
                 return _spelled(cell, "BIGINT") if is_text else f"TRY_CAST({cell} AS BIGINT)"
             case Kind.MONEY:
                 return _spelled(cell, _MONEY) if is_text else cell
-        message = f"{name} is a text"
-        raise ValueError(message)
+        raise ValueError(f"{name} is a text")
 
     def number(self, name: str) -> str:
         """Return the SQL of the whole number in a cell, however it is spelled.

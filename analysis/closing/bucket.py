@@ -28,8 +28,7 @@ class Bucket:
 
     def __init__(self, uri: str, *, about: str, way_out: str) -> None:
         if not uri.startswith(_SCHEME):
-            message = f"{uri!r} is no place in S3; write s3://bucket/prefix"
-            raise UsageError(message)
+            raise UsageError(f"{uri!r} is no place in S3; write s3://bucket/prefix")
         self.uri = uri
         self.name, _, self.prefix = uri.removeprefix(_SCHEME).partition("/")
         self._about, self._way_out = about, way_out
@@ -64,11 +63,10 @@ class Bucket:
                 size += len(chunk)
                 yield chunk
         if size != found.size:
-            message = (
+            raise EvidenceError(
                 f"s3://{self.name}/{found.key} has {size} bytes instead of {found.size}; "
                 f"{self._way_out}"
             )
-            raise EvidenceError(message)
 
     def _pages(self, **place: str) -> Iterator[dict[str, Any]]:
         with self._translated():
@@ -85,8 +83,7 @@ class Bucket:
         # A wrong AWS_ENDPOINT_URL is a ValueError.
         except (BotoCoreError, ClientError, ValueError) as error:
             why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            message = (
+            raise EvidenceError(
                 f"{self._about} in {self.uri} cannot be read: {why}; "
                 f"put that right and {self._way_out}"
-            )
-            raise EvidenceError(message) from error
+            ) from error

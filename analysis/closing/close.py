@@ -12,7 +12,7 @@ from analysis.evidence.ledger.format import LedgerFindings
 from analysis.evidence.ledger.in_flight import InFlight
 from analysis.evidence.ledger.reader import Cells, LedgerReader
 from analysis.evidence.ledger.tail import complete
-from analysis.evidence.records import Event, format_time
+from analysis.evidence.records import format_time
 from analysis.evidence.run import Run, parse_run
 from analysis.evidence.run_directory import RUN_FILE, RunDirectory
 from analysis.evidence.tables import ATTEMPTS, ORDERS, PRODUCTS, REQUESTS, RecordT, Table
@@ -34,15 +34,8 @@ def close_evidence(directory: RunDirectory, *, limit_s: float) -> None:
         return
     _await_writers(directory, limit_s=limit_s)
     findings = _collect(directory, run)
-    directory.append_event(
-        Event(
-            at=time.time_ns() // 1000,
-            source="harness",
-            subject=directory.run_id,
-            event="evidence_closed",
-            detail=", ".join(f"{name} {count}" for name, count in asdict(findings).items()),
-        )
-    )
+    found = ", ".join(f"{name} {count}" for name, count in asdict(findings).items())
+    directory.note_event("evidence_closed", found)
 
 
 def complete_part(directory: RunDirectory, *, limit_s: float) -> None:
@@ -56,11 +49,10 @@ def complete_part(directory: RunDirectory, *, limit_s: float) -> None:
     _await_writers(directory, limit_s=limit_s)
     for each in ledgers:
         complete(each)
-    message = (
+    raise EvidenceError(
         f"{directory.path} has no run.json: it is a worker's part of a run. What is in "
         f"{ledgers[0].parent} can be copied into the run's own ledger/ now; finish that run"
     )
-    raise EvidenceError(message)
 
 
 def add_parquet(directory: RunDirectory, *, every_table: bool = True) -> None:
@@ -75,14 +67,11 @@ def add_parquet(directory: RunDirectory, *, every_table: bool = True) -> None:
         judged = (ATTEMPTS, ORDERS)
         is_large = sum(directory.size(each.file_name) for each in judged) > _LARGE_BYTES
         tables = [each for each in tables if each in judged and is_large]
-    progress = Progress()
-    try:
+    with Progress() as progress:
         for table in tables:
             if directory.size(table.file_name) > _LONG_TO_STORE_BYTES:
                 progress.tell(f"storing {table.file_name} as Parquet")
             directory.add_parquet(table)
-    finally:
-        progress.end()
 
 
 def _await_writers(directory: RunDirectory, *, limit_s: float) -> None:
@@ -90,19 +79,19 @@ def _await_writers(directory: RunDirectory, *, limit_s: float) -> None:
     give_up_at = time.monotonic() + limit_s
     while busy := [each for each in directory.ledger_files() if directory.is_being_written(each)]:
         if time.monotonic() >= give_up_at:
-            message = (
+            raise EvidenceError(
                 f"{busy[0]} is still being written, so the run is not over; end its Locust, "
                 "then run `finish` again"
             )
-            raise EvidenceError(message)
         time.sleep(_LOOK_EVERY_S)
 
 
 def _collect(directory: RunDirectory, run: Run) -> LedgerFindings:
     ledgers = directory.ledger_files()
     if not ledgers and not directory.has_table(ATTEMPTS):
-        message = f"{directory.path} has neither ledgers nor attempts.csv: no load was recorded"
-        raise EvidenceError(message)
+        raise EvidenceError(
+            f"{directory.path} has neither ledgers nor attempts.csv: no load was recorded"
+        )
     with ExitStack() as files:
         reader = LedgerReader(
             put_attempt=_writer(directory, ATTEMPTS, files),
@@ -110,27 +99,21 @@ def _collect(directory: RunDirectory, run: Run) -> LedgerFindings:
             in_flight=InFlight(folder=files.enter_context(directory.scratch())),
         )
         completed = {each for each in ledgers if complete(each)}
-        progress = Progress(of_bytes=sum(each.stat().st_size for each in ledgers))
-        files.callback(progress.end)
+        of_bytes = sum(each.stat().st_size for each in ledgers)
+        progress = files.enter_context(Progress(of_bytes=of_bytes))
         for ledger in ledgers:
             lines = progress.watch(directory.read_lines(ledger))
             # Of a worker elsewhere that was killed there never was a tail here.
             is_told_of = ledger.stem in run.incomplete_ledgers
             reader.read(lines, name=ledger.name, has_tail=ledger in completed or is_told_of)
         # attempts.csv comes last: once it is there, nobody looks into the ledgers again.
-        directory.update_run(**_changes(run, reader))
+        changes: dict[str, object] = {"ledger": asdict(reader.findings)}
+        if run.ended_at is None:
+            at = reader.last_at or run.started_at
+            changes["ended_at"] = format_time(at) if at is not None else None
+            changes["interrupted"] = True
+        directory.update_run(**changes)
     return reader.findings
-
-
-def _changes(run: Run, reader: LedgerReader) -> dict[str, object]:
-    changes: dict[str, object] = {"ledger": asdict(reader.findings)}
-    if run.ended_at is None:
-        ended_at = reader.last_at or run.started_at
-        changes |= {
-            "ended_at": format_time(ended_at) if ended_at is not None else None,
-            "interrupted": True,
-        }
-    return changes
 
 
 def _writer(

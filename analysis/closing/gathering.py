@@ -4,12 +4,10 @@ What was streamed is here already. What was uploaded is fetched. run.json then n
 not whole: the run's master has listed all that were not written on its own disk.
 """
 
-import time
 from pathlib import Path
 from typing import Any
 
 from analysis.closing.segments import SegmentStore
-from analysis.evidence.records import Event
 from analysis.evidence.run_directory import RunDirectory
 from analysis.evidence.tables import ATTEMPTS
 
@@ -37,21 +35,14 @@ def gather_ledgers(directory: RunDirectory, *, limit_s: float) -> None:
 def gather_access_log(directory: RunDirectory) -> None:
     """Keep what the load balancer wrote to its log during the run, if it is still there."""
     place = directory.read_run().get("access_log")
-    if not isinstance(place, dict) or directory.has_access_log():
+    if not isinstance(place, dict) or directory.access_log.are_there():
         return
     try:
-        directory.keep_access_log(Path(str(place["path"])), offset=int(place["offset"]))
+        directory.access_log.keep(Path(str(place["path"])), offset=int(place["offset"]))
     except (OSError, KeyError, TypeError, ValueError) as error:
         # It is a witness more; the verdict does not rest on it.
-        directory.append_event(
-            Event(
-                at=time.time_ns() // 1000,
-                source="harness",
-                subject=directory.run_id,
-                event="access_log_not_kept",
-                detail=f"{place.get('path')}: {getattr(error, 'strerror', None) or error}",
-            )
-        )
+        why = getattr(error, "strerror", None) or error
+        directory.note_event("access_log_not_kept", f"{place.get('path')}: {why}")
 
 
 def _fetch(directory: RunDirectory, run: dict[str, Any], *, uri: str, limit_s: float) -> set[str]:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from analysis.closing.bucket import Bucket, Object
 from analysis.evidence.errors import EvidenceError
-from analysis.evidence.run import Run, parse_run
+from analysis.evidence.run import parse_run
 from analysis.evidence.run_directory import RunDirectory
 
 MINUTE_US = 60_000_000
@@ -44,35 +44,29 @@ def fetch_access_log(directory: RunDirectory, uri: str, *, now: int) -> Delivery
     read, or if the run is not over.
     """
     run = parse_run(directory.read_run())
-    began, ended = _times(run, directory)
+    began, ended = run.started_at, run.ended_at
+    if began is None or ended is None:
+        raise EvidenceError(
+            f"{directory.path / 'run.json'} does not say when the run began and ended; "
+            f"`python -m analysis finish {directory.path}` closes it"
+        )
     bucket = Bucket(uri, about="the access logs", way_out="fetch them again")
     files = size = 0
     for name, found in _delivered(bucket, began, ended):
         if not is_of(name, run.load_balancers):
             continue
         files, size = files + 1, size + found.size
-        if directory.size_of_access_log(name) != found.size:
-            directory.keep_access_log_file(name, bucket.read(found))
+        if directory.access_log.size_of(name) != found.size:
+            directory.access_log.keep_file(name, bucket.read(found))
     may_be_more = now < ended + _LATER_US + DELIVERED_WITHIN_US
     if not files:
         whose = f" of {', '.join(run.load_balancers)}" if run.load_balancers else ""
         advice = "try again in some minutes" if may_be_more else "see whether it is the right place"
-        message = (
+        raise EvidenceError(
             f"{uri} holds no ALB access log{whose} of the run's time; where a load balancer has "
             f"them enabled they are delivered every five minutes: {advice}"
         )
-        raise EvidenceError(message)
     return Delivery(files=files, bytes=size, may_be_more=may_be_more)
-
-
-def _times(run: Run, directory: RunDirectory) -> tuple[int, int]:
-    if run.started_at is None or run.ended_at is None:
-        message = (
-            f"{directory.path / 'run.json'} does not say when the run began and ended; "
-            f"`python -m analysis finish {directory.path}` closes it"
-        )
-        raise EvidenceError(message)
-    return run.started_at, run.ended_at
 
 
 def _delivered(bucket: Bucket, began: int, ended: int) -> Iterator[tuple[str, Object]]:

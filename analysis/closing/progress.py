@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TextIO
+from typing import Self, TextIO
 
 _LOOK_EVERY_LINES = 4096
 _SHOW_EVERY_S = 1.0
@@ -30,7 +30,10 @@ class Progress:
             self._to.write(f"\r{text}\x1b[K")
             self._to.flush()
 
-    def end(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Wipe the line out."""
         if self._is_shown:
             self._to.write("\r\x1b[K")

@@ -17,12 +17,10 @@ _LOOK_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Segment:
-    """A piece of a ledger: which bytes, and where they are."""
+class Segment(Object):
+    """A piece of a ledger: an object, and at which byte of the ledger it begins."""
 
     start: int
-    size: int
-    key: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,7 +72,9 @@ class SegmentStore:
         """Return them when all are closed, or nothing has been added for `limit_s`."""
         found = self.ledgers()
         grew_at = time.monotonic()
-        while not _are_closed(found) and time.monotonic() - grew_at < limit_s:
+        while time.monotonic() - grew_at < limit_s:
+            if found and all(each.is_closed for each in found.values()):
+                break
             time.sleep(_LOOK_EVERY_S)
             earlier, found = found, self.ledgers()
             if found != earlier:
@@ -84,8 +84,4 @@ class SegmentStore:
     def read(self, segments: Iterable[Segment]) -> Iterator[bytes]:
         """Yield the bytes of segments, one after the other."""
         for segment in segments:
-            yield from self._bucket.read(Object(key=segment.key, size=segment.size))
-
-
-def _are_closed(found: dict[str, Uploaded]) -> bool:
-    return bool(found) and all(each.is_closed for each in found.values())
+            yield from self._bucket.read(segment)

@@ -12,16 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter, mul
 
-__all__ = [
-    "DRAWS",
-    "Interval",
-    "Stretches",
-    "draw_weights",
-    "interval_of",
-    "percentile_of",
-    "weighted",
-]
-
 DRAWS = 500
 _ROUNDING = 1e-9
 _SEED = 20_260_101  # the same files give the same intervals

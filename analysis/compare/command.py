@@ -7,15 +7,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from analysis.compare.comparison import Comparison, compare
+from analysis.compare.comparison import compare
 from analysis.compare.conditions import Finding, Result, check, parse_condition
 from analysis.compare.forms import as_csv, as_html, as_json, as_markdown
-from analysis.compare.samples import VERDICTS, WINDOWS, load_side
+from analysis.compare.samples import load_side
 from analysis.compare.terminal import render_comparison
 from analysis.evidence.errors import EvidenceError
-from analysis.evidence.files import append_file, write_file
-
-__all__ = ["run_comparison"]
+from analysis.evidence.files.writing import append_file, write_file
 
 _EXIT_MET, _EXIT_UNDECIDED = 1, 2
 
@@ -24,9 +22,7 @@ def run_comparison(
     options: argparse.Namespace, console: Console, *, step_summary: Path | None
 ) -> int:
     """Compare, and return 1 if a condition is met, 2 if one is undecided, else 0."""
-    conditions = [
-        parse_condition(text, verdicts=VERDICTS, windows=WINDOWS) for text in options.fail_if
-    ]
+    conditions = [parse_condition(text) for text in options.fail_if]
     base, *runs = [load_side(path) for path in (options.base, *options.runs)]
     comparisons = compare(base, runs, confidence=options.confidence)
     findings = [check(each, against) for against in comparisons for each in conditions]
@@ -34,27 +30,17 @@ def run_comparison(
         print(json.dumps(as_json(comparisons, findings), indent=2, allow_nan=False))
     else:
         render_comparison(comparisons, findings, console)
-    _write(options, comparisons, findings)
-    if step_summary is not None:
-        _add(step_summary, as_markdown(comparisons, findings), console)
-    return _exit_code(findings)
-
-
-def _write(
-    options: argparse.Namespace, comparisons: Sequence[Comparison], findings: Sequence[Finding]
-) -> None:
     if options.csv:
         write_file(options.csv, as_csv(comparisons))
     if options.html:
         write_file(options.html, as_html(comparisons, findings))
-
-
-def _add(step_summary: Path, text: str, console: Console) -> None:
-    try:
-        append_file(step_summary, text)
-    except EvidenceError as error:  # the comparison stands without it
-        if console.is_terminal:
-            console.print(f"note: {error}")
+    if step_summary is not None:
+        try:
+            append_file(step_summary, as_markdown(comparisons, findings))
+        except EvidenceError as error:  # the comparison stands without it
+            if console.is_terminal:
+                console.print(f"note: {error}")
+    return _exit_code(findings)
 
 
 def _exit_code(findings: Sequence[Finding]) -> int:

@@ -10,22 +10,13 @@ second follow from how many users there were: where those differ, they are not j
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from math import isfinite
 
 from analysis.compare.bootstrap import Interval, draw_weights, interval_of, percentile_of, weighted
-from analysis.compare.differences import Difference, differences_of, incomparable_rates
+from analysis.compare.differences import OF_RATES, Difference, differences_of, incomparable
 from analysis.compare.locust_history import ALL
 from analysis.compare.samples import Sample, Side
-
-__all__ = [
-    "MEASURES",
-    "SAME_POINTS",
-    "SAME_SHARE",
-    "Change",
-    "Compared",
-    "Comparison",
-    "compare",
-]
 
 # Within this share of the base, or so many points of failures, two sides are the same.
 SAME_SHARE, SAME_POINTS = 0.1, 1.0
@@ -65,11 +56,11 @@ class Compared:
     measure: str
     base: float | None
     run: float | None
-    interval: Interval | None
-    ratio: float | None
-    ratio_interval: Interval | None
-    difference_interval: Interval | None
-    change: Change
+    interval: Interval | None = None
+    ratio: float | None = None
+    ratio_interval: Interval | None = None
+    difference_interval: Interval | None = None
+    change: Change = Change.UNKNOWN
     reason: str = ""
 
 
@@ -113,7 +104,7 @@ def _compared_sides(
     confidence: float,
 ) -> Comparison:
     differences = differences_of(base.settings, run.settings)
-    doubts = _doubts(base, run, incomparable_rates(differences))
+    doubts = _doubts(base, run, incomparable(differences, OF_RATES))
     names = sorted({*base.samples, *run.samples}, key=lambda name: (name != ALL, name))
     rows = []
     for name in names:
@@ -121,7 +112,9 @@ def _compared_sides(
         for measure in MEASURES:
             draws = [each.get(name, {}).get(measure, ()) for each in drawn]
             row = _compared(name, measure, (before[measure], after[measure]), draws, confidence)
-            rows.append(_doubted(row, doubts.get(measure, "")))
+            if why := doubts.get(measure):
+                row = replace(row, change=Change.NOT_JUDGED, reason=why)
+            rows.append(row)
     return Comparison(base=base, run=run, confidence=confidence, rows=rows, differences=differences)
 
 
@@ -130,10 +123,6 @@ def _doubts(base: Side, run: Side, other_demand: str) -> dict[str, str]:
     doubt = base.doubt or run.doubt
     doubts = dict.fromkeys(("rps", "failures"), doubt) if doubt else {}
     return {**doubts, "rps": other_demand} if other_demand else doubts
-
-
-def _doubted(row: Compared, doubt: str) -> Compared:
-    return replace(row, change=Change.NOT_JUDGED, reason=doubt) if doubt else row
 
 
 def _values(sample: Sample | None) -> dict[str, float | None]:
@@ -163,11 +152,7 @@ def _compared(
         measure=measure,
         base=base,
         run=run,
-        interval=None,
         ratio=ratio if ratio is not None and isfinite(ratio) else None,
-        ratio_interval=None,
-        difference_interval=None,
-        change=Change.UNKNOWN,
     )
     return row if base is None or run is None else _with_intervals(row, draws, confidence)
 
@@ -183,20 +168,17 @@ def _with_intervals(
         if before is not None and after is not None
     ]
     differences = [after - before for before, after in pairs]
-    slack = {"base": _ROUNDING * base, "run": _ROUNDING * run}
-    own = interval_of(draws[1], confidence=confidence, around=run, slack=slack["run"])
-    of_base = interval_of(draws[0], confidence=confidence, around=base, slack=slack["base"])
-    difference = interval_of(
-        differences, confidence=confidence, around=run - base, slack=sum(slack.values())
-    )
+    interval = partial(interval_of, confidence=confidence)
+    of_base_slack, own_slack = _ROUNDING * base, _ROUNDING * run
+    own = interval(draws[1], around=run, slack=own_slack)
+    of_base = interval(draws[0], around=base, slack=of_base_slack)
+    difference = interval(differences, around=run - base, slack=of_base_slack + own_slack)
     if own is None or of_base is None or difference is None:
         return replace(row, interval=own)
     ratios = [after / before for before, after in pairs if before]
     of_ratio = None
     if row.ratio is not None and len(ratios) == len(pairs):
-        of_ratio = interval_of(
-            ratios, confidence=confidence, around=row.ratio, slack=2 * _ROUNDING * row.ratio
-        )
+        of_ratio = interval(ratios, around=row.ratio, slack=2 * _ROUNDING * row.ratio)
     return replace(
         row,
         interval=own,

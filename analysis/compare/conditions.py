@@ -22,11 +22,10 @@ from operator import ge, gt, le, lt
 
 from analysis.compare.bootstrap import Interval
 from analysis.compare.comparison import MEASURES, Compared, Comparison
-from analysis.compare.differences import incomparable_counts
+from analysis.compare.differences import OF_COUNTS, incomparable
 from analysis.compare.locust_history import ALL
+from analysis.compare.samples import VERDICTS, WINDOWS
 from analysis.evidence.errors import UsageError
-
-__all__ = ["Condition", "Finding", "Result", "check", "parse_condition"]
 
 _PATTERN = re.compile(
     r"\s*(?P<what>[a-z0-9_-]+)\s*(?:\((?P<of>.*)\))?\s*(?P<sign>>=|<=|>|<)\s*"
@@ -64,14 +63,9 @@ class Condition:
         """Whether it speaks of the base."""
         return self.unit == "x"
 
-    @property
-    def limit_in_base_units(self) -> float:
-        """The limit in seconds, or as it stands."""
-        return self.limit / 1000 if self.unit == "ms" else self.limit
-
     def is_met_by(self, value: float) -> bool:
-        """Whether a value is beyond the limit."""
-        return _SIGNS[self.sign](value, self.limit_in_base_units)
+        """Whether a value, in seconds where it is a time, is beyond the limit."""
+        return _SIGNS[self.sign](value, self.limit / 1000 if self.unit == "ms" else self.limit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +78,11 @@ class Finding:
     measured: str
 
 
-def parse_condition(text: str, *, verdicts: tuple[str, ...], windows: tuple[str, ...]) -> Condition:
+def parse_condition(text: str) -> Condition:
     """Return a condition; UsageError says what is wrong with it and what is allowed."""
     found = _PATTERN.fullmatch(text)
     if found is None:
-        message = f"{text!r} is no condition; {_GRAMMAR}"
-        raise UsageError(message)
+        raise UsageError(f"{text!r} is no condition; {_GRAMMAR}")
     condition = Condition(
         text=text.strip(),
         what=found["what"],
@@ -98,13 +91,12 @@ def parse_condition(text: str, *, verdicts: tuple[str, ...], windows: tuple[str,
         limit=float(found["limit"]),
         unit=found["unit"] or "",
     )
-    if complaint := _complaint(condition, verdicts, windows):
-        message = f"{text!r}: {complaint}; {_GRAMMAR}"
-        raise UsageError(message)
+    if complaint := _complaint(condition):
+        raise UsageError(f"{text!r}: {complaint}; {_GRAMMAR}")
     return condition
 
 
-def _complaint(condition: Condition, verdicts: tuple[str, ...], windows: tuple[str, ...]) -> str:
+def _complaint(condition: Condition) -> str:
     what, of = condition.what, condition.of
     units: tuple[str, ...]
     if what in MEASURES:
@@ -112,15 +104,15 @@ def _complaint(condition: Condition, verdicts: tuple[str, ...], windows: tuple[s
             ("x", "ms", "s") if what in _TIMES else ("x", "%") if what == "failures" else ("x", "")
         )
     elif what == "window":
-        if of not in windows:
-            return f"there is no window {of!r}; there are {', '.join(windows)}"
+        if of not in WINDOWS:
+            return f"there is no window {of!r}; there are {', '.join(WINDOWS)}"
         units = ("x", "ms", "s")
-    elif what in verdicts:
+    elif what in VERDICTS:
         if of:
             return f"{what} is of the whole run and takes no endpoint"
         units = ("x", "")
     else:
-        return f"there is no {what!r}; there are {', '.join((*MEASURES, 'window', *verdicts))}"
+        return f"there is no {what!r}; there are {', '.join((*MEASURES, 'window', *VERDICTS))}"
     if condition.unit not in units:
         known = ", ".join(unit or "no unit" for unit in units)
         return f"a limit of {what} has {known}, not {condition.unit or 'no unit'}"
@@ -138,7 +130,7 @@ def check(condition: Condition, comparison: Comparison) -> Finding:
     else:
         value = _of_run(condition, comparison)
         if condition.is_relative and condition.what != "window":
-            why_not = incomparable_counts(comparison.differences)
+            why_not = incomparable(comparison.differences, OF_COUNTS)
     measured = _in_words(condition, value, interval)
     return Finding(
         condition=condition.text,
@@ -152,8 +144,9 @@ def _row_of(condition: Condition, comparison: Comparison) -> Compared:
     row = comparison.find(condition.of or ALL, condition.what)
     if row is None:
         known = ", ".join(comparison.endpoints) or "none"
-        message = f"{condition.text!r}: there is no endpoint {condition.of!r}; there are {known}"
-        raise UsageError(message)
+        raise UsageError(
+            f"{condition.text!r}: there is no endpoint {condition.of!r}; there are {known}"
+        )
     return row
 
 

@@ -5,14 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = [
-    "Difference",
-    "differences_of",
-    "incomparable_counts",
-    "incomparable_rates",
-    "settings_of",
-]
-
 _FIRST = ("users", "fault", "interrupted", "experiment", "run_time_s", "workers", "target", "host")
 # Where a run was and how it is kept, which changes nothing of what was measured.
 _ASIDE = frozenset(
@@ -23,8 +15,8 @@ _ASIDE = frozenset(
 )
 _ASKED_FOR = ("fis_template", "fault_plan")
 # What decides how many requests are made in a second, and how many in all.
-_OF_RATES = ("users", "arrival_rate")
-_OF_COUNTS = (*_OF_RATES, "run_time_s", "interrupted")
+OF_RATES = ("users", "arrival_rate")
+OF_COUNTS = (*OF_RATES, "run_time_s", "interrupted")
 _SHOWN_CHARACTERS = 80
 
 
@@ -92,15 +84,6 @@ def _shown(value: object) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
 
 
-def incomparable_rates(differences: Sequence[Difference]) -> str:
-    """Say why requests per second cannot be compared; empty if they can."""
-    return _why(differences, _OF_RATES)
-
-
-def incomparable_counts(differences: Sequence[Difference]) -> str:
-    """Say why numbers of orders cannot be compared; empty if they can."""
-    return _why(differences, _OF_COUNTS)
-
-
-def _why(differences: Sequence[Difference], settings: tuple[str, ...]) -> str:
+def incomparable(differences: Sequence[Difference], settings: tuple[str, ...]) -> str:
+    """Say why what these settings decide cannot be compared; empty if it can."""
     return ", ".join(str(each) for each in differences if each.setting in settings)

@@ -8,20 +8,10 @@ from dataclasses import asdict
 from analysis.compare.bootstrap import Interval
 from analysis.compare.comparison import MEASURES, SAME_POINTS, SAME_SHARE, Compared, Comparison
 from analysis.compare.conditions import Finding, Result
-from analysis.compare.differences import incomparable_rates
+from analysis.compare.differences import OF_RATES, incomparable
+from analysis.compare.samples import Side
 from analysis.report.pages import render_page
 from analysis.verdict.step_summary import plain_markdown
-
-__all__ = [
-    "LEGEND",
-    "as_csv",
-    "as_html",
-    "as_json",
-    "as_markdown",
-    "notes_of",
-    "shown_change",
-    "shown_value",
-]
 
 LEGEND = (
     "better and worse are said only where the interval leaves no other way, no change only where "
@@ -43,38 +33,28 @@ _MARKDOWN_HEAD = (
 def as_json(comparisons: Sequence[Comparison], findings: Sequence[Finding]) -> dict[str, object]:
     """Return the comparison as JSON has it; an interval is [low, high], or null."""
     return {
-        "base": _side(comparisons[0], is_base=True),
-        "runs": [_run(each) for each in comparisons],
-        "confidence": comparisons[0].confidence,
-        "conditions": [
+        "base": _side(comparisons[0].base),
+        "runs": [
             {
-                "condition": each.condition,
-                "run": each.run,
-                "result": each.result.value,
-                "measured": each.measured,
+                **_side(each.run),
+                "differences": [asdict(difference) for difference in each.differences],
+                "rows": [_row(row) for row in each.rows],
             }
-            for each in findings
+            for each in comparisons
         ],
+        "confidence": comparisons[0].confidence,
+        "conditions": [asdict(each) for each in findings],
         "notes": list(notes_of(comparisons)),
     }
 
 
-def _side(comparison: Comparison, *, is_base: bool = False) -> dict[str, object]:
-    side = comparison.base if is_base else comparison.run
+def _side(side: Side) -> dict[str, object]:
     return {
         "name": side.name,
         "source": side.source,
         "verdict": side.verdict or None,
         "verdicts": dict(side.verdicts),
         "windows": dict(side.windows),
-    }
-
-
-def _run(comparison: Comparison) -> dict[str, object]:
-    return {
-        **_side(comparison),
-        "differences": [asdict(each) for each in comparison.differences],
-        "rows": [_row(row) for row in comparison.rows],
     }
 
 
@@ -109,7 +89,7 @@ def notes_of(comparisons: Sequence[Comparison]) -> list[str]:
     notes += [
         f"{each.run.name}: requests per second are not judged, {why}"
         for each in comparisons
-        if (why := incomparable_rates(each.differences))
+        if (why := incomparable(each.differences, OF_RATES))
     ]
     return list(dict.fromkeys(notes))
 

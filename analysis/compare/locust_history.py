@@ -15,16 +15,6 @@ from itertools import pairwise
 
 from analysis.compare.bootstrap import Stretches
 
-__all__ = [
-    "ALL",
-    "Moment",
-    "count_by_stretch",
-    "last_rise",
-    "moments_of",
-    "name_of",
-    "stretches_of",
-]
-
 ALL = "all requests"
 _MOST_STRETCHES = 60
 

@@ -5,9 +5,10 @@ totals, and their history how many requests and failures there were until then: 
 have an interval, percentiles have none.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from math import ceil
 from pathlib import Path
@@ -25,42 +26,30 @@ from analysis.compare.locust_history import (
     stretches_of,
 )
 from analysis.evidence.errors import EvidenceError, UsageError
-from analysis.evidence.files import read_rows
-from analysis.evidence.records import parse_time
+from analysis.evidence.files.text import read_rows
+from analysis.evidence.records import Verdict, parse_time
 from analysis.evidence.run import parse_run
 from analysis.evidence.run_directory import RunDirectory
-from analysis.evidence.tables import EVENTS
 from analysis.measures.faults import describe_faults, judge_faults
-from analysis.report.timeline import GATHER_REQUESTS, gather_values
+from analysis.measures.windows import Windows
+from analysis.report.timeline import GATHER_REQUESTS, Figures, quantiles_s
 from analysis.verdict.headline import NO_FAULT
-from analysis.verdict.judgement import judge_run
+from analysis.verdict.judgement import events_of, judge_run
 
 if TYPE_CHECKING:
     from analysis.evidence.sql.relations import Relations
 
-__all__ = ["VERDICTS", "WINDOWS", "Sample", "Side", "load_side"]
-
 _MOST_STRETCHES = 60
 _TOO_MUCH = 1e15  # of anything that is counted or timed
 _FEWEST_STRETCHES = 8
-VERDICTS = (
-    *("confirmed", "lost", "altered", "clean", "contradicted"),
-    *("committed", "absent", "possible", "duplicate", "unexpected"),
-)
-WINDOWS = ("client", "load_balancer", "autoscaling")
+VERDICTS = tuple(each.value for each in Verdict)
+WINDOWS = tuple(each.name for each in fields(Windows))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(Figures):
     """One endpoint of a side: what was measured, and, if they are known, its stretches."""
 
-    count: int
-    failed: int
-    per_second: float
-    p50_s: float | None
-    p95_s: float | None
-    p99_s: float | None
-    max_s: float | None
     stretches: Stretches | None = None
 
 
@@ -74,12 +63,12 @@ class Side:
 
     name: str
     source: str
-    samples: Mapping[str, Sample]
-    verdict: str
-    verdicts: Mapping[str, int | None]
-    windows: Mapping[str, float | None]
-    phases: Mapping[int, Sequence[int]]
-    lengths_s: Sequence[float]
+    samples: Mapping[str, Sample] = field(default_factory=dict)
+    verdict: str = ""
+    verdicts: Mapping[str, int | None] = field(default_factory=dict)
+    windows: Mapping[str, float | None] = field(default_factory=dict)
+    phases: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    lengths_s: Sequence[float] = ()
     settings: Mapping[str, object] = field(default_factory=dict)
     doubt: str = ""
     notes: Sequence[str] = ()
@@ -94,28 +83,38 @@ def load_side(path: Path) -> Side:
         directory = RunDirectory(path)
         if directory.has("run.json"):
             return _of_run(directory)
-        message = f"{path}: no run.json is in it; name a run directory, or a prefix of Locust's"
-        raise UsageError(message)
+        raise UsageError(
+            f"{path}: no run.json is in it; name a run directory, or a prefix of Locust's"
+        )
     if path.with_name(f"{path.name}_stats.csv").is_file():
         return _of_locust(path, name=path.name)
-    message = (
+    raise UsageError(
         f"{path}: neither a run directory nor a prefix of Locust's CSV files "
         f"({path.name}_stats.csv); runs are the folders under runs/"
     )
-    raise UsageError(message)
 
 
 def _of_run(directory: RunDirectory) -> Side:
     if not directory.has("attempts.csv") and not directory.has("attempts.parquet"):
-        message = f"{directory.path} is not closed; `python -m analysis finish` does that"
-        raise EvidenceError(message)
+        raise EvidenceError(
+            f"{directory.path} is not closed; `python -m analysis finish` does that"
+        )
     summary = directory.read_summary()
     if summary is None:
         judge_run(directory)
         summary = directory.read_summary() or {}
     run = directory.read_run()
-    side = _judged(_of_tables(directory, run, summary), run, summary)
-    return replace(side, notes=(*side.notes, *_on_faults(directory)))
+    side = _of_tables(directory, run, summary)
+    lasted = {name: (summary.get("windows") or {}).get(name) for name in WINDOWS}
+    orders = summary.get("orders") or {}
+    return replace(
+        side,
+        verdict=str(summary.get("verdict") or ""),
+        verdicts={name: orders.get(name) for name in VERDICTS},
+        windows={name: each["seconds"] if each else None for name, each in lasted.items()},
+        settings=settings_of(run),
+        notes=(*side.notes, *_on_faults(directory)),
+    )
 
 
 def _of_tables(directory: RunDirectory, run: Mapping[str, Any], summary: Mapping[str, Any]) -> Side:
@@ -127,11 +126,7 @@ def _of_tables(directory: RunDirectory, run: Mapping[str, Any], summary: Mapping
 
 def _on_faults(directory: RunDirectory) -> list[str]:
     """Say of a run that it is one without its fault; nothing if it is not."""
-    try:
-        events = list(directory.read_table(EVENTS)) if directory.has_table(EVENTS) else []
-    except EvidenceError:
-        events = []
-    found = judge_faults(parse_run(directory.read_run()), events)
+    found = judge_faults(parse_run(directory.read_run()), events_of(directory))
     said = describe_faults([each.as_json() for each in found]) if found else NO_FAULT
     return [f"{directory.run_id}: {said}"] if said else []
 
@@ -152,10 +147,10 @@ def _of_ledger(
     name: str, content: Mapping[str, Any], summary: Mapping[str, Any], relations: "Relations"
 ) -> Side:
     run = parse_run(content)
-    relations.run(GATHER_REQUESTS, **gather_values())
+    relations.select(GATHER_REQUESTS)
     first, last = relations.select("SELECT min(moment), max(moment) FROM asked")[0]
     if first is None:
-        return _empty(name)
+        return Side(name=name, source="ledger", notes=(f"{name}: no request ended",))
     origin = first if run.started_at is None else min(run.started_at, first)
     lasted_s = max((last - origin) / 1e6, 1)
     width_s = max(1, -(-lasted_s // _MOST_STRETCHES))
@@ -170,9 +165,6 @@ def _of_ledger(
         name=name,
         source="ledger",
         samples=samples,
-        verdict="",
-        verdicts={},
-        windows={},
         phases=_phases(size, [(at - origin) / 1e6 / width_s for at in borders]),
         lengths_s=[*[width_s] * (size - 1), lasted_s - (size - 1) * width_s],
     )
@@ -197,26 +189,21 @@ def _phases(size: int, borders: Sequence[float]) -> dict[int, list[int]]:
 def _samples(
     relations: "Relations", grouped: str, where: Mapping[str, int], size: int, lasted_s: float
 ) -> dict[str, Sample]:
-    counts: dict[str, list[int]] = {}
-    failures: dict[str, list[int]] = {}
+    counts: dict[str, list[int]] = defaultdict(lambda: [0] * size)
+    failures: dict[str, list[int]] = defaultdict(lambda: [0] * size)
     for name, stretch, count, failed in relations.select(_BY_STRETCH.format(grouped), **where):
-        counts.setdefault(name, [0] * size)[stretch] = count
-        failures.setdefault(name, [0] * size)[stretch] = failed
-    cells: dict[str, list[tuple[int, int, int]]] = {}
+        counts[name][stretch], failures[name][stretch] = count, failed
+    cells: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
     for name, took, stretch, count in relations.select(_CELLS.format(grouped), **where):
-        cells.setdefault(name, []).append((took, stretch, count))
+        cells[name].append((took, stretch, count))
     samples = {}
     for name, count, failed, times in relations.select(_SUMS.format(grouped)):
-        p50_s, p95_s, p99_s, max_s = [None] * 4 if times is None else [time / 1e6 for time in times]
         samples[name] = Sample(
             count=count,
             failed=failed,
             per_second=count / lasted_s,
-            p50_s=p50_s,
-            p95_s=p95_s,
-            p99_s=p99_s,
-            max_s=max_s,
-            stretches=_stretched(cells.get(name, []), counts[name], failures[name]),
+            **quantiles_s(times),
+            stretches=_stretched(cells[name], counts[name], failures[name]),
         )
     return samples
 
@@ -251,13 +238,18 @@ def _of_locust(prefix: Path, *, name: str) -> Side:
     with _understood(path):
         unknown = _unknown_percentiles(rows)
         samples = {name_of(row): _sample(row) for row in rows}
-        whole = _whole_of(samples)
+        if ALL not in samples:
+            raise ValueError(
+                "the row Aggregated, its last, is missing: it was cut off, or there was no test"
+            )
     rise: list[Moment] = []
+    unsure = f"without {history_path.name} nothing has an interval"
     if history_path.is_file():
+        unsure = "of Locust's statistics, percentiles have no interval"
         with _understood(history_path):
             rise = last_rise(moments_of(read_rows(history_path, may_be_cut=True)))
-    borders, doubt = _borders(rise, whole, of=history_path.name)
-    notes = [f"{name}: {said}" for said in (_why_no_interval(history_path), doubt, unknown) if said]
+    borders, doubt = _borders(rise, samples[ALL], of=history_path.name)
+    notes = [f"{name}: {said}" for said in (unsure, doubt, unknown) if said]
     return Side(
         name=name,
         source="locust",
@@ -265,22 +257,12 @@ def _of_locust(prefix: Path, *, name: str) -> Side:
             each: replace(sample, stretches=count_by_stretch(each, borders))
             for each, sample in samples.items()
         },
-        verdict="",
-        verdicts={},
-        windows={},
         phases=_phases(max(0, len(borders) - 1), []),
-        lengths_s=_lengths(borders, whole),
+        lengths_s=_lengths(borders, samples[ALL]),
         settings={"users": max(each.users for each in rise[1:])} if rise[1:] else {},
         doubt=doubt,
         notes=notes,
     )
-
-
-def _whole_of(samples: Mapping[str, Sample]) -> Sample:
-    if ALL not in samples:
-        message = "the row Aggregated, its last, is missing: it was cut off, or there was no test"
-        raise ValueError(message)
-    return samples[ALL]
 
 
 @contextmanager
@@ -289,14 +271,9 @@ def _understood(path: Path) -> Iterator[None]:
         yield
     except (KeyError, ValueError, OverflowError) as error:
         why = f"it lacks the column {error}" if isinstance(error, KeyError) else str(error)
-        message = f"{path} is no statistics of Locust's: {why[:_SHOWN_CHARACTERS]}"
-        raise EvidenceError(message) from error
-
-
-def _why_no_interval(history: Path) -> str:
-    if not history.is_file():
-        return f"without {history.name} nothing has an interval"
-    return "of Locust's statistics, percentiles have no interval"
+        raise EvidenceError(
+            f"{path} is no statistics of Locust's: {why[:_SHOWN_CHARACTERS]}"
+        ) from error
 
 
 def _unknown_percentiles(rows: Sequence[Mapping[str, str]]) -> str:
@@ -354,33 +331,5 @@ def _ms(text: str) -> float | None:
 def _number(text: str) -> float:
     number = float(text)
     if not 0 <= number < _TOO_MUCH:
-        message = f"{text!r} is no number to measure by"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} is no number to measure by")
     return number
-
-
-def _empty(name: str) -> Side:
-    return Side(
-        name=name,
-        source="ledger",
-        samples={},
-        verdict="",
-        verdicts={},
-        windows={},
-        phases={},
-        lengths_s=(),
-        notes=(f"{name}: no request ended",),
-    )
-
-
-def _judged(side: Side, run: Mapping[str, Any], summary: Mapping[str, Any]) -> Side:
-    windows = summary.get("windows") or {}
-    lasted = {name: windows.get(name) for name in WINDOWS}
-    orders = summary.get("orders") or {}
-    return replace(
-        side,
-        verdict=str(summary.get("verdict") or ""),
-        verdicts={name: orders.get(name) for name in VERDICTS},
-        windows={name: each["seconds"] if each else None for name, each in lasted.items()},
-        settings=settings_of(run),
-    )

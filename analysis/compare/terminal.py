@@ -8,9 +8,7 @@ from rich.text import Text
 from analysis.compare.comparison import Change, Compared, Comparison
 from analysis.compare.conditions import Finding, Result
 from analysis.compare.forms import LEGEND, notes_of, shown_change, shown_value
-from analysis.terminal.parts import grid, safe
-
-__all__ = ["render_comparison"]
+from analysis.terminal.parts import grid, known, safe
 
 _STYLES = {
     Change.BETTER: "green",
@@ -75,18 +73,14 @@ def _verdicts(comparison: Comparison) -> object:
     table = grid("", "base", "run", right=["base", "run"])
     table.add_row("verdict", base.verdict or "–", run.verdict or "–")
     for name in dict.fromkeys((*base.verdicts, *run.verdicts)):
-        before, after = base.verdicts.get(name), run.verdicts.get(name)
-        if before or after:
-            table.add_row(name, _known(before), _known(after))
+        counts = base.verdicts.get(name), run.verdicts.get(name)
+        if any(counts):
+            table.add_row(name, *map(known, counts))
     for name in dict.fromkeys((*base.windows, *run.windows)):
-        before_s, after_s = base.windows.get(name), run.windows.get(name)
-        if before_s is not None or after_s is not None:
-            table.add_row(f"window: {name}", _seconds(before_s), _seconds(after_s))
+        lasted_s = base.windows.get(name), run.windows.get(name)
+        if lasted_s != (None, None):
+            table.add_row(f"window: {name}", *map(_seconds, lasted_s))
     return table
-
-
-def _known(count: int | None) -> str:
-    return "–" if count is None else str(count)
 
 
 def _seconds(value: float | None) -> str:

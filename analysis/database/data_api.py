@@ -19,11 +19,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
-from analysis.database.session import AS_STORED, LIMITS, Row, Value, subject_of
+from analysis.database.session import AS_STORED, GRANTS, LIMITS, Row, Value, subject_of
 from analysis.evidence.aws_client import aws_clients
 from analysis.evidence.errors import DatabaseAway, DatabaseError
-
-__all__ = ["SCHEME", "DataApiSession", "Place", "open_data_api"]
 
 SCHEME = "rds-data://"
 _FORM = f"{SCHEME}REGION/DATABASE?cluster=ARN&secret=ARN"
@@ -125,10 +123,9 @@ class DataApiSession:
                 " current_setting('transaction_read_only') AS is_read_only"
             )
             if state != [{"isolation": "repeatable read", "is_read_only": "on"}]:
-                message = (
+                raise DatabaseError(
                     f"{self._name} gave no snapshot but a transaction of another kind: {state}"
                 )
-                raise DatabaseError(message)
             yield
 
     @contextmanager
@@ -157,10 +154,9 @@ class DataApiSession:
                     page = self._execute(limited, {"above_id": above_id})
             except _AnswerTooLarge as error:
                 if self._page == 1:
-                    message = (
+                    raise DatabaseError(
                         f"a row above id {above_id} of {self._name} is too large for an answer"
-                    )
-                    raise DatabaseError(message) from error
+                    ) from error
                 self._page = max(1, self._page // 4)
                 continue
             if page:
@@ -259,7 +255,7 @@ def _is_passing(error: Exception, why: str) -> bool:
 
 def _hint(error: Exception, why: str) -> str:
     if _NO_PRIVILEGE in why:
-        return "the role needs SELECT on all of it, and BYPASSRLS where a policy hides rows"
+        return GRANTS
     return _HINTS.get(_code(error), "is DATABASE_URL right, and the database up?")
 
 
@@ -296,8 +292,7 @@ def _value(cell: dict[str, Any]) -> int | str | bool | None:
         if kind in cell:
             found: int | str | bool = cell[kind]
             return found
-    message = f"the RDS Data API answered with a value of kind {', '.join(cell)}"
-    raise DatabaseError(message)
+    raise DatabaseError(f"the RDS Data API answered with a value of kind {', '.join(cell)}")
 
 
 def _size(row: Row) -> int:

@@ -7,8 +7,6 @@ from typing import TypeVar
 
 from analysis.evidence.errors import DatabaseAway, DatabaseError
 
-__all__ = ["NO_PATIENCE", "Patience"]
-
 _TRY_EVERY_S = 1.0
 Answer = TypeVar("Answer")
 
@@ -31,17 +29,12 @@ class Patience:
                 now = time.monotonic()
                 give_up_at = now + self.limit_s if give_up_at is None else give_up_at
                 if now >= give_up_at:
-                    raise DatabaseError(f"{error}{self._waited}") from None
+                    waited = f" (waited for {self.limit_s:g} s; --database-wait S waits longer)"
+                    raise DatabaseError(f"{error}{waited if self.limit_s else ''}") from None
                 if str(error) != told:
                     told = str(error)
                     self.tell(f"waiting up to {self.limit_s:g} s for the database: {error}")
                 time.sleep(min(_TRY_EVERY_S, give_up_at - now))
-
-    @property
-    def _waited(self) -> str:
-        if not self.limit_s:
-            return ""
-        return f" (waited for {self.limit_s:g} s; --database-wait S waits longer)"
 
 
 NO_PATIENCE = Patience(limit_s=0.0)

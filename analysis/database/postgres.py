@@ -11,10 +11,8 @@ import psycopg
 from psycopg import conninfo, pq
 from psycopg.rows import dict_row
 
-from analysis.database.session import AS_STORED, LIMITS, Row, Value, subject_of
+from analysis.database.session import AS_STORED, GRANTS, LIMITS, Row, Value, subject_of
 from analysis.evidence.errors import DatabaseAway, DatabaseError
-
-__all__ = ["PostgresSession", "open_postgres"]
 
 CONNECT_TIMEOUT_S = 10
 SILENT_SERVER_LIMIT_MS = 30_000
@@ -45,10 +43,12 @@ class _Place:
             return cls(url, conninfo.conninfo_to_dict(url))
         except psycopg.Error:
             # The parser's own message may quote the password.
-            message = _strange_parameters(url) or (
-                "DATABASE_URL is not PostgreSQL's; write postgresql://user:password@host/database"
-            )
-            raise DatabaseError(message) from None
+            raise DatabaseError(
+                _strange_parameters(url)
+                or (
+                    "DATABASE_URL is not PostgreSQL's; write postgresql://user:password@host/database"
+                )
+            ) from None
 
     def __str__(self) -> str:
         host, port = self.parts.get("host") or "localhost", self.parts.get("port") or 5432
@@ -65,11 +65,15 @@ class _Place:
         """Return what a failed query means; `is_lost` if its connection is gone."""
         if is_lost or _PASSING.fullmatch(error.sqlstate or ""):
             return DatabaseAway(self._told(error, what))
-        return DatabaseError(self._told(error, what + _advice(error)))
+        is_refused = isinstance(error, psycopg.errors.InsufficientPrivilege)
+        return DatabaseError(self._told(error, f"{what}; {GRANTS}" if is_refused else what))
 
     def _told(self, error: psycopg.Error, end: str) -> str:
-        text = f"{self} cannot be read: {_first_line(error)}{end}"
-        return _scrub(text, _secrets(self.url, self.parts))
+        why = str(error).strip().partition("\n")[0] or type(error).__name__
+        text = f"{self} cannot be read: {why}{end}"
+        for secret in sorted(_secrets(self.url, self.parts), key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return text
 
 
 class PostgresSession:
@@ -135,28 +139,24 @@ def open_postgres(url: str) -> Iterator[PostgresSession]:
     """Connect; DatabaseError, from whatever is done with the session too."""
     place = _Place.of(url)
     try:
-        connection = _open(url)
+        connection = psycopg.connect(
+            url,
+            autocommit=True,
+            row_factory=dict_row,
+            prepare_threshold=None,  # behind a pooler the next statement may go to another server
+            connect_timeout=CONNECT_TIMEOUT_S,
+            tcp_user_timeout=SILENT_SERVER_LIMIT_MS,
+            keepalives_idle=15,
+            keepalives_interval=5,
+            keepalives_count=3,
+            application_name="chaos-shop analysis",
+        )
     except psycopg.Error as error:
         raise place.refused(error) from None
     with closing(connection):
         session = PostgresSession(connection, place)
         session.rows("SELECT set_config('lock_timeout', %(limit)s, false)", limit=LOCK_LIMIT)
         yield session
-
-
-def _open(url: str) -> psycopg.Connection[dict[str, Any]]:
-    return psycopg.connect(
-        url,
-        autocommit=True,
-        row_factory=dict_row,
-        prepare_threshold=None,  # behind a pooler the next statement may go to another server
-        connect_timeout=CONNECT_TIMEOUT_S,
-        tcp_user_timeout=SILENT_SERVER_LIMIT_MS,
-        keepalives_idle=15,
-        keepalives_interval=5,
-        keepalives_count=3,
-        application_name="chaos-shop analysis",
-    )
 
 
 def _strange_parameters(url: str) -> str:
@@ -178,16 +178,6 @@ def _strange_parameters(url: str) -> str:
     return message
 
 
-def _advice(error: psycopg.Error) -> str:
-    if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        return "; the role needs SELECT on all of it, and BYPASSRLS where a policy hides rows"
-    return ""
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
-
-
 def _secrets(url: str, parts: Mapping[str, object]) -> set[str]:
     """Return the password in every form in which an error might quote it.
 
@@ -197,9 +187,3 @@ def _secrets(url: str, parts: Mapping[str, object]) -> set[str]:
     raw = between.group(1) if between else ""
     named = (str(parts.get(name) or "") for name in ("password", "sslpassword"))
     return {raw, *re.split(r"[@/?#:]", raw), *named} - {""}
-
-
-def _scrub(text: str, secrets: set[str]) -> str:
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return text

@@ -98,7 +98,7 @@ class Database:
         last_seen: int | None = None
         while True:
             found = self._open_transactions(since, since if run_began is None else run_began)
-            last_order = self._last_order_id()
+            last_order = _last_order_id(self._session)
             waited_s = round(time.monotonic() - began, 3)
             is_at_rest = not any(each["waited_for"] for each in found)
             is_settled = is_at_rest and last_order == last_seen
@@ -122,12 +122,9 @@ class Database:
         if found["is_open"]:
             # A service may have it closed in a way of its own.
             with suppress(DatabaseError):
-                known["system"] = self._system()
+                query = "SELECT system_identifier::text AS system FROM pg_control_system()"
+                known["system"] = str(self._session.rows(query)[0]["system"])
         return known
-
-    def _system(self) -> str:
-        query = "SELECT system_identifier::text AS system FROM pg_control_system()"
-        return str(self._session.rows(query)[0]["system"])
 
     def _now(self) -> int:
         now = _microseconds("clock_timestamp()")
@@ -146,8 +143,9 @@ class Database:
         """
         columns = look_at(self._session, "orders").kinds
         if "order_key" not in columns:
-            message = "rows carry no order key, so no attempt can be looked up while the run is on"
-            raise DatabaseError(message)
+            raise DatabaseError(
+                "rows carry no order key, so no attempt can be looked up while the run is on"
+            )
         attempt_id = "coalesce(attempt_id::text, '')" if "attempt_id" in columns else "''"
         with self._session.limit(limit_s):
             found = self._session.rows(
@@ -169,16 +167,14 @@ class Database:
             {
                 "pid": each["pid"],
                 "state": each["state"],
-                "xact_start": "" if each["xact_start"] is None else _time(each["xact_start"]),
+                "xact_start": ""
+                if each["xact_start"] is None
+                else format_time(_whole(each["xact_start"])),
                 "application_name": each["application_name"] or "",
                 "waited_for": bool(each["waited_for"]),
             }
             for each in self._session.rows(query, since=since, run_began=run_began)
         ]
-
-    def _last_order_id(self) -> int:
-        found = self._session.rows("SELECT coalesce(max(id), 0)::bigint AS last FROM orders")
-        return _whole(found[0]["last"])
 
 
 class Snapshot:
@@ -223,8 +219,7 @@ class Snapshot:
 
     def max_order_id(self) -> int:
         """Return the highest order id; 0 where there is none."""
-        found = self._session.rows("SELECT coalesce(max(id), 0)::bigint AS id FROM orders")
-        return _whole(found[0]["id"])
+        return _last_order_id(self._session)
 
     def count_orders(self, *, up_to_id: int) -> int:
         """Return how many orders have this id or a lower one."""
@@ -287,14 +282,14 @@ def _refuse_replica(session: Session) -> None:
     """
     (found,) = session.rows(_STANDING)
     if found["is_replica"]:
-        message = "DATABASE_URL names a replica, which may lag behind; name the primary (writer)"
-        raise DatabaseAway(message)
+        raise DatabaseAway(
+            "DATABASE_URL names a replica, which may lag behind; name the primary (writer)"
+        )
     if found["is_read_only"]:
-        message = (
+        raise DatabaseAway(
             "the server at DATABASE_URL takes no writes (default_transaction_read_only), as an "
             "old writer after a failover; name the primary (writer)"
         )
-        raise DatabaseAway(message)
 
 
 def _amount(column: str, table: ShopTable) -> str:
@@ -308,6 +303,11 @@ def _count(column: str, table: ShopTable) -> str:
     if table.kinds[column] == "numeric":
         return f"CASE WHEN mod({column}, 1) = 0 THEN {column}::bigint END"
     return f"{column}::bigint"
+
+
+def _last_order_id(session: Session) -> int:
+    found = session.rows("SELECT coalesce(max(id), 0)::bigint AS last FROM orders")
+    return _whole(found[0]["last"])
 
 
 def _moment(name: str) -> str:
@@ -325,7 +325,3 @@ def _whole(value: object) -> int:
 
 def _money(value: object) -> Decimal | None:
     return None if value is None else Decimal(str(value))
-
-
-def _time(value: object) -> str:
-    return format_time(_whole(value))

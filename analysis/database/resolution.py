@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from analysis.database.reading import connect
 from analysis.evidence.errors import DatabaseError
 
-__all__ = ["QUESTION_LIMIT_S", "answer"]
-
 QUESTION_LIMIT_S = 2.0
 
 
@@ -40,8 +38,7 @@ def main() -> int:
 def _keys(line: str) -> Sequence[str]:
     keys = json.loads(line)
     if not isinstance(keys, list) or not all(isinstance(each, str) for each in keys):
-        message = "a question is a JSON list of order keys"
-        raise ValueError(message)
+        raise ValueError("a question is a JSON list of order keys")
     return keys
 
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from analysis.database.session import Session
 from analysis.evidence.errors import DatabaseError
 
-__all__ = ["MONEY", "ShopTable", "look_at"]
-
 _WHOLE = ("smallint", "integer", "bigint", "numeric")
 MONEY = ("numeric", "money", "smallint", "integer", "bigint", "real", "double precision")
 _TIME = ("timestamp with time zone", "timestamp without time zone", "date")
@@ -96,23 +94,20 @@ def look_at(session: Session, table: str) -> ShopTable:
         raise DatabaseError(f"{message}{_searched(session)}")
     name, role = str(found[0]["table"]), str(found[0]["role"])
     if found[0]["hides_rows"]:
-        message = (
+        raise DatabaseError(
             f"row-level security hides rows of {name} from the role {role}, and what is hidden "
             f"would count as lost; ALTER ROLE {role} BYPASSRLS, or read as a role that has it"
         )
-        raise DatabaseError(message)
     for each in session.rows(_UNFIT_SOURCES, table=table):
         what = f"{each['table']} is {_UNFIT[str(each['sort'])]}"
         read = "" if each["table"] == name else f", and {name} reads it"
-        message = f"{what}{read}; name a database that has the table itself"
-        raise DatabaseError(message)
+        raise DatabaseError(f"{what}{read}; name a database that has the table itself")
     kinds = {str(each["column"]): str(each["kind"]) for each in found}
     if missing := [column for column in _NEEDED[table] if column not in kinds]:
-        message = (
+        raise DatabaseError(
             f"the database {session.database} is not a shop's: "
             f"its table {table} lacks {', '.join(missing)}"
         )
-        raise DatabaseError(message)
     closed = {str(each["column"]) for each in found if not each["is_readable"]}
     _refuse_closed(name, role, [column for column in _read_of(table) if column in closed])
     _refuse_unfit(name, table, kinds)
@@ -126,11 +121,10 @@ def _read_of(table: str) -> dict[str, tuple[str, ...]]:
 
 def _refuse_closed(name: str, role: str, closed: list[str]) -> None:
     if closed:
-        message = (
+        raise DatabaseError(
             f"the role {role} may not read {', '.join(closed)} of {name}; "
             f"GRANT SELECT ON {name} TO {role}"
         )
-        raise DatabaseError(message)
 
 
 def _refuse_unfit(name: str, table: str, kinds: Mapping[str, str]) -> None:

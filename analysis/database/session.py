@@ -9,14 +9,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-__all__ = ["AS_STORED", "LIMITS", "Row", "Session", "Value", "subject_of"]
-
 # What `Session.limit` sets: waiting for a lock is no running of a statement to PostgreSQL.
 LIMITS = ("statement_timeout", "lock_timeout")
 
 # How a snapshot is read: rows that a policy hides are an error instead of missing in silence, and
 # floating point is told to its last digit.
 AS_STORED = {"row_security": "off", "extra_float_digits": "3"}
+
+# What to do about a privilege that is lacking.
+GRANTS = "the role needs SELECT on all of it, and BYPASSRLS where a policy hides rows"
 
 _READ = re.compile(r"\bFROM (orders|products|pg_\w+)")
 

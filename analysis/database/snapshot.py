@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
 from analysis.database.patience import NO_PATIENCE, Patience
 from analysis.database.reading import ProductRow, Snapshot, connect
 from analysis.evidence.errors import DatabaseError, EvidenceError
-from analysis.evidence.records import Event, Product, format_time
+from analysis.evidence.records import Product, format_time
 from analysis.evidence.run import Before, Settle, parse_before
 from analysis.evidence.run_directory import BEFORE_FILE, RunDirectory
 from analysis.evidence.tables import ORDERS, PRODUCTS
@@ -24,7 +25,7 @@ def take_before(
     """Write snapshot_before.json once the database has come to rest, or the limit is reached."""
     _refuse_twice(directory, BEFORE_FILE, directory.has(BEFORE_FILE))
     settle, found = patience.ask(lambda: _read_before(url, settle_limit_s))
-    directory.write_before(found)
+    directory.write_json(BEFORE_FILE, found)
     _note(directory, settle, "snapshot_before")
     return settle
 
@@ -34,8 +35,11 @@ def _read_before(url: str, settle_limit_s: float) -> tuple[Settle, dict[str, obj
         settle = database.settle(limit_s=settle_limit_s)
         identity = database.identity()
         with database.snapshot() as tables:
-            taken_at = _now()
-            products = [_product_as_json(each) for each in tables.products()]
+            taken_at = time.time_ns() // 1000
+            products = [
+                {**asdict(each), "price": None if each.price is None else format(each.price, "f")}
+                for each in tables.products()
+            ]
             max_order_id = tables.max_order_id()
             return settle, {
                 "taken_at": format_time(taken_at),
@@ -58,11 +62,10 @@ def take_after(
     _refuse_twice(directory, ORDERS.file_name, directory.has_table(ORDERS))
     content = directory.read_before()
     if content is None:
-        message = (
+        raise EvidenceError(
             f"{directory.path / BEFORE_FILE} is missing, so the orders of the run cannot be told "
             "from older ones; it is written by `snapshot --before` as the run starts"
         )
-        raise EvidenceError(message)
     before = parse_before(content)
     settle = patience.ask(lambda: _read_after(directory, before, url, settle_limit_s))
     _note(directory, settle, "snapshot_after")
@@ -96,11 +99,10 @@ def _refuse_another(before: Before, now: Mapping[str, str]) -> None:
     for what, name in now.items():
         then = before.read_from.get(what, name)
         if then != name:
-            message = (
+            raise DatabaseError(
                 f"the snapshot before the run was of {what} {then}, this one would be of {name}; "
                 "name the database (and search_path) that the run began with"
             )
-            raise DatabaseError(message)
 
 
 def _older_rows(before: Before, tables: Snapshot) -> int:
@@ -115,8 +117,9 @@ def _older_rows(before: Before, tables: Snapshot) -> int:
 
 def _refuse_twice(directory: RunDirectory, file_name: str, is_there: bool) -> None:
     if is_there:
-        message = f"{directory.path / file_name} exists; evidence is never written a second time"
-        raise EvidenceError(message)
+        raise EvidenceError(
+            f"{directory.path / file_name} exists; evidence is never written a second time"
+        )
 
 
 def _joined(before: Before, after: list[ProductRow]) -> list[Product]:
@@ -145,24 +148,9 @@ def _price(then: str | None, now: ProductRow | None) -> Decimal | None:
     return after if before == after else None
 
 
-def _product_as_json(product: ProductRow) -> dict[str, object]:
-    return {
-        "id": product.id,
-        "name": product.name,
-        "price": None if product.price is None else format(product.price, "f"),
-        "stock": product.stock,
-    }
-
-
 def _note(directory: RunDirectory, settle: Settle, event: str) -> None:
     state = "settled" if settle.settled else "not settled"
     detail = f"{state} after {settle.waited_s} s, {len(settle.waited_for)} open transactions"
     if settle.idle:
         detail += f", {len(settle.idle)} idle since before the run and not waited for"
-    directory.append_event(
-        Event(at=_now(), source="database", subject=directory.run_id, event=event, detail=detail)
-    )
-
-
-def _now() -> int:
-    return time.time_ns() // 1000
+    directory.note_event(event, detail, source="database")

@@ -4,19 +4,6 @@ from collections.abc import Iterable
 
 from analysis.evidence.records import Event, Outcome
 
-__all__ = [
-    "ACCEPTED",
-    "BAD_REPLY",
-    "NONCOMMITTAL",
-    "NO_PRODUCTS",
-    "cause_of_doubt",
-    "is_acceptance",
-    "names_order_oddly",
-    "outcome_recorded",
-    "was_answered",
-    "why_no_order_was_sent",
-]
-
 ACCEPTED = "accepted"
 NO_PRODUCTS = "products_not_understood"  # an event
 BAD_REPLY = "bad_reply"

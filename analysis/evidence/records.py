@@ -8,21 +8,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-__all__ = [
-    "HARMLESS_ACTIONS",
-    "Attempt",
-    "Event",
-    "OrderRow",
-    "Outcome",
-    "Product",
-    "Request",
-    "RunVerdict",
-    "Verdict",
-    "format_time",
-    "is_time",
-    "parse_time",
-]
-
 # Actions of FIS that do nothing to anybody: where only these began, no fault did.
 HARMLESS_ACTIONS = frozenset({"aws:fis:wait", "aws:cloudwatch:assert-alarm-state"})
 
@@ -42,12 +27,10 @@ def parse_time(text: str) -> int:
     """Microseconds since the epoch; ValueError unless `text` is RFC 3339 with an offset."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
-        message = f"the time {text!r} has no offset; it should end in Z"
-        raise ValueError(message)
+        raise ValueError(f"the time {text!r} has no offset; it should end in Z")
     at = (moment - _EPOCH) // _MICROSECOND
     if not is_time(at):
-        message = f"the time {text!r} is one that no calendar in UTC knows"
-        raise ValueError(message)
+        raise ValueError(f"the time {text!r} is one that no calendar in UTC knows")
     return at
 
 

@@ -76,11 +76,11 @@ class Fault:
     was to fire it knew that. `actions` is None where they were not recorded, as in older runs.
     """
 
-    experiment_id: str
-    action: str
-    targets: tuple[str, ...]
-    started_at: int | None
-    ended_at: int | None
+    experiment_id: str = ""
+    action: str = ""
+    targets: tuple[str, ...] = ()
+    started_at: int | None = None
+    ended_at: int | None = None
     number: int = 1
     name: str = ""
     at: str = ""
@@ -204,8 +204,7 @@ def parse_hypotheses(tables: Iterable[Mapping[str, Any]]) -> tuple[HypothesisTab
         return tuple(_parse_hypothesis(each) for each in tables)
     except _NONSENSE as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else f"makes no sense: {error}"
-        message = f"a [[hypothesis]] {what[:_SHOWN_CHARACTERS]}"
-        raise UsageError(message) from error
+        raise UsageError(f"a [[hypothesis]] {what[:_SHOWN_CHARACTERS]}") from error
 
 
 def parse_before(content: Mapping[str, Any]) -> Before:
@@ -235,9 +234,7 @@ def _parse_run(content: Mapping[str, Any]) -> Run:
         run_id=str(content["run_id"]),
         started_at=_maybe_time(content.get("started_at")),
         ended_at=_maybe_time(content.get("ended_at")),
-        target=str(content.get("target") or ""),
-        host=str(content.get("host") or ""),
-        experiment=str(content.get("experiment") or ""),
+        **_named_texts(content, "target", "host", "experiment", "unread"),
         interrupted=bool(content.get("interrupted")),
         settle=_parse_settle(content.get("settle")),
         hypotheses=tuple(_parse_hypothesis(each) for each in content.get("hypotheses") or ()),
@@ -248,7 +245,6 @@ def _parse_run(content: Mapping[str, Any]) -> Run:
         incomplete_ledgers=tuple(str(each) for each in content.get("incomplete_ledgers") or ()),
         older_rows=int(content.get("older_rows") or 0),
         money=_texts(content.get("money")),
-        unread=str(content.get("unread") or ""),
         database_wait_s=_wait_asked_for(content),
         load_balancers=tuple(str(each) for each in content.get("load_balancers") or ()),
     )
@@ -261,6 +257,10 @@ def _wait_asked_for(content: Mapping[str, Any]) -> float:
 
 def _texts(content: Mapping[str, Any] | None) -> dict[str, str]:
     return {str(name): str(value) for name, value in (content or {}).items()}
+
+
+def _named_texts(content: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: str(content.get(name) or "") for name in names}
 
 
 def _maybe_count(value: object) -> int | None:
@@ -288,19 +288,8 @@ def _parse_faults(content: Mapping[str, Any]) -> tuple[Fault, ...]:
     faults = [_parse_fault(each, number) for number, each in enumerate(recorded, 1)]
     planned = _planned(content.get("settings") or {})
     for number, (name, at) in enumerate(planned[len(faults) :], len(faults) + 1):
-        faults.append(
-            Fault(
-                experiment_id="",
-                action="",
-                targets=(),
-                started_at=None,
-                ended_at=None,
-                number=number,
-                name=name,
-                at=at,
-                why_not="the run ended before it was prepared",
-            )
-        )
+        why_not = "the run ended before it was prepared"
+        faults.append(Fault(number=number, name=name, at=at, why_not=why_not))
     return tuple(faults)
 
 
@@ -324,17 +313,13 @@ def _parse_fault(content: Mapping[str, Any], number: int) -> Fault:
         asked_at = started_at
         started_at = None if state in _NOT_YET else started_at
     return Fault(
-        experiment_id=str(content.get("experiment_id") or ""),
+        **_named_texts(content, "experiment_id", "name", "at", "reason", "why_not"),
         action=action,
         targets=tuple(str(each) for each in content.get("targets") or ()),
         started_at=started_at,
         ended_at=_maybe_time(content.get("ended_at")),
         number=_maybe_count(content.get("number")) or number,
-        name=str(content.get("name") or ""),
-        at=str(content.get("at") or ""),
         state=state,
-        reason=str(content.get("reason") or ""),
-        why_not=str(content.get("why_not") or ""),
         was_asked=bool(content.get("client_token") or content.get("experiment_id") or state),
         asked_at=asked_at,
         exit_code=_maybe_count(content.get("exit_code")),
@@ -344,9 +329,7 @@ def _parse_fault(content: Mapping[str, Any], number: int) -> Fault:
 
 def _parse_action(content: Mapping[str, Any]) -> Action:
     return Action(
-        id=str(content.get("id") or ""),
-        name=str(content.get("name") or ""),
-        state=str(content.get("state") or ""),
+        **_named_texts(content, "id", "name", "state"),
         has_begun=bool(content.get("began_at")),
         has_acted=content.get("has_acted") is True,
     )
@@ -366,12 +349,10 @@ def _parse_hypothesis(content: Mapping[str, Any]) -> HypothesisTable:
     named = content.get("request") or ()
     return HypothesisTable(
         id=str(content["id"]),
-        statement=str(content.get("statement") or ""),
-        measure=str(content.get("measure") or ""),
+        **_named_texts(content, "statement", "measure", "phase"),
         at_most=_maybe_number(content.get("at_most")),
         at_least=_maybe_number(content.get("at_least")),
         requests=(named,) if isinstance(named, str) else tuple(str(each) for each in named),
-        phase=str(content.get("phase") or ""),
         percentile=_maybe_number(content.get("percentile")),
         of=str(content.get("window") or content.get("invariant") or content.get("verdict") or ""),
     )
@@ -380,16 +361,14 @@ def _parse_hypothesis(content: Mapping[str, Any]) -> HypothesisTable:
 def _maybe_number(value: float | None) -> float | None:
     if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
         return None if value is None else _finite(value)
-    message = f"{value!r} is not a number"
-    raise ValueError(message)
+    raise ValueError(f"{value!r} is not a number")
 
 
 def _finite(value: float | str) -> float:
     """Return a number that can be compared and written as JSON; NaN would be more than no limit."""
     number = float(value)
     if not isfinite(number):
-        message = f"{value!r} is no number to measure by"
-        raise ValueError(message)
+        raise ValueError(f"{value!r} is no number to measure by")
     return number
 
 

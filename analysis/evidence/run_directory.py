@@ -1,59 +1,41 @@
-"""A run's directory: the one module of `analysis` that reads and writes files."""
+"""A run's directory: its files, by name and by record."""
 
 import csv
 import fcntl
-import gzip
 import json
 import os
-import re
 import shutil
 import tempfile
-import zlib
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from math import isfinite
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from analysis.evidence.errors import EvidenceError
-from analysis.evidence.files import (
-    LONGEST_LINE,
-    UTF_8,
+from analysis.evidence.errors import EvidenceError, TornLine
+from analysis.evidence.files.access_log import AccessLogFiles
+from analysis.evidence.files.json_files import read_json, read_summary
+from analysis.evidence.files.new_run import as_file_name, make_folder, point_to
+from analysis.evidence.files.text import LONGEST_LINE, UTF_8, csv_line, why_not_utf_8
+from analysis.evidence.files.writing import (
     append_bytes,
-    csv_line,
     locked,
+    put_in_place,
     sync_folder,
-    text_of,
-    why_not_utf_8,
-    write_whole,
+    whole_file,
 )
-from analysis.evidence.ledger.format import LedgerClosed, TornLine, parse_line
+from analysis.evidence.ledger.format import LedgerClosed, parse_line
 from analysis.evidence.ledger.tail import lines_beyond
-from analysis.evidence.records import Event, format_time, parse_time
+from analysis.evidence.records import Event
 from analysis.evidence.tables import ATTEMPTS, EVENTS, ORDERS, REQUESTS, Kind, Table
 
 if TYPE_CHECKING:
     from analysis.evidence.sql.relations import Relations
 
-__all__ = [
-    "BEFORE_FILE",
-    "JUNIT_FILE",
-    "LEDGER_FOLDER",
-    "PICTURE_FILE",
-    "RECONCILIATION_FILE",
-    "REPORT_FILE",
-    "RUN_FILE",
-    "SUMMARY_FILE",
-    "EvidenceError",  # what the methods raise, for those who may import nothing else of ours
-    "RunDirectory",
-]
-
 RUN_FILE = "run.json"
 BEFORE_FILE = "snapshot_before.json"
 LEDGER_FOLDER = "ledger"
-ACCESS_LOG = "elb_access"
-# What AWS lays beside it, of connections and of health checks.
-_OTHER_LOGS = ("conn_log.", "health_check_log.")
 RECONCILIATION_FILE = "reconciliation.csv"
 SUMMARY_FILE = "summary.json"
 REPORT_FILE = "report.html"
@@ -83,13 +65,17 @@ class RunDirectory:
         """Open an existing run's directory; EvidenceError if there is none."""
         self.path = Path(path).resolve()
         if not self.path.is_dir():
-            message = f"{path}: no such run directory; runs are the folders under runs/"
-            raise EvidenceError(message)
+            raise EvidenceError(f"{path}: no such run directory; runs are the folders under runs/")
 
     @property
     def run_id(self) -> str:
         """The folder's name."""
         return self.path.name
+
+    @property
+    def access_log(self) -> AccessLogFiles:
+        """The load balancer's access log."""
+        return AccessLogFiles(self.path)
 
     @classmethod
     def create(
@@ -100,34 +86,22 @@ class RunDirectory:
         It is `root`/<UTC time>-<experiment>, with -2, -3 ... where that exists, or `path`, which
         must not hold a run yet (EvidenceError). `at` is in microseconds.
         """
-        if path is None:
-            made = _make_next(root, f"{_compact_time(at)}-{_as_file_name(experiment)}")
-        else:
-            made = _make_empty(path)
-        run = cls(made)
+        run = cls(make_folder(root, experiment=experiment, at=at, path=path))
         (run.path / LEDGER_FOLDER).mkdir()
         sync_folder(run.path)
         sync_folder(run.path.parent)
         append_bytes(run.path / EVENTS.file_name, csv_line(list(EVENTS.columns)))
-        _point(root / LATEST, run.path)
+        point_to(root / LATEST, run.path)
         return run
-
-    @staticmethod
-    def check_new(path: Path) -> None:
-        """Raise EvidenceError or OSError where `create` could not make a run of `path`."""
-        _refuse_taken(path)
-        there = next(each for each in (path, *path.absolute().parents) if each.exists())
-        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-            message = f"{there} is no directory that can be written to; name another directory"
-            raise EvidenceError(message)
 
     # --- the ledger ---
 
     def ledger_file(self, process_id: str) -> Path:
         """Where a Locust process writes its ledger."""
-        if not process_id or process_id != _as_file_name(process_id):
-            message = f"{process_id!r} cannot name a ledger; use letters, digits, dots and dashes"
-            raise ValueError(message)
+        if not process_id or process_id != as_file_name(process_id):
+            raise ValueError(
+                f"{process_id!r} cannot name a ledger; use letters, digits, dots and dashes"
+            )
         return self.path / LEDGER_FOLDER / f"{process_id}.jsonl"
 
     def ledger_files(self) -> list[Path]:
@@ -157,13 +131,16 @@ class RunDirectory:
                 return True
             with ledger.open("rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - _LONGEST_END))
-                return isinstance(parse_line(_last_line(file.read())), LedgerClosed)
+                end = file.read()
+                last_line = end[end.rfind(b"\n", 0, -1) + 1 :]
+                return isinstance(parse_line(last_line), LedgerClosed)
         except (FileNotFoundError, TornLine):
             return False
 
     def write_ledger(self, process_id: str, parts: Iterable[bytes]) -> None:
         """Write a ledger that was gathered from elsewhere; it appears, whole, in the end."""
-        write_whole(self.ledger_file(process_id), parts)
+        with whole_file(self.ledger_file(process_id)) as file:
+            file.writelines(parts)
 
     def is_being_written(self, ledger: Path) -> bool:
         """Whether the process that writes a ledger lives: it holds a lock on it until it ends."""
@@ -195,61 +172,11 @@ class RunDirectory:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    # --- the load balancer's access log ---
-
-    def has_access_log(self) -> bool:
-        """Whether elb_access.log, or a folder elb_access/ of such files, is there."""
-        return bool(self._access_logs())
-
-    def keep_access_log(self, log: Path, *, offset: int) -> None:
-        """Copy a log from this byte on; OSError where that cannot be done."""
-        path = self.path / f"{ACCESS_LOG}.log"
-        beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            with log.open("rb") as source, beside.open("wb") as sink:
-                source.seek(offset)
-                shutil.copyfileobj(source, sink)
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
-
-    def size_of_access_log(self, name: str) -> int | None:
-        """How many bytes a file of elb_access/ has; None where it is not there."""
-        path = self.path / ACCESS_LOG / name
-        return path.stat().st_size if path.is_file() else None
-
-    def keep_access_log_file(self, name: str, parts: Iterable[bytes]) -> None:
-        """Write a file of elb_access/ that was fetched from elsewhere; it appears whole."""
-        (self.path / ACCESS_LOG).mkdir(exist_ok=True)
-        write_whole(self.path / ACCESS_LOG / name, parts)
-
-    def read_access_log(self) -> Iterator[str]:
-        """Yield the lines of every file of the log, gzip or not; EvidenceError on damage."""
-        for path in self._access_logs():
-            try:
-                open_log = gzip.open if path.suffix == ".gz" else open
-                with open_log(path, "rt", encoding="utf-8", errors="replace") as lines:
-                    yield from lines
-            except (OSError, EOFError, zlib.error) as error:
-                message = f"{path} cannot be read: {error}; fetch it again"
-                raise EvidenceError(message) from error
-
-    def _access_logs(self) -> list[Path]:
-        folder = self.path / ACCESS_LOG
-        files = [*self.path.glob(f"{ACCESS_LOG}*"), *folder.rglob("*")]
-        return sorted(
-            each
-            for each in files
-            if each.suffix in (".log", ".gz")
-            and not each.name.startswith(_OTHER_LOGS)
-            and each.is_file()
-        )
-
     # --- run.json and the first snapshot ---
 
     def read_run(self) -> dict[str, Any]:
         """Return run.json; EvidenceError if it is missing or unreadable."""
-        return self._read_json(RUN_FILE, "it is what a run writes first")
+        return read_json(self.path / RUN_FILE, "it is what a run writes first")
 
     def update_run(self, **changes: object) -> None:
         """Set fields of run.json, leaving the others; it is made if missing. Atomic."""
@@ -259,11 +186,7 @@ class RunDirectory:
 
     def read_before(self) -> dict[str, Any] | None:
         """Return the snapshot taken before the run; None if there is none."""
-        return self._read_json(BEFORE_FILE, "") if self.has(BEFORE_FILE) else None
-
-    def write_before(self, snapshot: Mapping[str, object]) -> None:
-        """Store the snapshot taken before the run."""
-        self.write_json(BEFORE_FILE, snapshot)
+        return read_json(self.path / BEFORE_FILE) if self.has(BEFORE_FILE) else None
 
     # --- events.csv ---
 
@@ -273,18 +196,18 @@ class RunDirectory:
         header = b"" if path.exists() else csv_line(list(EVENTS.columns))
         append_bytes(path, header + csv_line(EVENTS.cells(event)))
 
+    def note_event(self, event: str, detail: str, *, source: str = "harness") -> None:
+        """Add what happens to the run itself just now."""
+        at = time.time_ns() // 1000
+        self.append_event(
+            Event(at=at, source=source, subject=self.run_id, event=event, detail=detail)
+        )
+
     # --- tables and results ---
 
     def read_summary(self) -> dict[str, Any] | None:
         """Return what the run was judged to be; None if it was not, EvidenceError if damaged."""
-        if not self.has(SUMMARY_FILE):
-            return None
-        hint = "`python -m analysis reconcile` writes it anew"
-        summary = self._read_json(SUMMARY_FILE, hint)
-        if not _has_its_parts(summary):
-            message = f"{self.path / SUMMARY_FILE} makes no sense; {hint}"
-            raise EvidenceError(message)
-        return summary
+        return read_summary(self.path / SUMMARY_FILE) if self.has(SUMMARY_FILE) else None
 
     def has(self, file_name: str) -> bool:
         """Whether the run has this file."""
@@ -293,10 +216,6 @@ class RunDirectory:
     def size(self, file_name: str) -> int:
         """How many bytes a file has; 0 where there is none."""
         return (self.path / file_name).stat().st_size if self.has(file_name) else 0
-
-    def stored_bytes(self, file_name: str) -> int:
-        """How many bytes the file has that a table is read from; 0 where there is none."""
-        return self.size(self.stored(file_name).name)
 
     def has_table(self, table: Table[RecordT]) -> bool:
         """Whether the run has this table, in whichever form."""
@@ -317,16 +236,15 @@ class RunDirectory:
             with path.open(encoding=UTF_8, newline="") as file:
                 yield from _records(table, file)
         except FileNotFoundError as error:
-            message = f"{path} is missing; `python -m analysis finish {self.path}` may make it"
-            raise EvidenceError(message) from error
+            raise EvidenceError(
+                f"{path} is missing; `python -m analysis finish {self.path}` may make it"
+            ) from error
         except UnicodeDecodeError as error:
             with path.open("rb") as raw:
                 why = why_not_utf_8(raw.read(2))
-            message = f"{path} {why}, or restore it as the run wrote it"
-            raise EvidenceError(message) from error
+            raise EvidenceError(f"{path} {why}, or restore it as the run wrote it") from error
         except OSError as error:
-            message = f"{path} cannot be read: {error.strerror}"
-            raise EvidenceError(message) from error
+            raise EvidenceError(f"{path} cannot be read: {error.strerror}") from error
 
     @contextmanager
     def relations(self) -> Iterator["Relations"]:
@@ -395,21 +313,12 @@ class RunDirectory:
         with self.scratch() as scratch:
             part = scratch / target.name
             write_parquet(table, source=source, target=part, scratch=scratch)
-            self.take(part, target.name)
+            put_in_place(part, target)
 
     def write_text(self, file_name: str, content: str) -> None:
         """Write a text file in one step: readers see the old or the new one, never a part."""
         with self._new_file(file_name) as file:
             file.write(content)
-
-    def write_bytes(self, file_name: str, content: bytes) -> None:
-        """Write a file of bytes in one step."""
-        beside = self.path / f".{file_name}.{os.getpid()}.part"
-        try:
-            beside.write_bytes(content)
-            beside.replace(self.path / file_name)
-        finally:
-            beside.unlink(missing_ok=True)
 
     def write_json(self, file_name: str, content: Mapping[str, object]) -> None:
         """Write a JSON file in one step: readers see the old or the new one, never a part."""
@@ -448,74 +357,12 @@ class RunDirectory:
             for aside in drawn.values():
                 aside.unlink(missing_ok=True)
 
-    def _read_json(self, file_name: str, hint: str) -> dict[str, Any]:
-        path = self.path / file_name
-        try:
-            text = text_of(path.read_bytes(), of=path)
-            content = json.loads(text, parse_constant=_finite, parse_float=_finite)
-        except FileNotFoundError as error:
-            message = f"{path} is missing; {hint}"
-            raise EvidenceError(message) from error
-        except (OSError, ValueError, RecursionError) as error:
-            message = f"{path} cannot be read as JSON: {error}; restore it as the run wrote it"
-            raise EvidenceError(message) from error
-        if not isinstance(content, dict):
-            message = f"{path} holds no JSON object; restore it as the run wrote it"
-            raise EvidenceError(message)
-        return content
-
     @contextmanager
     def _new_file(self, file_name: str) -> Iterator[TextIO]:
-        beside = self.path / f".{file_name}.{os.getpid()}.part"
-        try:
-            # A string that is not valid Unicode must not stop the rest from being written.
-            with beside.open(
-                "w", buffering=_BUFFER, encoding="utf-8", errors="backslashreplace", newline=""
-            ) as file:
-                yield file
-            self.take(beside, file_name)
-        finally:
-            beside.unlink(missing_ok=True)
-
-    def take(self, written: Path, file_name: str) -> None:
-        """Give a whole file of this disk its name in the run, once it is on the disk for good."""
-        with written.open("rb") as file:
-            os.fsync(file.fileno())
-        written.replace(self.path / file_name)
-        sync_folder(self.path)
-
-
-def _finite(text: str) -> float:
-    """Return a number of JSON's; it has no NaN, and what is beyond all numbers measures nothing."""
-    number = float(text)
-    if not isfinite(number):
-        message = f"{text} is no number to measure by"
-        raise ValueError(message)
-    return number
-
-
-def _has_its_parts(summary: Mapping[str, Any]) -> bool:
-    """Whether the parts of summary.json that lists and comparisons read are what they should be."""
-    counts = [summary.get(name) or {} for name in ("attempts", "orders")]
-    windows = summary.get("windows") or {}
-    if not all(isinstance(part, dict) for part in (*counts, windows)):
-        return False
-    known = [number for part in counts for number in part.values() if number is not None]
-    spans = [window for window in windows.values() if window is not None]
-    return all(isinstance(number, int) for number in known) and all(map(_is_window, spans))
-
-
-def _is_window(window: object) -> bool:
-    if not isinstance(window, dict) or not isinstance(window.get("seconds"), int | float):
-        return False
-    try:
-        return all(parse_time(window[end]) is not None for end in ("from", "to"))
-    except (KeyError, TypeError, ValueError):
-        return False
-
-
-def _last_line(content: bytes) -> bytes:
-    return content[content.rfind(b"\n", 0, -1) + 1 :]
+        # A string that is not valid Unicode must not stop the rest from being written.
+        how: Any = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
+        with whole_file(self.path / file_name) as file, TextIOWrapper(file, **how) as text:
+            yield text
 
 
 def _records(table: Table[RecordT], file: TextIO) -> Iterator[RecordT]:
@@ -523,8 +370,7 @@ def _records(table: Table[RecordT], file: TextIO) -> Iterator[RecordT]:
     try:
         header = next(rows, None)
         if header is None:
-            message = f"{file.name} is empty; restore it as the run wrote it"
-            raise EvidenceError(message)
+            raise EvidenceError(f"{file.name} is empty; restore it as the run wrote it")
         read = table.reader(header)
         for cells in rows:
             if cells:  # a blank line is no row
@@ -532,55 +378,8 @@ def _records(table: Table[RecordT], file: TextIO) -> Iterator[RecordT]:
     except (ValueError, csv.Error) as error:
         if isinstance(error, UnicodeDecodeError):
             raise
-        message = f"{file.name}, line {rows.line_num}: {error}"
-        raise EvidenceError(message) from error
+        raise EvidenceError(f"{file.name}, line {rows.line_num}: {error}") from error
 
 
 def _parquet(file_name: str) -> str:
     return file_name.removesuffix(".csv") + ".parquet"
-
-
-def _compact_time(at: int) -> str:
-    """20261123T151530Z."""
-    return re.sub(r"\.\d+|[-:]", "", format_time(at))
-
-
-def _as_file_name(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).lstrip(".-")
-
-
-def _make_next(root: Path, name: str) -> Path:
-    root.mkdir(parents=True, exist_ok=True)
-    number = 1
-    while True:
-        path = root / (name if number == 1 else f"{name}-{number}")
-        with suppress(FileExistsError):
-            path.mkdir()
-            return path
-        number += 1
-
-
-def _make_empty(path: Path) -> Path:
-    path.mkdir(parents=True, exist_ok=True)
-    _refuse_taken(path)
-    return path
-
-
-def _refuse_taken(path: Path) -> None:
-    taken = [name for name in (RUN_FILE, LEDGER_FOLDER, EVENTS.file_name) if (path / name).exists()]
-    if taken:
-        message = f"{path} holds a run already ({', '.join(taken)}); name another directory"
-        raise EvidenceError(message)
-
-
-def _point(link: Path, target: Path) -> None:
-    """Make or move a symbolic link in one step."""
-    link.parent.mkdir(parents=True, exist_ok=True)
-    if link.exists() and not link.is_symlink():
-        message = f"{link} is not a link to the newest run; move it away"
-        raise EvidenceError(message)
-    beside = link.with_name(f".{link.name}.{os.getpid()}")
-    beside.unlink(missing_ok=True)
-    inside = target.parent == link.parent.resolve()
-    beside.symlink_to(target.name if inside else target)
-    beside.replace(link)

@@ -4,7 +4,7 @@ Pure: from cells to records and back. Files are opened in `run_directory`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields, replace
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -27,8 +27,7 @@ _DIGITS_AT_MOST = 1000  # of money; reckoning with far more of them overflows
 
 def _parse_whole(text: str) -> int:
     if not (text.isascii() and text.removeprefix("-").isdigit()):
-        message = "not a whole number"
-        raise ValueError(message)
+        raise ValueError("not a whole number")
     return int(text)
 
 
@@ -36,11 +35,9 @@ def _parse_money(text: str) -> Decimal:
     try:
         money = Decimal(text)
     except InvalidOperation as error:
-        message = "not an amount of money"
-        raise ValueError(message) from error
+        raise ValueError("not an amount of money") from error
     if not money.is_finite() or abs(money.adjusted()) > _DIGITS_AT_MOST:
-        message = "not an amount of money"
-        raise ValueError(message)
+        raise ValueError("not an amount of money")
     return money
 
 
@@ -65,7 +62,7 @@ class Cell:
     """
 
     parse: Callable[[str], object]
-    render: Callable[[object], str] = str
+    render: Callable[[Any], str] = str
     is_optional: bool = False
     is_late: bool = False
     kind: Kind = Kind.TEXT
@@ -75,19 +72,18 @@ class Cell:
         return "" if value is None else self.render(value)
 
 
-TEXT = Cell(str)
-LATE_TEXT = Cell(str, is_late=True)
-WHOLE = Cell(_parse_whole, kind=Kind.WHOLE)
-MAYBE_WHOLE = Cell(_parse_whole, is_optional=True, kind=Kind.WHOLE)
-TIME = Cell(parse_time, format_time, kind=Kind.TIME)  # type: ignore[arg-type]
-MAYBE_TIME = Cell(TIME.parse, TIME.render, is_optional=True, kind=Kind.TIME)
-MAYBE_MONEY = Cell(
-    _parse_money,
-    _render_money,  # type: ignore[arg-type]
-    is_optional=True,
-    kind=Kind.MONEY,
-)
-OUTCOME = Cell(Outcome)
+# By the types of the records' fields; those that hold a time are named so.
+_CELLS: dict[object, Cell] = {
+    str: Cell(str),
+    Outcome: Cell(Outcome),
+    int: Cell(_parse_whole, kind=Kind.WHOLE),
+    int | None: Cell(_parse_whole, is_optional=True, kind=Kind.WHOLE),
+    Decimal | None: Cell(_parse_money, _render_money, is_optional=True, kind=Kind.MONEY),
+}
+_TIMES: dict[object, Cell] = {
+    int: Cell(parse_time, format_time, kind=Kind.TIME),
+    int | None: Cell(parse_time, format_time, is_optional=True, kind=Kind.TIME),
+}
 
 RecordT = TypeVar("RecordT")
 
@@ -106,12 +102,10 @@ class Table(Generic[RecordT]):
             name for name, cell in self.columns.items() if name not in header and not cell.is_late
         ]
         if missing:
-            message = f"its header lacks {', '.join(missing)}"
-            raise ValueError(message)
+            raise ValueError(f"its header lacks {', '.join(missing)}")
         twice = sorted({name for name in header if header.count(name) > 1})
         if twice:
-            message = f"its header names {_shown(', '.join(twice))} twice"
-            raise ValueError(message)
+            raise ValueError(f"its header names {_shown(', '.join(twice))} twice")
         here = [(name, header.index(name)) for name in self.columns if name in header]
         # A text is as it stands in the file: what that saves is felt in large runs, as is a loop
         # without calls.
@@ -124,16 +118,16 @@ class Table(Generic[RecordT]):
 
         def read(cells: Sequence[str]) -> RecordT:
             if len(cells) != len(header):
-                message = f"it has {len(cells)} cells under a header of {len(header)}"
-                raise ValueError(message)
+                raise ValueError(f"it has {len(cells)} cells under a header of {len(header)}")
             values: dict[str, object] = {name: cells[place] for name, place in texts}
             for name, place, parse, is_optional in others:
                 text = cells[place]
                 try:
                     values[name] = None if is_optional and text == "" else parse(text)
                 except ValueError as error:
-                    message = f"its {name} is {_shown(text)!r}: {_shown(str(error))}"
-                    raise ValueError(message) from error
+                    raise ValueError(
+                        f"its {name} is {_shown(text)!r}: {_shown(str(error))}"
+                    ) from error
             return self.record(**values)
 
         return read
@@ -152,80 +146,18 @@ def _attempt(*, outcome: Outcome, http_status: int | None, **values: Any) -> Att
     return Attempt(outcome=outcome, http_status=http_status, **values)
 
 
-ATTEMPTS = Table(
-    "attempts.csv",
-    _attempt,
-    {
-        "attempt_id": TEXT,
-        "order_key": TEXT,
-        "attempt_no": WHOLE,
-        "user_id": TEXT,
-        "process_id": TEXT,
-        "product_id": WHOLE,
-        "quantity": WHOLE,
-        "due_at": MAYBE_TIME,
-        "sent_at": MAYBE_TIME,
-        "ended_at": MAYBE_TIME,
-        "outcome": OUTCOME,
-        "http_status": MAYBE_WHOLE,
-        "error": TEXT,
-        "order_id": MAYBE_WHOLE,
-        "served_by": TEXT,
-        "trace_id": TEXT,
-        "retry_of": LATE_TEXT,
-    },
-)
+def _columns_of(record: Any) -> dict[str, Cell]:
+    """Return a column for each field of a record, by name and type; one with a default is late."""
+    columns = {}
+    for each in fields(record):
+        is_time = each.name == "at" or each.name.endswith("_at")
+        cell = (_TIMES if is_time else _CELLS)[each.type]
+        columns[each.name] = replace(cell, is_late=each.default is not MISSING)
+    return columns
 
-REQUESTS = Table(
-    "requests.csv",
-    Request,
-    {
-        "process_id": TEXT,
-        "user_id": TEXT,
-        "name": TEXT,
-        "method": TEXT,
-        "due_at": MAYBE_TIME,
-        "sent_at": MAYBE_TIME,
-        "ended_at": MAYBE_TIME,
-        "http_status": MAYBE_WHOLE,
-        "error": TEXT,
-        "bytes": MAYBE_WHOLE,
-        "served_by": TEXT,
-        "attempt_id": TEXT,
-    },
-)
 
-ORDERS = Table(
-    "orders.csv",
-    OrderRow,
-    {
-        "id": WHOLE,
-        "product_id": MAYBE_WHOLE,
-        "quantity": MAYBE_WHOLE,
-        "total": MAYBE_MONEY,
-        "status": TEXT,
-        "created_at": MAYBE_TIME,
-        "order_key": TEXT,
-        "attempt_id": TEXT,
-        "served_by": TEXT,
-        "committed_at": MAYBE_TIME,
-    },
-)
-
-PRODUCTS = Table(
-    "products.csv",
-    Product,
-    {
-        "id": WHOLE,
-        "name": TEXT,
-        "price": MAYBE_MONEY,
-        "stock_before": MAYBE_WHOLE,
-        "stock_after": MAYBE_WHOLE,
-    },
-)
-
-EVENTS = Table(
-    "events.csv",
-    Event,
-    {"at": TIME, "source": TEXT, "subject": TEXT, "event": TEXT, "detail": TEXT},
-)
+ATTEMPTS = Table("attempts.csv", _attempt, _columns_of(Attempt))
+REQUESTS = Table("requests.csv", Request, _columns_of(Request))
+ORDERS = Table("orders.csv", OrderRow, _columns_of(OrderRow))
+PRODUCTS = Table("products.csv", Product, _columns_of(Product))
+EVENTS = Table("events.csv", Event, _columns_of(Event))

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 
 from analysis.evidence.records import is_time, parse_time
 
-__all__ = ["BalancerLine", "BalancerLog", "parse_access_log_line", "trace_root"]
-
 # A quoted field may hold spaces; an ALB writes a quote in it as \x22, and has written it as \".
 _FIELD = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
 # Whose line it is. A trace goes on through other load balancers, with the same root.
@@ -114,8 +112,9 @@ def parse_access_log_line(text: str) -> BalancerLine:
     """Read one line; ValueError if it is not one of an ALB's access log."""
     fields = [quoted or bare for quoted, bare in _FIELD.findall(text)]
     if len(fields) < _LEAST_FIELDS:
-        message = f"{len(fields)} fields are fewer than the {_LEAST_FIELDS} of an access log's line"
-        raise ValueError(message)
+        raise ValueError(
+            f"{len(fields)} fields are fewer than the {_LEAST_FIELDS} of an access log's line"
+        )
     received_at = parse_time(fields[_CREATED])
     was_answered = float(fields[5]) >= 0 and float(fields[6]) >= 0
     return BalancerLine(
@@ -132,8 +131,7 @@ def parse_access_log_line(text: str) -> BalancerLine:
 def _dispatched_at(received_at: int, after_s: float) -> int:
     at = received_at + round(min(after_s, _LONGEST_S) * 1e6)
     if not is_time(at):
-        message = "it was dispatched at a time that no calendar knows"
-        raise ValueError(message)
+        raise ValueError("it was dispatched at a time that no calendar knows")
     return at
 
 

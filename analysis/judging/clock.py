@@ -9,11 +9,14 @@ NTP): a few orders with wrong times do no harm. What may be inferred from times 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import merge
+from itertools import pairwise
 from typing import NamedTuple
 
 from analysis.evidence.records import Attempt, Outcome, Verdict
 from analysis.judging.findings import AttemptFinding, Method, Reconciliation
 from analysis.judging.matching import order_of
+from analysis.judging.undisputed import Stretch, Undisputed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +51,7 @@ def measure_clock(findings: Reconciliation) -> Clock:
         by_order[order_of(each.attempt)].append(each.attempt)
     found = bounds(findings.attempts, by_order, use_keys=findings.method is Method.KEY)
     stretches = [(each.low, each.high) for each in found]
-    of_all = findings.undisputed.agreed
-    agreed = of_all(stretches) if of_all else _agreed(stretches)
+    agreed = _agreed(stretches, findings.undisputed)
     if agreed is None:
         return Clock(offset_s=None, error_s=None)
     lowest, highest = agreed
@@ -92,19 +94,19 @@ def _bound(finding: AttemptFinding, of_order: Sequence[Attempt], *, use_keys: bo
     return Bound(attempt.process_id, attempt.sent_at, row.created_at, low, high)
 
 
-def _agreed(every: Iterable[tuple[int, int]]) -> tuple[int, int] | None:
-    """Return the first stretch that lies in the most of the bounds."""
-    edges = sorted(
-        edge for low, high in every for edge in ((low, 0), (high, 1))
-    )  # at the same place a stretch begins before another ends
-    best: tuple[int, int] | None = None
+def _agreed(stretches: Sequence[Stretch], undisputed: Undisputed) -> Stretch | None:
+    """Return the first stretch that lies in the most of the bounds, the undisputed among them."""
+    every = [*stretches, *undisputed.common]
+    lows, highs = [low for low, _ in every], [high for _, high in every]
+    if every and max(lows) <= min(highs):
+        return max(lows), min(highs)  # all of them agree, as they mostly do
+    # At the same place a stretch begins before another ends.
+    edges = sorted(edge for low, high in stretches for edge in ((low, 0), (high, 1)))
+    best: Stretch | None = None
     depth = deepest = 0
-    for place, (at, is_end) in enumerate(edges):
-        if is_end:
-            depth -= 1
-            continue
-        depth += 1
+    for (at, is_end), (next_at, _) in pairwise(merge(edges, undisputed.edges())):
+        depth += -1 if is_end else 1
         if depth > deepest:
             deepest = depth
-            best = (at, edges[place + 1][0])
+            best = (at, next_at)
     return best

@@ -34,7 +34,11 @@ def judge_invariants(evidence: Evidence, findings: Reconciliation) -> list[Invar
             Invariant(id=name, statement=statement, verdict=RunVerdict.UNDECIDED, detail=why)
             for name, statement, _ in CHECKS
         ]
-    return [_judge(name, statement, check, case) for name, statement, check in CHECKS]
+    return [
+        Invariant(id=name, statement=statement, verdict=verdict, detail=detail)
+        for name, statement, check in CHECKS
+        for verdict, detail in [_weigh(check, case)]
+    ]
 
 
 def worst(verdicts: Iterable[RunVerdict]) -> RunVerdict:
@@ -44,11 +48,6 @@ def worst(verdicts: Iterable[RunVerdict]) -> RunVerdict:
         if verdict in found:
             return verdict
     return RunVerdict.HELD if found else RunVerdict.UNDECIDED
-
-
-def _judge(name: str, statement: str, check: Check, case: Case) -> Invariant:
-    verdict, detail = _weigh(check, case)
-    return Invariant(id=name, statement=statement, verdict=verdict, detail=detail)
 
 
 def _weigh(check: Check, case: Case) -> tuple[RunVerdict, str]:

@@ -142,10 +142,10 @@ class Row:
     """
 
     record: OrderRow
-    attempt_id: str
-    orders: set[str]
-    is_keyed: bool
-    has_known_maker: bool
+    attempt_id: str = ""
+    orders: set[str] = field(default_factory=set)
+    is_keyed: bool = False
+    has_known_maker: bool = False
     claimed_by: str | None = None
     is_named: bool = False
 
@@ -194,7 +194,7 @@ class Rows:
                 attempts,
             )
             if use_keys
-            else _keyless(each)
+            else Row(record=each)
             for each in rows_in_order(records)
         ]
         index = cls(rows, defaultdict(list), defaultdict(list), defaultdict(list))
@@ -205,10 +205,6 @@ class Rows:
             if row.has_known_maker:
                 index.by_attempt[row.attempt_id].append(row)
         return index
-
-
-def _keyless(record: OrderRow) -> Row:
-    return Row(record=record, attempt_id="", orders=set(), is_keyed=False, has_known_maker=False)
 
 
 def _row(record: OrderRow, attempt_id: str, attempts: Attempts) -> Row:
@@ -223,6 +219,71 @@ def _row(record: OrderRow, attempt_id: str, attempts: Attempts) -> Row:
         is_keyed=bool(orders),
         has_known_maker=maker is not None,
     )
+
+
+@dataclass(slots=True, kw_only=True)
+class Ownership:
+    """Whose each row is, as far as keys and replies tell.
+
+    `claimed` are the rows without keys that a reply names and fits, by order.
+    `may_lack_attempts_of` says of a process whether its ledger may have gaps.
+    """
+
+    attempts: Attempts
+    rows: Rows
+    prices: Prices
+    may_lack_attempts_of: Callable[[str], bool]
+    claimed: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
+
+    def settle_claims(self) -> None:
+        """Give each row without keys to the one order whose reply names it and fits best.
+
+        A row can be one order's only: of two that were told its id, the other has been told wrong.
+        """
+        claims: dict[int, list[Attempt]] = defaultdict(list)
+        for attempt in self.attempts.all:
+            if attempt.outcome is Outcome.ACKNOWLEDGED and attempt.order_id is not None:
+                claims[attempt.order_id].append(attempt)
+        for order_id, claimants in claims.items():
+            for row in self.rows.by_id.get(order_id, ()):
+                row.is_named = True
+                fitting = [each for each in claimants if not self.differs(row, each)]
+                if fitting and not row.is_keyed:
+                    # The first to be told, and of several the first that was sent.
+                    first = min(fitting, key=lambda each: each.ended_at or 0)
+                    row.claimed_by = order_of(first)
+                    self.claimed[row.claimed_by].append(row)
+
+    def differs(self, row: Row, attempt: Attempt) -> bool:
+        """Whether a row is other than was ordered."""
+        if cell_of(row.record) != cell_of(attempt):
+            return True
+        expected = self.prices.total(attempt.product_id, attempt.quantity)
+        return expected is not None and not self.prices.may_be(row.record.total, expected)
+
+    def is_of(self, row: Row, order: str) -> bool:
+        """Whether its keys, or else a reply that it fits, say that it is this order's."""
+        return not row.bears_key_of_another(order) and (row.is_keyed or row.claimed_by == order)
+
+    def made_by(self, attempt: Attempt) -> list[Row]:
+        """Return the rows whose keys say that this attempt made them."""
+        bearing = self.rows.by_attempt.get(attempt.attempt_id, [])
+        return bearing or self._rows_only_it_can_have_made(attempt)
+
+    def rows_of_unknown_maker(self, order: str) -> list[Row]:
+        """Return rows that are this order's, but do not say which of its attempts made them."""
+        keyed = [row for row in self.rows.by_order.get(order, ()) if not row.has_known_maker]
+        return keyed + self.claimed.get(order, [])
+
+    def _rows_only_it_can_have_made(self, attempt: Attempt) -> list[Row]:
+        order = order_of(attempt)
+        if len(self.attempts.by_order[order]) > 1 or not self.is_known_whole(attempt):
+            return []
+        return [row for row in self.rows_of_unknown_maker(order) if not row.attempt_id]
+
+    def is_known_whole(self, attempt: Attempt) -> bool:
+        """Whether all attempts at its order are known: a retry may be what a ledger lacks."""
+        return not self.may_lack_attempts_of(attempt.process_id)
 
 
 def carries_keys(records: Iterable[OrderRow], attempts: Attempts) -> bool:

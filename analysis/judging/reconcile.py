@@ -9,7 +9,6 @@ from their orders, product and quantity do not tell whose they are. Nor is `abse
 or where the database had not come to rest.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -32,6 +31,7 @@ from analysis.judging.keyless.ownerless import NO_CANDIDATE, Ownerless, Seeker
 from analysis.judging.keyless.spans import Spans
 from analysis.judging.matching import (
     Attempts,
+    Ownership,
     Prices,
     Row,
     Rows,
@@ -75,13 +75,13 @@ def reconcile(
         attempts=index,
         rows=Rows.of(rows, index, use_keys=use_keys, are_ours=has_keys),
         prices=Prices.of(products, money),
+        may_lack_attempts_of=may_lack_attempts_of,
         use_keys=use_keys,
         may_look_at_keys=method is not Method.INFERRED,
         settled=settled,
         is_whole=is_whole,
         unseen_up_to=unseen_up_to,
         late_window_s=late_window_s,
-        may_lack_attempts_of=may_lack_attempts_of,
         undisputed=undisputed,
     )
     return judge.run()
@@ -93,20 +93,15 @@ def _should_use_keys(method: Method, rows: Sequence[OrderRow], attempts: Attempt
     if not rows or carries_keys(rows, attempts):
         return True
     if method is Method.KEY:
-        message = "no row of orders.csv bears a key of this run; judge it with --method auto"
-        raise UsageError(message)
+        raise UsageError(
+            "no row of orders.csv bears a key of this run; judge it with --method auto"
+        )
     return False
 
 
 def _without_table(index: Attempts) -> Reconciliation:
-    findings = [
-        AttemptFinding(
-            attempt=each,
-            verdict=Verdict.POSSIBLE if each.outcome is Outcome.INDETERMINATE else None,
-            evidence=Basis.NONE,
-        )
-        for each in index.all
-    ]
+    is_open = {Outcome.INDETERMINATE: Verdict.POSSIBLE}
+    findings = [_finding(each, is_open.get(each.outcome), Basis.NONE) for each in index.all]
     return Reconciliation(
         method=Method.KEY,
         attempts=findings,
@@ -117,28 +112,23 @@ def _without_table(index: Attempts) -> Reconciliation:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Judge:
-    attempts: Attempts
-    rows: Rows
-    prices: Prices
+class _Judge(Ownership):
     use_keys: bool
     may_look_at_keys: bool
     settled: bool
     is_whole: bool
     unseen_up_to: int | None
     late_window_s: float | None
-    may_lack_attempts_of: Callable[[str], bool]
     undisputed: Undisputed
     ownerless: Ownerless = field(default_factory=Ownerless)
     spans: Spans = field(default_factory=Spans)
-    claimed: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     doubtful_refusals: int = 0
     wrong_rows: set[Row] = field(default_factory=set)
     is_certain: bool = False
     is_faithful: bool = True
 
     def run(self) -> Reconciliation:
-        self._settle_claims()
+        self.settle_claims()
         self.ownerless = Ownerless.of(self.rows.all)
         told = {
             number: self._judge_acknowledged(each)
@@ -152,6 +142,7 @@ class _Judge:
             for number, each in enumerate(self.attempts.all)
         ]
         row_findings = self._judge_rows()
+        is_total_known = self.is_certain and self.unseen_up_to is None
         return Reconciliation(
             method=Method.KEY if self.use_keys else Method.INFERRED,
             attempts=findings,
@@ -163,40 +154,10 @@ class _Judge:
             ownerless_rows=sum(1 for _ in self.ownerless.rows),
             nobodys_rows=self.ownerless.unexplained,
             late_rows=self.ownerless.late,
-            committed_total=self.ownerless.total if self._is_total_known() else None,
+            committed_total=self.ownerless.total if is_total_known else None,
             unacknowledged=self._unacknowledged(),
             undisputed=self.undisputed,
         )
-
-    # --- whose row is it, where only replies can tell ---
-
-    def _settle_claims(self) -> None:
-        """Give each row without keys to the one order whose reply names it and fits best.
-
-        A row can be one order's only: of two that were told its id, the other has been told wrong.
-        """
-        claims: dict[int, list[Attempt]] = defaultdict(list)
-        for attempt in self.attempts.all:
-            if attempt.outcome is Outcome.ACKNOWLEDGED and attempt.order_id is not None:
-                claims[attempt.order_id].append(attempt)
-        for order_id, claimants in claims.items():
-            for row in self.rows.by_id.get(order_id, ()):
-                row.is_named = True
-                fitting = [each for each in claimants if not self._differs(row, each)]
-                if fitting and not row.is_keyed:
-                    # The first to be told, and of several the first that was sent.
-                    first = min(fitting, key=lambda each: each.ended_at or 0)
-                    row.claimed_by = order_of(first)
-                    self.claimed[row.claimed_by].append(row)
-
-    def _differs(self, row: Row, attempt: Attempt) -> bool:
-        if cell_of(row.record) != cell_of(attempt):
-            return True
-        expected = self.prices.total(attempt.product_id, attempt.quantity)
-        return expected is not None and not self.prices.may_be(row.record.total, expected)
-
-    def _is_of(self, row: Row, order: str) -> bool:
-        return not row.bears_key_of_another(order) and (row.is_keyed or row.claimed_by == order)
 
     # --- whose can it be, where nothing tells ---
 
@@ -235,9 +196,6 @@ class _Judge:
             for key in (attrgetter("order_key"), attrgetter("attempt_id"))
         )
 
-    def _is_total_known(self) -> bool:
-        return self.is_certain and self.unseen_up_to is None
-
     def _is_seeker(self, attempt: Attempt, told: AttemptFinding | None) -> bool:
         """Whether it may have made a row, and no row is known to be its."""
         # Where a reply names no row, or a wrong one, its order may be there under another id.
@@ -246,7 +204,7 @@ class _Judge:
             if told is None
             else told.verdict is not Verdict.CONFIRMED
         )
-        return is_open and not self._made_by(attempt)
+        return is_open and not self.made_by(attempt)
 
     # --- attempts ---
 
@@ -263,7 +221,7 @@ class _Judge:
         if attempt.order_id is None:  # the reply named no order: only a key can speak for it
             named, evidence = own, Basis.KEY
         for row in named:
-            if self._is_of(row, order) and not self._differs(row, attempt):
+            if self.is_of(row, order) and not self.differs(row, attempt):
                 return _found(attempt, Verdict.CONFIRMED, evidence, [row])
         open_ones = [row for row in named if self._may_be_of_a_missing_attempt(row, attempt)]
         if open_ones:
@@ -271,7 +229,8 @@ class _Judge:
         if not named:
             return self._judge_told_of_no_row(attempt, own, evidence)
         if all(row.is_anothers(order) for row in named) and not self._may_be_elsewhere(attempt):
-            return _lost_to_another(attempt, named[0])
+            # Whose row bears its id is told with it.
+            return _finding(attempt, Verdict.LOST, Basis.ORDER_ID, row=named[0].record)
         return _found(attempt, Verdict.ALTERED, evidence, named)
 
     def _may_be_elsewhere(self, attempt: Attempt) -> bool:
@@ -293,33 +252,32 @@ class _Judge:
             shared = len(self.claimed.get(order_of(attempt), []))
             if shared or self.ownerless.may_be(attempt):
                 count = shared + self.ownerless.count_for(attempt, Span())
-                return _inferred(attempt, Verdict.POSSIBLE, count)
+                return _finding(attempt, Verdict.POSSIBLE, Basis.INFERRED, count)
         return _found(attempt, Verdict.LOST, evidence, [])
 
     def _may_be_of_a_missing_attempt(self, row: Row, attempt: Attempt) -> bool:
         """Whether it fits, and bears only an attempt's id, which may be one of this order's."""
         is_known = row.has_known_maker or bool(row.record.order_key)
-        return not (is_known or self._is_known_whole(attempt) or self._differs(row, attempt))
+        return not (is_known or self.is_known_whole(attempt) or self.differs(row, attempt))
 
     def _judge_open(self, number: int, attempt: Attempt) -> AttemptFinding:
         order = order_of(attempt)
-        made = self._made_by(attempt)
+        made = self.made_by(attempt)
         if made:
             self.wrong_rows.update(
-                row
-                for row in made
-                if row.bears_key_of_another(order) or self._differs(row, attempt)
+                row for row in made if row.bears_key_of_another(order) or self.differs(row, attempt)
             )
             return _found(attempt, Verdict.COMMITTED, Basis.KEY, made)
         found = self.ownerless.candidacies.get(number, NO_CANDIDATE)
         if found.use is Use.ALWAYS and self.is_certain:
-            return _inferred(attempt, Verdict.COMMITTED, found.candidates, found.row)
+            return _finding(attempt, Verdict.COMMITTED, Basis.INFERRED, found.candidates, found.row)
         shared = self._rows_it_may_share(attempt)
         if shared and shared[0].is_keyed:
             self.wrong_rows.update(each for each in shared if self._fits_no_attempt(each, order))
             return _found(attempt, Verdict.POSSIBLE, Basis.KEY, shared)
         if shared or found.use is not Use.NEVER:
-            return _inferred(attempt, Verdict.POSSIBLE, found.candidates + len(shared))
+            count = found.candidates + len(shared)
+            return _finding(attempt, Verdict.POSSIBLE, Basis.INFERRED, count)
         is_on_its_way = not self.settled
         is_unseen = self.unseen_up_to is not None
         is_altered = not self.is_faithful and self.ownerless.has_unnamed
@@ -330,13 +288,13 @@ class _Judge:
 
     def _fits_no_attempt(self, row: Row, order: str) -> bool:
         """Whether a row is wrong whichever attempt at its order made it."""
-        return all(self._differs(row, each) for each in self.attempts.by_order[order])
+        return all(self.differs(row, each) for each in self.attempts.by_order[order])
 
     def _judge_refused(self, attempt: Attempt) -> AttemptFinding:
         order = order_of(attempt)
-        made = self._made_by(attempt)
-        shared = self._rows_of_unknown_maker(order)
-        if not made and self._is_known_whole(attempt) and self.attempts.was_refused(order):
+        made = self.made_by(attempt)
+        shared = self.rows_of_unknown_maker(order)
+        if not made and self.is_known_whole(attempt) and self.attempts.was_refused(order):
             made = shared
         if made:
             return _found(attempt, Verdict.CONTRADICTED, Basis.KEY, made)
@@ -344,40 +302,17 @@ class _Judge:
         if not doubtful and not attempt.was_never_sent:
             doubtful = self.ownerless.count_for(attempt, self.spans.of_attempt(attempt))
         self.doubtful_refusals += bool(doubtful)
-        return AttemptFinding(
-            attempt=attempt,
-            verdict=Verdict.CLEAN,
-            evidence=Basis.KEY if self.use_keys else Basis.NONE,
-            candidates=doubtful,
+        return _finding(
+            attempt, Verdict.CLEAN, Basis.KEY if self.use_keys else Basis.NONE, doubtful
         )
-
-    def _made_by(self, attempt: Attempt) -> list[Row]:
-        """Return the rows whose keys say that this attempt made them."""
-        bearing = self.rows.by_attempt.get(attempt.attempt_id, [])
-        return bearing or self._rows_only_it_can_have_made(attempt)
 
     def _rows_it_may_share(self, attempt: Attempt) -> list[Row]:
         span = self.spans.of_attempt(attempt)
         return [
             row
-            for row in self._rows_of_unknown_maker(order_of(attempt))
+            for row in self.rows_of_unknown_maker(order_of(attempt))
             if row.is_keyed or span.holds(row.record.created_at)
         ]
-
-    def _rows_of_unknown_maker(self, order: str) -> list[Row]:
-        """Return rows that are this order's, but do not say which of its attempts made them."""
-        keyed = [row for row in self.rows.by_order.get(order, ()) if not row.has_known_maker]
-        return keyed + self.claimed.get(order, [])
-
-    def _rows_only_it_can_have_made(self, attempt: Attempt) -> list[Row]:
-        order = order_of(attempt)
-        if len(self.attempts.by_order[order]) > 1 or not self._is_known_whole(attempt):
-            return []
-        return [row for row in self._rows_of_unknown_maker(order) if not row.attempt_id]
-
-    def _is_known_whole(self, attempt: Attempt) -> bool:
-        """Whether all attempts at its order are known: a retry may be what a ledger lacks."""
-        return not self.may_lack_attempts_of(attempt.process_id)
 
     # --- rows ---
 
@@ -441,32 +376,20 @@ def _tokens(row: Row) -> set[str | int]:
     return tokens
 
 
-def _inferred(
-    attempt: Attempt, verdict: Verdict, candidates: int, row: OrderRow | None = None
-) -> AttemptFinding:
-    return AttemptFinding(
-        attempt=attempt,
-        verdict=verdict,
-        evidence=Basis.INFERRED,
-        row=row,
-        candidates=candidates,
-    )
-
-
-def _lost_to_another(attempt: Attempt, row: Row) -> AttemptFinding:
-    """Say that an order is not there, and whose row bears its id."""
-    return AttemptFinding(
-        attempt=attempt, verdict=Verdict.LOST, evidence=Basis.ORDER_ID, row=row.record
-    )
-
-
 def _found(
     attempt: Attempt, verdict: Verdict, evidence: Basis, rows: Sequence[Row]
 ) -> AttemptFinding:
+    row = rows[0].record if rows else None
+    return _finding(attempt, verdict, evidence, len(rows), row)
+
+
+def _finding(
+    attempt: Attempt,
+    verdict: Verdict | None,
+    evidence: Basis,
+    candidates: int = 0,
+    row: OrderRow | None = None,
+) -> AttemptFinding:
     return AttemptFinding(
-        attempt=attempt,
-        verdict=verdict,
-        evidence=evidence,
-        row=rows[0].record if rows else None,
-        candidates=len(rows),
+        attempt=attempt, verdict=verdict, evidence=evidence, row=row, candidates=candidates
     )

@@ -4,14 +4,12 @@ Every number is that of attempts and rows that share no key, no id and no retry 
 that what is found of the others does not depend on them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
 from analysis.evidence.records import Outcome, Product, Verdict
-
-__all__ = ["FIRST_TOLD", "NONE_UNDISPUTED", "Ending", "Question", "Stretch", "Undisputed"]
 
 FIRST_TOLD = 3  # committed attempts: their stories are told, so that they are looked at one by one
 
@@ -37,8 +35,8 @@ class Undisputed:
     number of microseconds: from when they were due, from their sending where they were due, and
     from their sending where they were not.
 
-    `agreed` returns the stretch of clock offsets that most of the confirmed and of further ones
-    allow, as `clock` defines it.
+    Each of the confirmed allows a stretch of clock offsets (see `clock`): `common` are stretches
+    that hold of all of them together, `edges` gives the ends of each in order, as (offset, is end).
     """
 
     endings: Mapping[Ending, int] = field(default_factory=dict)
@@ -47,7 +45,8 @@ class Undisputed:
     from_due: Mapping[int, int] = field(default_factory=dict)
     from_sent_of_due: Mapping[int, int] = field(default_factory=dict)
     from_sent_of_others: Mapping[int, int] = field(default_factory=dict)
-    agreed: Callable[[Sequence[Stretch]], Stretch | None] | None = None
+    common: Sequence[Stretch] = ()
+    edges: Callable[[], Iterable[tuple[int, int]]] = tuple
 
     @property
     def attempts(self) -> int:

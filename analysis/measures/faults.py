@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from analysis.evidence.records import HARMLESS_ACTIONS, Event, RunVerdict, format_time
 from analysis.evidence.run import Fault, Run
 
-__all__ = ["FaultFinding", "describe_faults", "judge_faults"]
-
 # What an action makes of an instance that it hits, as EC2 tells it.
 _MAKES = {
     "aws:ec2:stop-instances": frozenset({"stopping", "stopped"}),
@@ -20,7 +18,11 @@ _MAKES = {
 # These name nobody whom they hit.
 _WITHOUT_TARGETS = frozenset({"aws:ssm:start-automation-execution"})
 _ACTED = frozenset({"running", "completed"})
+_Found = tuple[bool | None, str]  # whether it happened, and why not or how that is known
 _BY_ITS_EXIT_CODE = "its command ended with 0, which is all that is known of it"
+_NOT_BY_ITS_EXIT_CODE = (
+    "its command did not end with 0 by itself, and only that shows that it did its part"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +62,11 @@ class FaultFinding:
 def judge_faults(run: Run, events: Iterable[Event] | None) -> list[FaultFinding]:
     """Return every fault that was asked for, in that order, and whether it happened."""
     seen = list(events or ())
-    return [
-        _of_command(each, seen) if each.is_command else _of_experiment(each, seen)
-        for each in run.asked_for
-    ]
+    found = []
+    for each in run.asked_for:
+        happened, why = (_of_command if each.is_command else _of_experiment)(each, seen)
+        found.append(FaultFinding(fault=each, happened=happened, why=why))
+    return found
 
 
 def describe_faults(faults: Sequence[Mapping[str, object]]) -> str:
@@ -81,27 +84,24 @@ def describe_faults(faults: Sequence[Mapping[str, object]]) -> str:
     return f"{len(missing)} of {len(faults)} faults {verb} not seen to happen ({named})."
 
 
-def _of_command(fault: Fault, events: Sequence[Event]) -> FaultFinding:
+def _of_command(fault: Fault, events: Sequence[Event]) -> _Found:
     if fault.why_not:
-        return _no(fault, fault.why_not)
+        return False, fault.why_not
     if not fault.was_asked:
-        return _no(fault, _too_early(fault))
+        return False, _too_early(fault)
     if fault.exit_code == 0 or fault.state == "completed":
-        return _yes(fault, _BY_ITS_EXIT_CODE)
+        return True, _BY_ITS_EXIT_CODE
     # Older runs keep the exit code in an event alone, which does not say whose it is.
     ended = [each.detail for each in events if each.event == "fault_command_ended"]
     begun = [each for each in events if each.event == "fault_command_started"]
     if len(ended) == len(begun) > 0 and all(
         f"{each}:".startswith("exit code 0:") for each in ended
     ):
-        return _yes(fault, _BY_ITS_EXIT_CODE)
-    return _unknown(
-        fault,
-        "its command did not end with 0 by itself, and only that shows that it did its part",
-    )
+        return True, _BY_ITS_EXIT_CODE
+    return None, _NOT_BY_ITS_EXIT_CODE
 
 
-def _of_experiment(fault: Fault, events: Sequence[Event]) -> FaultFinding:
+def _of_experiment(fault: Fault, events: Sequence[Event]) -> _Found:
     if fault.started_at is None:
         return _unbegun(fault, events)
     if fault.actions is None:
@@ -114,7 +114,7 @@ def _of_experiment(fault: Fault, events: Sequence[Event]) -> FaultFinding:
     ]
     if idle:
         what = f"of its actions, {', '.join(idle)} had not begun"
-        return _no(fault, what) if _is_closed(events) else _unknown(fault, what)
+        return False if _is_closed(events) else None, what
     failed = [
         each.name
         for each in harmful
@@ -122,51 +122,51 @@ def _of_experiment(fault: Fault, events: Sequence[Event]) -> FaultFinding:
     ]
     if failed:
         what = f"its action {', '.join(failed)} failed, and nothing shows that it did anything"
-        return _unknown(fault, f"{what}: {fault.reason}" if fault.reason else what)
+        return None, f"{what}: {fault.reason}" if fault.reason else what
     return _of_targets(fault, events)
 
 
-def _of_older(fault: Fault, events: Sequence[Event]) -> FaultFinding:
+def _of_older(fault: Fault, events: Sequence[Event]) -> _Found:
     """Judge a record in which `started_at` is when FIS had answered, whatever came of it."""
     if fault.action and set(fault.action.split(", ")) <= HARMLESS_ACTIONS:
-        return _no(fault, "none of its actions harms anybody")
+        return False, "none of its actions harms anybody"
     has_ended_early = fault.state in {"stopping", "stopped", "failed", "cancelled"}
     states = {each.event for each in _of_fis(fault, events)}
     if has_ended_early and not states & _ACTED and not _witness(fault, events):
-        return _unknown(fault, f"its experiment was {fault.state}, and was not seen to run")
+        return None, f"its experiment was {fault.state}, and was not seen to run"
     return _of_targets(fault, events)
 
 
-def _of_targets(fault: Fault, events: Sequence[Event]) -> FaultFinding:
+def _of_targets(fault: Fault, events: Sequence[Event]) -> _Found:
     names_nobody = set(fault.action.split(", ")) <= _WITHOUT_TARGETS | HARMLESS_ACTIONS
     if not _targets(fault, events) and not names_nobody:
-        return _unknown(fault, "its experiment ran, and nobody is known whom it hit")
-    return _yes(fault, "FIS saw its action begin")
+        return None, "its experiment ran, and nobody is known whom it hit"
+    return True, "FIS saw its action begin"
 
 
-def _unbegun(fault: Fault, events: Sequence[Event]) -> FaultFinding:
+def _unbegun(fault: Fault, events: Sequence[Event]) -> _Found:
     if fault.why_not:
-        return _no(fault, fault.why_not)
+        return False, fault.why_not
     if not fault.was_asked:
-        return _no(fault, _too_early(fault))
+        return False, _too_early(fault)
     if gone := _witness(fault, events):
-        return _yes(fault, f"FIS was asked for it, and then {gone}; when it began is not known")
+        return True, f"FIS was asked for it, and then {gone}; when it began is not known"
     return _unseen(fault, events)
 
 
-def _unseen(fault: Fault, events: Sequence[Event]) -> FaultFinding:
+def _unseen(fault: Fault, events: Sequence[Event]) -> _Found:
     """Judge what FIS was asked for, and nobody saw act."""
     said = f": {fault.reason}" if fault.reason else ""
     if any(each.has_begun for each in fault.actions or () if each.id not in HARMLESS_ACTIONS):
-        return _unknown(fault, f"its action was {fault.state} before it was seen to act{said}")
+        return None, f"its action was {fault.state} before it was seen to act{said}"
     if not fault.experiment_id:
-        return _unknown(fault, "FIS was asked for it, and the record ends before its answer")
+        return None, "FIS was asked for it, and the record ends before its answer"
     what = f"its experiment was {fault.state or 'started'}, and no action of it had begun"
     is_over = fault.state in {"failed", "cancelled", "completed", "stopped"}
     if is_over or _is_closed(events):
         skipped = [each.name for each in fault.actions or () if each.state == "skipped"]
-        return _no(fault, f"{what} ({', '.join(skipped)} skipped)" if skipped else f"{what}{said}")
-    return _unknown(fault, f"{what} when the record ends")
+        return False, f"{what} ({', '.join(skipped)} skipped)" if skipped else f"{what}{said}"
+    return None, f"{what} when the record ends"
 
 
 def _too_early(fault: Fault) -> str:
@@ -205,18 +205,6 @@ def _of_fis(fault: Fault, events: Sequence[Event]) -> list[Event]:
 def _is_closed(events: Sequence[Event]) -> bool:
     """Whether the load generator lived to see the end of its faults."""
     return any(each.source == "harness" and each.event == "users_stopped" for each in events)
-
-
-def _yes(fault: Fault, why: str) -> FaultFinding:
-    return FaultFinding(fault=fault, happened=True, why=why)
-
-
-def _no(fault: Fault, why: str) -> FaultFinding:
-    return FaultFinding(fault=fault, happened=False, why=why)
-
-
-def _unknown(fault: Fault, why: str) -> FaultFinding:
-    return FaultFinding(fault=fault, happened=None, why=why)
 
 
 def _time(at: int | None) -> str | None:

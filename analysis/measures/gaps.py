@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 from analysis.evidence.records import Attempt, OrderRow, format_time
 
-__all__ = ["Gap", "find_gaps", "tell_gaps"]
-
 _NAMED_AT_MOST = 3
 
 

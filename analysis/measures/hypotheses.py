@@ -4,7 +4,7 @@ A hypothesis names a measure and what is tolerated. What cannot be measured is u
 """
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from analysis.evidence.errors import UsageError
@@ -25,12 +25,16 @@ class Hypothesis:
     note: str = ""
 
 
+def limits_in_words(tolerated: Mapping[str, float]) -> str:
+    """Say what is tolerated, as in `at most 30`; empty if nothing is said of it."""
+    return ", ".join(f"{name.replace('_', ' ')} {limit:g}" for name, limit in tolerated.items())
+
+
 def check_hypotheses(tables: Iterable[HypothesisTable]) -> None:
     """Find before a run what could not be scored after it; UsageError lists what is known."""
     for table in tables:
         if complaint := _complaint(table):
-            message = f"hypothesis {table.id}: {complaint}"
-            raise UsageError(message)
+            raise UsageError(f"hypothesis {table.id}: {complaint}")
 
 
 def score(tables: Iterable[HypothesisTable], subject: Subject) -> list[Hypothesis]:

@@ -17,8 +17,6 @@ from analysis.evidence.ledger.reader import IN_FLIGHT
 from analysis.evidence.records import Attempt
 from analysis.judging.undisputed import NONE_UNDISPUTED, Undisputed
 
-__all__ = ["Latency", "Spread", "measure_latency"]
-
 _PERCENTILES = (50, 95, 99)
 _ROUNDING = 1e-9
 
@@ -39,18 +37,6 @@ class Spread:
     max_s: float | None
     at_least: tuple[str, ...]
 
-    def as_json(self) -> dict[str, object]:
-        """Return the form that summary.json holds."""
-        return {
-            "count": self.count,
-            "open": self.open,
-            "p50_s": self.p50_s,
-            "p95_s": self.p95_s,
-            "p99_s": self.p99_s,
-            "max_s": self.max_s,
-            "at_least": list(self.at_least),
-        }
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
@@ -63,13 +49,6 @@ class Latency:
     from_due: Spread | None
     from_sent: Spread
 
-    def as_json(self) -> dict[str, object]:
-        """Return the form that summary.json holds."""
-        return {
-            "from_due": self.from_due.as_json() if self.from_due else None,
-            "from_sent": self.from_sent.as_json(),
-        }
-
 
 def measure_latency(
     attempts: Iterable[Attempt],
@@ -78,8 +57,7 @@ def measure_latency(
     undisputed: Undisputed = NONE_UNDISPUTED,
 ) -> Latency:
     """Measure attempts at orders, however they ended; `ended_at` is when the run did."""
-    begun = map(_Times.of, (undisputed.from_due, undisputed.from_sent_of_due))
-    due, sent_of_due = begun
+    due, sent_of_due = map(_Times.of, (undisputed.from_due, undisputed.from_sent_of_due))
     sent_of_all = _Times.of(undisputed.from_sent_of_others)
     for attempt in attempts:
         if attempt.due_at is not None:
@@ -141,9 +119,7 @@ class _Times:
         return Spread(
             count=self.count,
             open=cut + self.never,
-            p50_s=values["p50_s"],
-            p95_s=values["p95_s"],
-            p99_s=values["p99_s"],
+            **values,
             max_s=self.longest / 1e6 if self.count else None,
             at_least=tuple(at_least) if self.count else (),
         )

@@ -20,8 +20,6 @@ from analysis.judging.invariants import Invariant
 from analysis.measures.faults import describe_faults, judge_faults
 from analysis.measures.windows import Window, Windows
 
-__all__ = ["MEASURES", "PHASES", "Measure", "Measured", "Subject"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
@@ -95,7 +93,7 @@ class Subject:
     def requests(self, table: HypothesisTable) -> list[Request] | None:
         """Return the named requests that ended in the table's phase; None if none can be told."""
         found = self.evidence.requests
-        phase = PHASES[table.phase or "since"](self)
+        phase = _stretch(self, table.phase)
         if found is None or phase is None:
             return None
         begins_at, ends_at = phase
@@ -104,7 +102,7 @@ class Subject:
 
     def open_for(self, table: HypothesisTable) -> list[int]:
         """Return how long the named requests had taken that the end of the load cut off."""
-        ended_at, phase = self.load_ended_at, PHASES[table.phase or "since"](self)
+        ended_at, phase = self.load_ended_at, _stretch(self, table.phase)
         if ended_at is None or phase is None or (phase[1] is not None and phase[1] <= ended_at):
             return []
         return [
@@ -119,38 +117,25 @@ class Subject:
 _Stretch = tuple[int | None, int | None]
 
 
-def _before(subject: Subject) -> _Stretch | None:
-    began_at = subject.fault_began_at
-    return None if began_at is None else (None, began_at)
-
-
-def _during(subject: Subject) -> _Stretch | None:
-    began_at = subject.fault_began_at
-    return None if began_at is None else (began_at, subject.recovered_at)
-
-
-def _after(subject: Subject) -> _Stretch | None:
-    recovered_at = subject.recovered_at
-    return None if recovered_at is None else (recovered_at, None)
-
-
-def _since(subject: Subject) -> _Stretch:
-    run = subject.evidence.run
-    return (run.fault.started_at if run.fault else run.started_at, None)
-
-
-def _whole(_subject: Subject) -> _Stretch:
-    return (None, None)
-
-
 # From the fault to the end is `since`; `during` is until the replacement is in service.
-PHASES: dict[str, Callable[[Subject], _Stretch | None]] = {
-    "before": _before,
-    "during": _during,
-    "after": _after,
-    "since": _since,
-    "whole": _whole,
-}
+PHASES = ("before", "during", "after", "since", "whole")
+
+
+def _stretch(subject: Subject, phase: str) -> _Stretch | None:
+    """Return from when until when a phase was; None where that is not known."""
+    run, began_at, recovered_at = subject.evidence.run, subject.fault_began_at, subject.recovered_at
+    match phase:
+        case "before":
+            return None if began_at is None else (None, began_at)
+        case "during":
+            return None if began_at is None else (began_at, recovered_at)
+        case "after":
+            return None if recovered_at is None else (recovered_at, None)
+        case "whole":
+            return (None, None)
+        case _:
+            return (began_at if run.fault else run.started_at, None)
+
 
 Take = Callable[[Subject, HypothesisTable], Measured]
 
@@ -243,7 +228,7 @@ def longest_gap_s(subject: Subject, table: HypothesisTable) -> Measured:
     fault, may have become any longer.
     """
     requests = subject.requests(table)
-    phase = PHASES[table.phase or "since"](subject)
+    phase = _stretch(subject, table.phase)
     load_ends_at = subject.load_ended_at
     if not requests or phase is None or load_ends_at is None:
         return Measured(note="there were no such requests, or the run's times are unknown")

@@ -2,13 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 
 from analysis.evidence.records import Attempt, OrderRow, Outcome, Verdict
 from analysis.judging.findings import AttemptFinding
-
-__all__ = ["Retries", "Sold", "measure_retries"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +19,7 @@ class Sold:
 
     def as_json(self) -> dict[str, object]:
         """Return the form that summary.json holds."""
-        return {"orders": self.orders, "pieces": self.pieces, "value": format(self.value, "f")}
+        return {**asdict(self), "value": format(self.value, "f")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +38,11 @@ class Retries:
     saved: Sold
     undecided: int
 
+    def as_json(self) -> dict[str, object]:
+        """Return the form that summary.json holds."""
+        told = {"sold_twice": self.sold_twice.as_json(), "saved": self.saved.as_json()}
+        return {**asdict(self), **told}
+
 
 def measure_retries(findings: Iterable[AttemptFinding]) -> Retries | None:
     """Follow `retry_of` from attempt to attempt; None where nothing was tried again."""
@@ -49,7 +52,7 @@ def measure_retries(findings: Iterable[AttemptFinding]) -> Retries | None:
     return Retries(
         wants=len(chains),
         attempts=sum(len(chain) - 1 for chain in chains),
-        sold_twice=_sum(row for chain in chains for row in _surplus(chain)),
+        sold_twice=_sum(row for chain in chains for row in _rows(chain)[1:]),
         saved=_sum(row for chain in chains for row in _saved(chain)),
         undecided=sum(any(each.verdict is Verdict.POSSIBLE for each in chain) for chain in chains),
     )
@@ -81,10 +84,6 @@ def _rows(chain: Iterable[AttemptFinding]) -> list[OrderRow]:
         if finding.row is not None and finding.verdict in (Verdict.CONFIRMED, Verdict.COMMITTED):
             rows.setdefault(finding.row.id, finding.row)
     return list(rows.values())
-
-
-def _surplus(chain: list[AttemptFinding]) -> list[OrderRow]:
-    return _rows(chain)[1:]
 
 
 def _saved(chain: list[AttemptFinding]) -> list[OrderRow]:

@@ -6,7 +6,7 @@ the fault until the last of them was successful.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from analysis.evidence.answers import was_answered
 from analysis.evidence.ledger.failures import ended_requests, is_failed
@@ -49,6 +49,11 @@ class Windows:
     client: Window | None
     load_balancer: Window | None
     autoscaling: Window | None
+
+    @property
+    def by_name(self) -> dict[str, Window | None]:
+        """All of them, by the names in summary.json."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

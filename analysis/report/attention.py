@@ -12,13 +12,11 @@ from analysis.evidence.answers import BAD_REPLY
 from analysis.evidence.records import Attempt, OrderRow, Outcome, Verdict, format_time
 from analysis.evidence.tables import ATTEMPTS, ORDERS, Kind, RecordT, Table
 from analysis.judging.findings import AttemptFinding, Basis
-from analysis.verdict.stories import Step
+from analysis.verdict.stories import Step, steps_of_row
 from analysis.verdict.summary import Judgement
 
 if TYPE_CHECKING:
     from analysis.evidence.sql.relations import Relations
-
-__all__ = ["Attention", "Case", "load_attention"]
 
 # The worst first.
 _WORST = (
@@ -78,18 +76,26 @@ def load_attention(relations: "Relations", judgement: Judgement) -> Attention:
     wanted = [each.value for each in _WORST]
     ranked = dict(relations.select(_COUNTS, wanted=wanted))
     counts = {verdict: ranked[verdict] for verdict in wanted if verdict in ranked}
-    found = relations.select(_CASES, wanted=wanted, most=_TOLD_AT_MOST)
-    attempts = _records(relations, ATTEMPTS, "attempt_id", [each[1] for each in found])
+    selected = relations.select(_CASES, wanted=wanted, most=_TOLD_AT_MOST)
+    found = [dict(zip(_CELLS, each, strict=True)) for each in selected]
+    attempts = _records(relations, ATTEMPTS, "attempt_id", [each["attempt_id"] for each in found])
     rows: dict[object, OrderRow] = {}
     if "orders" in relations.names:
-        rows = _records(relations, ORDERS, "id", [each[3] for each in found])
-    cases = [_case(each, attempts.get(each[1]), rows.get(each[3]), judgement) for each in found]
+        rows = _records(relations, ORDERS, "id", [each["order_id"] for each in found])
+    cases = [
+        _case(each, attempts.get(each["attempt_id"]), rows.get(each["order_id"]), judgement)
+        for each in found
+    ]
     return Attention(counts=counts, cases=cases)
 
 
 _COUNTS = f"""SELECT verdict, count(*) FROM reconciliation WHERE {_WANTED} GROUP BY verdict"""  # noqa: S608
-_CASES = f"""SELECT kind, attempt_id, order_key, order_id, product_id, quantity, http_status, error,
-        verdict, evidence, candidates
+_SHOWN = (
+    *("verdict", "attempt_id", "order_key", "order_id", "product_id", "quantity"),
+    *("evidence", "candidates"),
+)
+_CELLS = ("kind", "http_status", "error", *_SHOWN)
+_CASES = f"""SELECT {", ".join(_CELLS)}
     FROM reconciliation WHERE {_WANTED}
     ORDER BY list_position($wanted, verdict), order_id, attempt_id, order_key LIMIT $most"""  # noqa: S608 -- of literals
 
@@ -120,36 +126,28 @@ def _cell(table: Table[RecordT], name: str, value: Any) -> str:
 
 
 def _case(
-    cells: tuple[Any, ...], attempt: Attempt | None, row: OrderRow | None, judgement: Judgement
+    cells: Mapping[str, Any], attempt: Attempt | None, row: OrderRow | None, judgement: Judgement
 ) -> Case:
-    kind, attempt_id, order_key, order_id, product_id, quantity, status, error, *judged = cells
-    verdict, evidence, candidates = judged
-    is_lost = verdict == Verdict.LOST
+    shown, is_attempt = {name: cells[name] for name in _SHOWN}, cells["kind"] == "attempt"
+    verdict = Verdict(shown["verdict"])
     steps: list[Step] = []
-    if attempt is not None and kind == "attempt":
+    if attempt is not None and is_attempt:
         finding = AttemptFinding(
             attempt=attempt,
-            verdict=Verdict(verdict),
-            evidence=Basis(evidence),
+            verdict=verdict,
+            evidence=Basis(shown["evidence"]),
             row=row,
-            candidates=candidates or 0,
+            candidates=shown["candidates"] or 0,
         )
         steps = judgement.story_of(finding)
     elif row is not None:
-        steps = _of_row(row)
+        steps = [*steps_of_row(row)]
+    is_lost = verdict is Verdict.LOST  # the row that bears its id is another's
     return Case(
-        verdict=verdict,
-        what_to_do=WHAT_TO_DO[Verdict(verdict)],
-        attempt_id=attempt_id,
-        order_key=order_key,
-        order_id=order_id,
-        product_id=product_id,
-        quantity=quantity,
-        # The row that bears a lost order's id is another's.
+        **shown,
+        what_to_do=WHAT_TO_DO[verdict],
         total="" if row is None or row.total is None or is_lost else f"{row.total:,.2f}",
-        told=_told(attempt, status, error) if kind == "attempt" else "",
-        evidence=evidence,
-        candidates=candidates,
+        told=_told(attempt, cells["http_status"], cells["error"]) if is_attempt else "",
         steps=tuple(steps),
     )
 
@@ -158,15 +156,3 @@ def _told(attempt: Attempt | None, status: int | None, error: str) -> str:
     if attempt is not None and attempt.outcome is Outcome.ACKNOWLEDGED:
         return f"{status}: placed"
     return " ".join(part for part in (str(status) if status else "", error) if part) or "nothing"
-
-
-def _of_row(row: OrderRow) -> list[Step]:
-    by = f" by {row.served_by}" if row.served_by else ""
-    steps = []
-    if row.created_at is not None:
-        said = f"transaction of order {row.id} began{by}"
-        steps.append(Step(at=row.created_at, witness="database", said=said))
-    if row.committed_at is not None:
-        said = f"order {row.id} committed"
-        steps.append(Step(at=row.committed_at, witness="database", said=said))
-    return steps

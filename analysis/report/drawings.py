@@ -2,38 +2,39 @@
 
 from collections.abc import Iterator
 
-from analysis.evidence.errors import EvidenceError
-from analysis.evidence.records import Event
+from analysis.evidence.files.writing import whole_file
 from analysis.evidence.run_directory import PICTURE_FILE, REPORT_FILE, RunDirectory
-from analysis.evidence.tables import EVENTS, PRODUCTS
+from analysis.evidence.tables import PRODUCTS
 from analysis.report.attention import load_attention
 from analysis.report.charts import as_one_picture
 from analysis.report.report import Report, render_report
 from analysis.report.timeline import load_timeline
 from analysis.report.vega import render_png
 from analysis.verdict.headline import headline_of
-from analysis.verdict.results import noted
+from analysis.verdict.judgement import events_of
+from analysis.verdict.results import tried
 from analysis.verdict.summary import Judgement, summarise
-
-__all__ = ["write_picture", "write_report"]
 
 
 def write_report(directory: RunDirectory, judgement: Judgement) -> Iterator[str]:
     """Write report.html; yields what went wrong."""
-    with noted() as complaints:
-        directory.write_text(REPORT_FILE, render_report(load_report(directory, judgement)))
-    yield from complaints
+    yield from tried(
+        lambda: directory.write_text(REPORT_FILE, render_report(load_report(directory, judgement)))
+    )
 
 
 def write_picture(directory: RunDirectory, judgement: Judgement) -> Iterator[str]:
     """Write the report's charts as report.png; yields what went wrong."""
-    with noted() as complaints:
+
+    def write() -> None:
         report = load_report(directory, judgement)
         sentence = headline_of(report.summary, in_doubt=report.timeline.orders_in_doubt).sentence
         title = f"{report.summary['verdict'].upper()}. {sentence}"
         picture = as_one_picture(report.charts, title=title)
-        directory.write_bytes(PICTURE_FILE, render_png(picture))
-    yield from complaints
+        with whole_file(directory.path / PICTURE_FILE) as file:
+            file.write(render_png(picture))
+
+    yield from tried(write)
 
 
 def load_report(directory: RunDirectory, judgement: Judgement) -> Report:
@@ -48,13 +49,6 @@ def load_report(directory: RunDirectory, judgement: Judgement) -> Report:
         content=directory.read_run(),
         timeline=timeline,
         attention=attention,
-        events=_events(directory),
+        events=events_of(directory),
         products=list(products),
     )
-
-
-def _events(directory: RunDirectory) -> list[Event]:
-    try:
-        return list(directory.read_table(EVENTS))
-    except EvidenceError:  # which the judgement has noted
-        return []

@@ -15,11 +15,9 @@ from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from analysis.evidence.records import Verdict, format_time
-from analysis.measures.hypotheses import Hypothesis
+from analysis.measures.hypotheses import Hypothesis, limits_in_words
 from analysis.report.vega import KEPT_IN, script
 from analysis.verdict.stories import Step
-
-__all__ = ["render_page"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _SCRIPT = "charts.js"
@@ -116,9 +114,7 @@ def _alarm(verdict: str) -> str:
 
 
 def _measured(hypothesis: Hypothesis) -> str:
-    limits = ", ".join(
-        f"{name.replace('_', ' ')} {limit:g}" for name, limit in hypothesis.tolerated.items()
-    )
+    limits = limits_in_words(hypothesis.tolerated)
     measured = hypothesis.measured
     found = "not measured" if measured is None else f"measured {round(measured, 2):g}"
     return f"{found}, tolerated {limits}" if limits else found

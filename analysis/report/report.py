@@ -8,19 +8,14 @@ from typing import Any
 from analysis.evidence.records import Event, Outcome, Product, Verdict
 from analysis.measures.windows import Window
 from analysis.report.attention import Attention
-from analysis.report.charts import Chart, charts_of
+from analysis.report.chart_parts import Chart
+from analysis.report.charts import charts_of
 from analysis.report.pages import render_page
 from analysis.report.timeline import Tally, Timeline
 from analysis.verdict.headline import headline_of
 from analysis.verdict.summary import Judgement
 
-__all__ = ["Report", "render_report"]
-
-_OUTCOMES = (Outcome.ACKNOWLEDGED, Outcome.REJECTED, Outcome.UNSENT, Outcome.INDETERMINATE)
-_VERDICTS = (
-    *(Verdict.CONFIRMED, Verdict.LOST, Verdict.ALTERED, Verdict.CLEAN, Verdict.CONTRADICTED),
-    *(Verdict.COMMITTED, Verdict.ABSENT, Verdict.POSSIBLE),
-)
+_OF_ROWS = (Verdict.DUPLICATE, Verdict.UNEXPECTED)
 _SEVERE = (Verdict.ALTERED, Verdict.CONTRADICTED, Verdict.POSSIBLE)
 # The others are left out where there are none.
 _ALWAYS = (Verdict.CONFIRMED, Verdict.LOST, Verdict.COMMITTED, Verdict.ABSENT)
@@ -96,7 +91,11 @@ def render_report(report: Report) -> str:
         charts=report.charts,
         fault=run.fault,
         check=run.health_check,
-        verdicts=[each for each in _VERDICTS if each in _ALWAYS or summary["orders"][each]],
+        verdicts=[
+            each
+            for each in Verdict
+            if each not in _OF_ROWS and (each in _ALWAYS or summary["orders"][each])
+        ],
         without=[each.value for each in _SEVERE if summary["orders"][each] == 0],
         outcomes=list(_outcomes(report)),
         windows=bars,
@@ -142,7 +141,7 @@ def _failed_share(timeline: Timeline) -> str:
 
 
 def _outcomes(report: Report) -> Iterable[Row]:
-    for outcome in _OUTCOMES:
+    for outcome in Outcome:
         of_outcome = [each for each in report.timeline.tallies if each.outcome == outcome]
         yield _row(outcome.value, of_outcome, outcome)
         causes = sorted({each.cause for each in of_outcome if each.cause})

@@ -6,6 +6,7 @@ those of summary.json.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,17 +18,6 @@ from analysis.evidence.run import Run
 
 if TYPE_CHECKING:
     from analysis.evidence.sql.relations import Relations
-
-__all__ = [
-    "GATHER_REQUESTS",
-    "Count",
-    "Endpoint",
-    "Server",
-    "Tally",
-    "Timeline",
-    "gather_values",
-    "load_timeline",
-]
 
 _MOST_BUCKETS = 240
 _WIDTHS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
@@ -60,10 +50,9 @@ class Latencies:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """All requests of a name, those of them that failed, and how long they took in seconds."""
+class Figures:
+    """How many requests there were, how many of them failed, and how long they took in seconds."""
 
-    name: str
     count: int
     failed: int
     per_second: float
@@ -71,6 +60,13 @@ class Endpoint:
     p95_s: float | None
     p99_s: float | None
     max_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint(Figures):
+    """All requests of a name."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,12 +119,15 @@ class Timeline:
 
 def load_timeline(relations: "Relations", run: Run) -> Timeline:
     """Sum a judged run's tables up; EvidenceError if one of them cannot be read."""
-    _gather(relations, run)
+    has_requests = "requests" in relations.names
+    relations.select(_ATTEMPTS, ended_at=run.ended_at, started_at=run.started_at)
+    if has_requests:
+        relations.select(GATHER_REQUESTS)
     begins_at, ends_at = _span(relations, run)
     ends_s = max(ends_at - begins_at, 1_000_000) / 1e6
     width_s = _width(ends_s)
-    where = {"origin": begins_at, "width": int(width_s * 1e6), "last": _last(ends_s, width_s)}
-    has_requests = "requests" in relations.names
+    last = max(0, math.ceil(ends_s / width_s) - 1)
+    where = {"origin": begins_at, "width": int(width_s * 1e6), "last": last}
     return Timeline(
         origin=begins_at,
         ends_s=ends_s,
@@ -146,7 +145,7 @@ def load_timeline(relations: "Relations", run: Run) -> Timeline:
 
 # --- what is read, once ---
 
-# As `doubts` has it.
+# As `answers` has it.
 _CAUSE = """CASE WHEN http_status >= 500 THEN CAST(http_status AS VARCHAR)
     WHEN error <> '' THEN error WHEN http_status = 202 THEN 'accepted'
     ELSE coalesce(CAST(http_status AS VARCHAR), 'unknown') END"""
@@ -158,29 +157,14 @@ _ATTEMPTS = f"""CREATE TEMP TABLE tries AS SELECT attempt_id, outcome, due_at, s
     coalesce(ended_at, $ended_at, sent_at, due_at, $started_at, 0) AS moment,
     order_key FROM (SELECT * REPLACE ({_OUTCOME} AS outcome) FROM attempts)"""  # noqa: S608 -- of literals
 # As `failures` has it.
+_ORDER = f"{ORDER_METHOD} {ORDER_NAME}"
 GATHER_REQUESTS = f"""CREATE TEMP TABLE asked AS SELECT
     method || ' ' || name AS request, ended_at AS moment, served_by,
     greatest(0, ended_at - coalesce(due_at, sent_at)) AS took,
     CASE WHEN error = '' AND (http_status BETWEEN 200 AND 399
-            OR http_status = 409 AND method = $order_method AND name = $order_name)
+            OR http_status = 409 AND method = '{ORDER_METHOD}' AND name = '{ORDER_NAME}')
         THEN '{ANSWERED}' ELSE {_CAUSE} END AS kind
-    FROM requests WHERE ended_at IS NOT NULL AND error NOT IN ($in_flight, $run_stopping)"""  # noqa: S608
-
-
-def _gather(relations: "Relations", run: Run) -> None:
-    relations.run(_ATTEMPTS, ended_at=run.ended_at, started_at=run.started_at)
-    if "requests" in relations.names:
-        relations.run(GATHER_REQUESTS, **gather_values())
-
-
-def gather_values() -> dict[str, str]:
-    """Return what GATHER_REQUESTS is told."""
-    return {
-        "order_method": ORDER_METHOD,
-        "order_name": ORDER_NAME,
-        "in_flight": IN_FLIGHT,
-        "run_stopping": RUN_STOPPING,
-    }
+    FROM requests WHERE ended_at IS NOT NULL AND error NOT IN ('{IN_FLIGHT}', '{RUN_STOPPING}')"""  # noqa: S608
 
 
 def _span(relations: "Relations", run: Run) -> tuple[int, int]:
@@ -195,10 +179,6 @@ def _span(relations: "Relations", run: Run) -> tuple[int, int]:
 def _width(ends_s: float) -> float:
     wanted_s = ends_s / _MOST_BUCKETS
     return next((width for width in _WIDTHS_S if width >= wanted_s), math.ceil(wanted_s))
-
-
-def _last(ends_s: float, width_s: float) -> int:
-    return max(0, math.ceil(ends_s / width_s) - 1)
 
 
 # --- sums ---
@@ -222,7 +202,7 @@ _QUANTILES = "quantile_disc(took, [0.5, 0.95, 0.99, 1.0])"
 _ENDPOINTS = f"""SELECT request, count(*), count(*) FILTER (kind <> '{ANSWERED}'), {_QUANTILES}
     FROM asked GROUP BY request ORDER BY count(*) DESC, request LIMIT {_MOST_ENDPOINTS}"""  # noqa: S608
 _SERVERS = f"""SELECT served_by, count(*), count(*) FILTER (kind <> '{ANSWERED}'),
-    count(*) FILTER (request = $order AND kind = '{ANSWERED}'), {_QUANTILES}
+    count(*) FILTER (request = '{_ORDER}' AND kind = '{ANSWERED}'), {_QUANTILES}
     FROM asked GROUP BY served_by
     ORDER BY served_by = '', count(*) DESC, served_by LIMIT {_MOST_SERVERS}"""  # noqa: S608
 
@@ -230,16 +210,15 @@ _SERVERS = f"""SELECT served_by, count(*), count(*) FILTER (kind <> '{ANSWERED}'
 def _counts(rows: Iterable[tuple[int, str, int]], width_s: float) -> list[Count]:
     """Name the kinds that there are most of, and gather the others under one name."""
     found = list(rows)
-    totals: dict[str, int] = {}
+    totals: Counter[str] = Counter()
     for _, kind, count in found:
-        totals[kind] = totals.get(kind, 0) + count
+        totals[kind] += count
     named = sorted(totals, key=lambda kind: (-totals[kind], kind))
     if len(named) > _MOST_KINDS + 1:
         named = named[:_MOST_KINDS]
-    summed: dict[tuple[int, str], int] = {}
+    summed: Counter[tuple[int, str]] = Counter()
     for bucket, kind, count in found:
-        key = (bucket, kind if kind in named else OTHER)
-        summed[key] = summed.get(key, 0) + count
+        summed[bucket, kind if kind in named else OTHER] += count
     return [
         Count(at_s=bucket * width_s, kind=kind, count=count)
         for (bucket, kind), count in sorted(summed.items())
@@ -250,17 +229,10 @@ def _latencies(relations: "Relations", where: dict[str, int], width_s: float) ->
     found = []
     for since, column in (("due", "due_at"), ("sent", "sent_at")):
         for bucket, count, times in relations.select(_LATENCIES.format(column), **where):
-            p50_s, p95_s, max_s = (time / 1e6 for time in times)
-            found.append(
-                Latencies(
-                    at_s=bucket * width_s,
-                    since=since,
-                    count=count,
-                    p50_s=p50_s,
-                    p95_s=p95_s,
-                    max_s=max_s,
-                )
-            )
+            names = ("p50_s", "p95_s", "max_s")
+            took = dict(zip(names, (time / 1e6 for time in times), strict=True))
+            at_s = bucket * width_s
+            found.append(Latencies(at_s=at_s, since=since, count=count, **took))
     return found
 
 
@@ -277,19 +249,9 @@ def _tallies(relations: "Relations") -> list[Tally]:
 def _endpoints(relations: "Relations", lasted_s: float) -> list[Endpoint]:
     found = []
     for name, count, failed, times in relations.select(_ENDPOINTS):
-        p50_s, p95_s, p99_s, max_s = _seconds(times)
-        found.append(
-            Endpoint(
-                name=name,
-                count=count,
-                failed=failed,
-                per_second=count / lasted_s,
-                p50_s=p50_s,
-                p95_s=p95_s,
-                p99_s=p99_s,
-                max_s=max_s,
-            )
-        )
+        per_second = count / lasted_s
+        took = quantiles_s(times)
+        found.append(Endpoint(name=name, count=count, failed=failed, per_second=per_second, **took))
     return found
 
 
@@ -298,9 +260,9 @@ def _servers(relations: "Relations") -> list[Server]:
     if "orders" in relations.names:
         made = dict(relations.select("SELECT served_by, count(*) FROM orders GROUP BY served_by"))
     found = []
-    seen = relations.select(_SERVERS, order=f"{ORDER_METHOD} {ORDER_NAME}")
+    seen = relations.select(_SERVERS)
     for name, count, failed, orders, times in seen:
-        p50_s, p95_s, *_ = _seconds(times)
+        took = quantiles_s(times)
         found.append(
             Server(
                 name=name,
@@ -308,13 +270,18 @@ def _servers(relations: "Relations") -> list[Server]:
                 failed=failed,
                 orders=orders,
                 rows=None if made is None else made.get(name, 0),
-                p50_s=p50_s,
-                p95_s=p95_s,
+                p50_s=took["p50_s"],
+                p95_s=took["p95_s"],
             )
         )
     return found
 
 
-def _seconds(times: Sequence[int] | None) -> list[float | None]:
-    """Quantiles in seconds; a request without a time of its sending has none."""
-    return [None] * 4 if times is None else [time / 1e6 for time in times]
+def quantiles_s(times: Sequence[int] | None) -> dict[str, float | None]:
+    """Name quantiles, in seconds; a request without a time of its sending has none."""
+    names = ("p50_s", "p95_s", "p99_s", "max_s")
+    return (
+        dict.fromkeys(names)
+        if times is None
+        else dict(zip(names, (each / 1e6 for each in times), strict=True))
+    )

@@ -5,7 +5,6 @@ environment, where what it was made by lives as well.
 """
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,7 +12,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["KEPT_IN", "render_png", "script"]
+from analysis.evidence.files.writing import whole_file
 
 # What always comes out the same and takes long to make; who may not write there makes it anew.
 KEPT_IN = Path(sys.prefix) / "share" / "chaos-shop"
@@ -32,9 +31,8 @@ def script() -> str:
     made = javascript_bundle(_MAKES_KNOWN)
     with suppress(OSError):  # it is made again the next time
         KEPT_IN.mkdir(parents=True, exist_ok=True)
-        beside = kept.with_name(f".{kept.name}.{os.getpid()}")
-        beside.write_text(made, encoding="utf-8")
-        beside.replace(kept)
+        with whole_file(kept) as file:
+            file.write(made.encode())
     return made
 
 

@@ -1,4 +1,4 @@
-"""What people read on the terminal.
+"""The terminal: what commands can be asked, what they do on a run, and what people read then.
 
-Imports `analysis.verdict` and what is below.
+Imports `analysis.report` and what is below.
 """

@@ -1,7 +1,7 @@
 """The runs of a folder with what they were judged to be, the newest last."""
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,7 @@ from rich.text import Text
 
 from analysis.evidence.errors import EvidenceError, UsageError
 from analysis.evidence.run_directory import REPORT_FILE, RunDirectory
-from analysis.terminal.parts import grid, safe
-
-__all__ = ["ListedRun", "list_runs", "render_runs"]
+from analysis.terminal.parts import grid, known, safe
 
 _WITHOUT_FAULT = {"no": "\nno fault", "none": "\nnone asked"}
 _STYLES = {"held": "green", "broken": "bold red", "undecided": "yellow"}
@@ -37,23 +35,20 @@ class ListedRun:
     has_report: bool
     fault: str = ""
 
-    def as_json(self) -> dict[str, object]:
-        """Return it as JSON has it."""
-        return asdict(self)
-
 
 def list_runs(root: Path) -> list[ListedRun]:
     """Return the runs under a folder; UsageError if there is no such folder."""
     if not root.is_dir():
-        message = f"{root}: no such folder; `make chaos-load` makes runs/ with its first run"
-        raise UsageError(message)
+        raise UsageError(
+            f"{root}: no such folder; `make chaos-load` makes runs/ with its first run"
+        )
     folders = (each for each in root.iterdir() if each.is_dir() and not each.is_symlink())
     found = [_listed(RunDirectory(each)) for each in folders if (each / "run.json").is_file()]
     return sorted(found, key=lambda run: (run.started_at or "", run.name))
 
 
 def _listed(directory: RunDirectory) -> ListedRun:
-    run, summary = _read(directory)
+    run, summary = map(_readable, (directory.read_run, directory.read_summary))
     attempts, orders = summary.get("attempts") or {}, summary.get("orders") or {}
     started_at = run.get("started_at")
     return ListedRun(
@@ -79,16 +74,12 @@ def _fault(summary: dict[str, Any]) -> str:
     return "yes" if all(each.get("happened") for each in faults) else "no"
 
 
-def _read(directory: RunDirectory) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return run.json and summary.json; what cannot be read is left empty: a list goes on."""
-    contents = []
-    for read in (directory.read_run, directory.read_summary):
-        try:
-            contents.append(read() or {})
-        except EvidenceError:
-            contents.append({})
-    run, summary = contents
-    return run, summary
+def _readable(read: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
+    """Return what can be read; what cannot is left empty: a list goes on."""
+    try:
+        return read() or {}
+    except EvidenceError:
+        return {}
 
 
 def render_runs(runs: Iterable[ListedRun], console: Console, *, root: Path) -> None:
@@ -102,11 +93,7 @@ def render_runs(runs: Iterable[ListedRun], console: Console, *, root: Path) -> N
     for each in listed:
         verdict = Text(safe(each.verdict or "not judged"), style=_STYLES.get(each.verdict, "dim"))
         verdict.append(_WITHOUT_FAULT.get(each.fault, ""), style="default")
-        counts = (_count(each.attempts), _count(each.in_doubt), _count(each.committed))
+        counts = map(known, (each.attempts, each.in_doubt, each.committed))
         is_drawn = "yes" if each.has_report else ""
         table.add_row(safe(each.name), safe(each.target), verdict, *counts, is_drawn)
     console.print(table)
-
-
-def _count(value: int | None) -> str:
-    return "–" if value is None else str(value)

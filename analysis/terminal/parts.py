@@ -5,14 +5,17 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
-__all__ = ["grid", "safe"]
-
 
 def safe(text: str) -> str:
     """Return text with everything that could steer a terminal made visible."""
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
     )
+
+
+def known(count: int | None) -> str:
+    """Return a count, or a dash where it is not known."""
+    return "–" if count is None else str(count)
 
 
 def grid(*columns: str, right: Sequence[str] = (), has_header: bool = True) -> Table:

@@ -12,8 +12,6 @@ from analysis.measures.gaps import find_gaps, tell_gaps
 from analysis.terminal.parts import grid, safe
 from analysis.verdict.summary import Judgement
 
-__all__ = ["render_story", "stories_of"]
-
 
 def stories_of(
     hidden: Sequence[AttemptFinding], judgement: Judgement, *, count: int
@@ -46,6 +44,24 @@ def render_story(finding: AttemptFinding, judgement: Judgement, console: Console
     console.print(table)
     if finding.verdict in (Verdict.ABSENT, Verdict.POSSIBLE):
         console.print(safe(_gaps_beside(finding, judgement)), soft_wrap=True, end="")
+
+
+def story_as_json(finding: AttemptFinding, judgement: Judgement) -> dict[str, object]:
+    """Return one attempt's story, with what became of it."""
+    return {
+        "attempt_id": finding.attempt.attempt_id,
+        "outcome": finding.attempt.outcome.value,
+        "verdict": finding.verdict,
+        "evidence": finding.evidence.value,
+        "steps": [
+            {
+                "at": None if step.at is None else format_time(step.at),
+                "witness": step.witness,
+                "said": step.said,
+            }
+            for step in judgement.story_of(finding)
+        ],
+    }
 
 
 def _gaps_beside(finding: AttemptFinding, judgement: Judgement) -> str:

@@ -13,7 +13,7 @@ from analysis.evidence.records import Outcome, RunVerdict, Verdict, format_time
 from analysis.evidence.run import HealthCheck
 from analysis.judging.findings import Method
 from analysis.measures.faults import FaultFinding, describe_faults
-from analysis.measures.hypotheses import Hypothesis
+from analysis.measures.hypotheses import Hypothesis, limits_in_words
 from analysis.measures.latency import Latency, Spread
 from analysis.measures.retries import Retries
 from analysis.measures.windows import Window
@@ -58,7 +58,7 @@ def render(judgement: Judgement, console: Console, *, directory: Path) -> None:
 
 def _parts(judgement: Judgement) -> Iterable[tuple[str, RenderableType]]:
     yield "What customers were told, and what the orders table holds", _outcomes(judgement)
-    if judgement.indeterminate_by_cause:
+    if judgement.open_by_cause():
         yield "Attempts without a definite answer, by cause", _causes(judgement)
     if judgement.retries is not None:
         yield "What trying again did", _retries(judgement.retries)
@@ -98,7 +98,7 @@ def _sentence(judgement: Judgement) -> str:
     named = ", ".join(each.id for each in of_verdict)
     match judgement.verdict:
         case RunVerdict.HELD:
-            count = judgement.count_outcome(Outcome.ACKNOWLEDGED)
+            count = judgement.findings.count_outcome(Outcome.ACKNOWLEDGED)
             kept = f"All {count} acknowledged orders are in the table, once and as they were sent."
             return kept if judgement.faults else f"{kept} {NO_FAULT}"
         case RunVerdict.BROKEN:
@@ -130,7 +130,7 @@ def _for_customers(judgement: Judgement) -> Iterable[str]:
             told = f"{NOT_ACKNOWLEDGED.format(hidden.answered)},"
         goods = f"{_number(hidden.pieces, 'piece')}, {hidden.value:.2f} in goods"
         yield f"{_number(hidden.count, 'order')}, {told} {verb} in the table: {goods}."
-    elif judgement.count_outcome(Outcome.INDETERMINATE) and not findings.count(Verdict.POSSIBLE):
+    elif findings.count_outcome(Outcome.INDETERMINATE) and not findings.count(Verdict.POSSIBLE):
         yield "No order is in the table without its customer knowing."
 
 
@@ -172,7 +172,7 @@ def _causes(judgement: Judgement) -> Table:
     names = [verdict.value for verdict in verdicts]
     table = grid("cause", "attempts", *names, right=["attempts", *names])
     of_verdict = [judgement.open_by_cause(verdict) for verdict in verdicts]
-    for cause, count in judgement.indeterminate_by_cause.items():
+    for cause, count in judgement.open_by_cause().items():
         counts = (str(each.get(cause, 0)) for each in of_verdict)
         table.add_row(Text(safe(cause)), str(count), *counts)
     return table
@@ -196,15 +196,14 @@ def _latency(latency: Latency, from_due: Spread) -> Table:
     columns = ["orders", "p50", "p95", "p99", "max"]
     table = grid("from when they were", *columns, right=columns)
     for name, spread in (("due", from_due), ("sent", latency.from_sent)):
-        shown = spread.as_json()
-        times = (_time(shown, spread, each) for each in ("p50_s", "p95_s", "p99_s", "max_s"))
+        times = (_time(spread, each) for each in ("p50_s", "p95_s", "p99_s", "max_s"))
         table.add_row(name, str(spread.count), *times)
     return table
 
 
-def _time(shown: dict[str, object], spread: Spread, name: str) -> str:
-    time_s = shown[name]
-    if not isinstance(time_s, float):
+def _time(spread: Spread, name: str) -> str:
+    time_s: float | None = getattr(spread, name)
+    if time_s is None:
         return "–"
     return f"{'≥ ' if name in spread.at_least else ''}{time_s:.3f}"
 
@@ -259,10 +258,9 @@ def _arithmetic(check: HealthCheck | None) -> Iterable[Text]:
 def _hypotheses(hypotheses: Iterable[Hypothesis]) -> Table:
     table = grid("", "hypothesis", "measured", "tolerated", right=["measured"])
     for each in hypotheses:
-        limits = (f"{name.replace('_', ' ')} {limit:g}" for name, limit in each.tolerated.items())
         measured = "–" if each.measured is None else f"{round(each.measured, 2):g}"
         statement = Text(safe(each.statement or each.id))
-        table.add_row(_mark(each.verdict), statement, measured, ", ".join(limits))
+        table.add_row(_mark(each.verdict), statement, measured, limits_in_words(each.tolerated))
     return table
 
 

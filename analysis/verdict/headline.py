@@ -7,9 +7,6 @@ from typing import Any
 
 from analysis.measures.faults import describe_faults
 
-__all__ = ["NOT_ACKNOWLEDGED", "NO_FAULT", "Headline", "headline_of"]
-
-
 NO_FAULT = "No fault was asked for."
 
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from analysis.evidence.errors import EvidenceError
-from analysis.evidence.files import csv_lines
-from analysis.evidence.records import RunVerdict
+from analysis.evidence.files.text import csv_lines
+from analysis.evidence.files.writing import put_in_place
+from analysis.evidence.records import Event, RunVerdict
 from analysis.evidence.run import parse_before, parse_run
 from analysis.evidence.run_directory import RECONCILIATION_FILE, SUMMARY_FILE, RunDirectory
 from analysis.evidence.tables import ATTEMPTS, EVENTS, ORDERS, PRODUCTS, REQUESTS, Table
@@ -33,6 +34,7 @@ from analysis.verdict.summary import (
 )
 
 if TYPE_CHECKING:
+    from analysis.bulk.engine import Connect
     from analysis.bulk.set_aside import Bulk
 
 ValueT = TypeVar("ValueT")
@@ -49,33 +51,41 @@ def judge_run(
     fail_on: FailOn = FailOn.DATA,
     set_aside_above: int = _LARGE,
     memory: str | None = None,
+    connect: "Connect | None" = None,
 ) -> Judgement:
     """Judge a run and write reconciliation.csv and summary.json.
 
     Of evidence larger than `set_aside_above` bytes the undisputed attempts are set aside first, in
     DuckDB, which takes no more than `memory` (half of the machine's by default). That changes no
-    byte of the results. EvidenceError if run.json or attempts.csv is missing, or one of the needed
-    four unreadable.
+    byte of the results. With `connect` they are set aside in another engine, whatever the size, and
+    the run's tables may lie elsewhere. EvidenceError if run.json or attempts.csv is missing, or one
+    of the needed four unreadable.
     """
     around = _around(directory)
     question = Question(
         products=around.products,
         fault_at=around.run.fault.started_at if around.run.fault else None,
         may_be_absent=around.is_settled and around.unseen_up_to is None,
-        has_log=directory.has_access_log(),
+        has_log=directory.access_log.are_there(),
     )
-    sizes = [directory.stored_bytes(each.file_name) for each in (ATTEMPTS, ORDERS)]
-    is_large = all(sizes) and sum(sizes) > set_aside_above and method is not Method.INFERRED
+    sizes = [directory.size(directory.stored(each.file_name).name) for each in (ATTEMPTS, ORDERS)]
+    is_large = connect or (all(sizes) and sum(sizes) > set_aside_above)
     with directory.new_results(), _no_collection(), ExitStack() as until_written:
         bulk = None
-        if is_large:
+        if is_large and method is not Method.INFERRED:
             # Few runs need them, and DuckDB is slow to import.
             from analysis.bulk.duckdb_engine import in_duckdb  # noqa: PLC0415
             from analysis.bulk.set_aside import set_aside  # noqa: PLC0415
 
-            connect = in_duckdb(memory)
-            bulk = until_written.enter_context(set_aside(directory, question, connect))
-        evidence = _evidence(directory, around, bulk)
+            asked = set_aside(directory, question, connect or in_duckdb(memory))
+            bulk = until_written.enter_context(asked)
+        if connect and bulk is None and not directory.has_table(ATTEMPTS):
+            raise EvidenceError(
+                "the undisputed attempts cannot be set aside: none is confirmed, or a row bears no "
+                f"order's key; copy the run's tables into {directory.path} and judge it without "
+                "--engine"
+            )
+        evidence = _with_balancer(directory, _evidence(directory, around, bulk))
         judgement = judge(evidence, method=method, late_window_s=late_window_s, fail_on=fail_on)
         _write_reconciliation(directory, judgement, bulk)
         directory.write_json(SUMMARY_FILE, summarise(judgement))
@@ -107,7 +117,7 @@ def _write_reconciliation(
     lines = csv_lines(rows)
     of_attempts = [each.attempt for each in findings.attempts]
     written = bulk.write(RECONCILIATION_FILE, RECONCILIATION_COLUMNS, of_attempts, lines)
-    directory.take(written, RECONCILIATION_FILE)
+    put_in_place(written, directory.path / RECONCILIATION_FILE)
 
 
 def judge_again(directory: RunDirectory, *, memory: str | None = None) -> Judgement:
@@ -116,10 +126,14 @@ def judge_again(directory: RunDirectory, *, memory: str | None = None) -> Judgem
     if summary is None:
         return judge_run(directory, memory=memory)
     try:
-        method, fail_on = _method_of(summary), _failed_on(summary)
+        # Without rows no way was taken.
+        was_read = summary["orders"]["rows"] is not None
+        method = Method(summary["method"]) if was_read else Method.AUTO
+        fail_on = _failed_on(summary)
     except (KeyError, TypeError, ValueError) as error:
-        message = f"{directory.path / SUMMARY_FILE} makes no sense; reconcile the run again"
-        raise EvidenceError(message) from error
+        raise EvidenceError(
+            f"{directory.path / SUMMARY_FILE} makes no sense; reconcile the run again"
+        ) from error
     return judge_run(
         directory,
         method=method,
@@ -127,11 +141,6 @@ def judge_again(directory: RunDirectory, *, memory: str | None = None) -> Judgem
         fail_on=fail_on,
         memory=memory,
     )
-
-
-def _method_of(summary: Mapping[str, Any]) -> Method:
-    """Which way was taken; without rows none was."""
-    return Method.AUTO if summary["orders"]["rows"] is None else Method(summary["method"])
 
 
 def _failed_on(summary: Mapping[str, Any]) -> FailOn:
@@ -185,22 +194,16 @@ def load_evidence(directory: RunDirectory, *, story_of: str = "") -> Evidence:
 
     `story_of` is the id of an attempt of which the load balancer's line is wanted in any case.
     """
-    return _whole(directory, _around(directory), story_of=story_of)
+    whole = _evidence(directory, _around(directory), bulk=None)
+    return _with_balancer(directory, whole, story_of=story_of)
 
 
 def _evidence(directory: RunDirectory, around: Evidence, bulk: "Bulk | None") -> Evidence:
     """Add attempts and orders, without those that were set aside."""
     if bulk is None:
-        return _whole(directory, around)
-    disputed = replace(around, attempts=bulk.attempts, orders=bulk.rows, undisputed=bulk.undisputed)
-    return _with_balancer(directory, disputed)
-
-
-def _whole(directory: RunDirectory, around: Evidence, *, story_of: str = "") -> Evidence:
-    attempts = list(directory.read_table(ATTEMPTS))
-    orders = _needed(directory, ORDERS, around.notes)
-    whole = replace(around, attempts=attempts, orders=orders)
-    return _with_balancer(directory, whole, story_of=story_of)
+        attempts = list(directory.read_table(ATTEMPTS))
+        return replace(around, attempts=attempts, orders=_needed(directory, ORDERS, around.notes))
+    return replace(around, attempts=bulk.attempts, orders=bulk.rows, undisputed=bulk.undisputed)
 
 
 def _around(directory: RunDirectory) -> Evidence:
@@ -231,10 +234,10 @@ def _balancer_log(
     directory: RunDirectory, wanted: Set[str], ours: Sequence[str], notes: list[str]
 ) -> BalancerLog | None:
     """Read of the load balancer's access log what is of use, if there is one."""
-    if not directory.has_access_log():
+    if not directory.access_log.are_there():
         return None
     try:
-        log = BalancerLog.of(directory.read_access_log(), wanted=wanted, ours=ours)
+        log = BalancerLog.of(directory.access_log.lines(), wanted=wanted, ours=ours)
     except EvidenceError as error:
         notes.append(str(error))
         return None
@@ -252,6 +255,11 @@ def _needed(directory: RunDirectory, table: Table[ValueT], notes: list[str]) -> 
         notes.append(f"there is no {table.file_name}: the database was not read after the run")
         return None
     return list(directory.read_table(table))
+
+
+def events_of(directory: RunDirectory) -> list[Event]:
+    """Return the run's events; none where there are none that can be read."""
+    return _helpful(lambda: list(directory.read_table(EVENTS)), []) or []
 
 
 def _helpful(load: Callable[[], list[ValueT]], notes: list[str]) -> list[ValueT] | None:

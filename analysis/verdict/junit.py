@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-__all__ = ["render_junit"]
+from analysis.measures.hypotheses import limits_in_words
 
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
@@ -53,9 +53,7 @@ def _of_fault(fault: Mapping[str, Any]) -> Element:
 
 
 def _of_hypothesis(hypothesis: Mapping[str, Any], notes: Mapping[str, str]) -> Element:
-    tolerated = ", ".join(
-        f"{name.replace('_', ' ')} {limit:g}" for name, limit in hypothesis["tolerated"].items()
-    )
+    tolerated = limits_in_words(hypothesis["tolerated"])
     measured = hypothesis["measured"]
     said = "not measured" if measured is None else f"measured {measured:g}"
     parts = (said, f"tolerated {tolerated}" if tolerated else "", notes.get(hypothesis["id"], ""))

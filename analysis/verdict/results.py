@@ -3,18 +3,15 @@
 None of it changes the verdict: what cannot be written is told as a note.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from analysis.evidence.errors import EvidenceError
-from analysis.evidence.files import append_file
+from analysis.evidence.files.writing import append_file
 from analysis.evidence.run_directory import JUNIT_FILE, RunDirectory
 from analysis.verdict.junit import render_junit
 from analysis.verdict.step_summary import render_step_summary
 from analysis.verdict.summary import Judgement, summarise
-
-__all__ = ["noted", "write_for_ci"]
 
 
 def write_for_ci(
@@ -23,23 +20,17 @@ def write_for_ci(
     """Write junit.xml and add to the step's summary, if there is one; yields what went wrong."""
     summary = summarise(judgement)
     notes = {each.id: each.note for each in judgement.hypotheses if each.note}
-    with noted() as complaints:
-        directory.write_text(JUNIT_FILE, render_junit(summary, notes=notes))
-    yield from complaints
+    yield from tried(lambda: directory.write_text(JUNIT_FILE, render_junit(summary, notes=notes)))
     if step_summary is not None:
-        with noted() as complaints:
-            append_file(step_summary, render_step_summary(summary))
-        yield from complaints
+        yield from tried(lambda: append_file(step_summary, render_step_summary(summary)))
 
 
-@contextmanager
-def noted() -> Iterator[list[str]]:
-    """Give a list that tells, after the block, what went wrong in it."""
-    complaints: list[str] = []
+def tried(write: Callable[[], object]) -> Iterator[str]:
+    """Write something, and yield what went wrong in that."""
     try:
-        yield complaints
+        write()
     except Exception as error:  # noqa: BLE001 -- whatever it is, the verdict stands
         said = (
             str(error) if isinstance(error, EvidenceError) else f"{type(error).__name__}: {error}"
         )
-        complaints.append(f"{said}; the verdict is not touched by it")
+        yield f"{said}; the verdict is not touched by it"

@@ -6,8 +6,6 @@ from typing import Any
 
 from analysis.verdict.headline import headline_of
 
-__all__ = ["plain_markdown", "render_step_summary"]
-
 _MARKS = {"held": "✅", "undecided": "❔", "broken": "❌"}
 _STEERING = re.compile(r"([\\`*_{}\[\]()#+!|~$@-])")
 

@@ -10,8 +10,6 @@ from analysis.evidence.records import Attempt, OrderRow, is_time
 from analysis.judging.access_log import BalancerLine
 from analysis.judging.findings import AttemptFinding
 
-__all__ = ["Step", "tell"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -69,18 +67,25 @@ def _of_balancer(line: BalancerLine) -> Iterator[Step]:
     yield Step(at=line.ended_at, witness=witness, said=said)
 
 
-def _of_database(row: OrderRow, offset_us: int) -> Iterator[Step]:
+def steps_of_row(row: OrderRow, *, offset_us: int = 0) -> Iterator[Step]:
+    """Yield when the row's transaction began and was committed, as far as that is known."""
     by = f" by {row.served_by}" if row.served_by else ""
-    if row.created_at is not None:
-        said = f"transaction of order {row.id} began{by}"
-        yield Step(at=_clients(row.created_at, offset_us), witness="database", said=said)
-    if row.committed_at is not None:
-        said = f"order {row.id} committed"
-        yield Step(at=_clients(row.committed_at, offset_us), witness="database", said=said)
-    elif row.created_at is None:
-        yield Step(at=None, witness="database", said=f"order {row.id} is in the table{by}")
-    else:
-        said = f"order {row.id} is in the table; when it was committed is not tracked"
+    for at, said in (
+        (row.created_at, f"transaction of order {row.id} began{by}"),
+        (row.committed_at, f"order {row.id} committed"),
+    ):
+        if at is not None:
+            yield Step(at=_clients(at, offset_us), witness="database", said=said)
+
+
+def _of_database(row: OrderRow, offset_us: int) -> Iterator[Step]:
+    yield from steps_of_row(row, offset_us=offset_us)
+    if row.committed_at is None:
+        said = f"order {row.id} is in the table"
+        if row.created_at is not None:
+            said += "; when it was committed is not tracked"
+        elif row.served_by:
+            said += f" by {row.served_by}"
         yield Step(at=None, witness="database", said=said)
 
 

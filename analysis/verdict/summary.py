@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
@@ -17,7 +17,7 @@ from analysis.measures.faults import FaultFinding
 from analysis.measures.hypotheses import Hypothesis
 from analysis.measures.latency import Latency, measure_latency
 from analysis.measures.retries import Retries
-from analysis.measures.windows import Exposure, Window, Windows
+from analysis.measures.windows import Exposure, Windows
 from analysis.verdict.stories import Step, tell
 
 RECONCILIATION_COLUMNS = [
@@ -75,16 +75,6 @@ class Judgement:
         ended_at = self.evidence.run.ended_at
         undisputed = self.findings.undisputed
         return measure_latency(attempts, ended_at=ended_at, undisputed=undisputed)
-
-    @property
-    def indeterminate_by_cause(self) -> dict[str, int]:
-        """How many attempts ended without a definite answer, by what the client saw."""
-        return self.open_by_cause()
-
-    @property
-    def committed_by_cause(self) -> dict[str, int]:
-        """How many of those are in the table."""
-        return self.open_by_cause(Verdict.COMMITTED)
 
     def open_by_cause(self, verdict: Verdict | None = None) -> dict[str, int]:
         """Return how many indeterminate attempts there are by cause, with a verdict if given."""
@@ -149,66 +139,46 @@ class Judgement:
         said = [
             f"{count} successes that answered an order were not understood"
             f"{error.removeprefix(BAD_REPLY)}"
-            for error, count in self.indeterminate_by_cause.items()
+            for error, count in self.open_by_cause().items()
             if error.startswith(f"{BAD_REPLY}: ")
         ]
         why = why_no_order_was_sent(self.evidence.events)
         return [*said, f"products were not understood: {why}"] if why else said
 
-    def count_outcome(self, outcome: Outcome) -> int:
-        """Return how many attempts ended so."""
-        return self.findings.count_outcome(outcome)
-
 
 def summarise(judgement: Judgement) -> dict[str, object]:
     """Return summary.json's content, as the contract has it."""
     evidence = judgement.evidence
-    settle = evidence.run.settle
+    settle, first, late_window_s = evidence.run.settle, evidence.run.fault, judgement.late_window_s
+    hidden = judgement.findings.unacknowledged
     return {
         "run_id": evidence.run.run_id,
         "verdict": judgement.verdict.value,
         "exit_code": judgement.exit_code,
         "attempts": _attempts(judgement),
-        "indeterminate_by_cause": judgement.indeterminate_by_cause,
+        "indeterminate_by_cause": judgement.open_by_cause(),
         "orders": _orders(judgement.findings),
-        "committed_by_cause": judgement.committed_by_cause,
-        "unacknowledged_orders": _unacknowledged(judgement.findings),
+        "committed_by_cause": judgement.open_by_cause(Verdict.COMMITTED),
+        "unacknowledged_orders": {**asdict(hidden), "value": format(hidden.value, "f")}
+        if hidden
+        else None,
         "method": judgement.findings.method.value,
-        **_assumed(judgement),
-        "invariants": [
-            {
-                "id": each.id,
-                "statement": each.statement,
-                "verdict": each.verdict.value,
-                "detail": each.detail,
-            }
-            for each in judgement.invariants
-        ],
-        "hypotheses": [
-            {
-                "id": each.id,
-                "statement": each.statement,
-                "verdict": each.verdict.value,
-                "measured": each.measured,
-                "tolerated": each.tolerated,
-            }
-            for each in judgement.hypotheses
-        ],
-        "fault": _fault(judgement),
+        # What the verdict rests on besides the evidence, where something does.
+        **({} if late_window_s is None else {"late_window_s": late_window_s}),
+        "invariants": [asdict(each) for each in judgement.invariants],
+        "hypotheses": [_hypothesis(each) for each in judgement.hypotheses],
+        # The first that began, by which windows and phases are measured.
+        "fault": next((each.as_json() for each in judgement.faults if each.fault == first), None),
         "faults": [each.as_json() for each in judgement.faults],
-        "exposure": {
-            "orders_in_flight_at_fault": judgement.exposure.orders_in_flight_at_fault,
-            "on_victim": judgement.exposure.on_victim,
-        },
+        "exposure": asdict(judgement.exposure),
         "windows": {
-            "client": _window(judgement.windows.client),
-            "load_balancer": _window(judgement.windows.load_balancer),
-            "autoscaling": _window(judgement.windows.autoscaling),
+            name: window.as_json() if window else None
+            for name, window in judgement.windows.by_name.items()
         },
-        "clock": {"offset_s": judgement.clock.offset_s, "error_s": judgement.clock.error_s},
+        "clock": asdict(judgement.clock),
         "settle": settle.as_json() if settle else None,
-        "latency": judgement.latency.as_json(),
-        **({"retries": _retries(judgement.retries)} if judgement.retries else {}),
+        "latency": asdict(judgement.latency),
+        **({"retries": judgement.retries.as_json()} if judgement.retries else {}),
     }
 
 
@@ -217,7 +187,7 @@ def _attempts(judgement: Judgement) -> dict[str, int]:
         *(Outcome.ACKNOWLEDGED, Outcome.REJECTED),
         *(Outcome.INDETERMINATE, Outcome.UNSENT),
     ]
-    counts = {outcome.value: judgement.count_outcome(outcome) for outcome in outcomes}
+    counts = {outcome.value: judgement.findings.count_outcome(outcome) for outcome in outcomes}
     return {"total": judgement.findings.attempt_count, **counts}
 
 
@@ -232,42 +202,9 @@ def _orders(findings: Reconciliation) -> dict[str, int | None]:
     return counts
 
 
-def _assumed(judgement: Judgement) -> dict[str, float]:
-    """Return what the verdict rests on besides the evidence, where something does."""
-    late_window_s = judgement.late_window_s
-    return {} if late_window_s is None else {"late_window_s": late_window_s}
-
-
-def _unacknowledged(findings: Reconciliation) -> dict[str, object] | None:
-    found = findings.unacknowledged
-    if found is None:
-        return None
-    return {
-        "count": found.count,
-        "pieces": found.pieces,
-        "value": format(found.value, "f"),
-        "answered": found.answered,
-    }
-
-
-def _fault(judgement: Judgement) -> dict[str, object] | None:
-    """Return the first that began, by which windows and phases are measured."""
-    first = judgement.evidence.run.fault
-    return next((each.as_json() for each in judgement.faults if each.fault == first), None)
-
-
-def _retries(retries: Retries) -> dict[str, object]:
-    return {
-        "wants": retries.wants,
-        "attempts": retries.attempts,
-        "sold_twice": retries.sold_twice.as_json(),
-        "saved": retries.saved.as_json(),
-        "undecided": retries.undecided,
-    }
-
-
-def _window(window: Window | None) -> dict[str, object] | None:
-    return window.as_json() if window else None
+def _hypothesis(hypothesis: Hypothesis) -> dict[str, object]:
+    """Leave the note out, which is for people."""
+    return {name: value for name, value in asdict(hypothesis).items() if name != "note"}
 
 
 def reconciliation_rows(

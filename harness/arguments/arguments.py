@@ -13,7 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from analysis.evidence.run_directory import EvidenceError, RunDirectory
+from analysis.evidence.errors import EvidenceError
+from analysis.evidence.files.new_run import check_new
 from harness.arguments.values import add as _add
 from harness.arguments.values import checked as _checked
 from harness.arguments.values import seconds as _seconds
@@ -76,7 +77,7 @@ class Settings:
         if self.run_dir is None:
             return
         try:
-            RunDirectory.check_new(self.run_dir)
+            check_new(self.run_dir)
         except (EvidenceError, OSError) as error:
             message = f"the run's directory cannot be made: {error}"
             raise BadArgument(message) from error

@@ -21,7 +21,7 @@ from weakref import WeakSet
 import gevent
 from gevent.event import Event
 
-from analysis.evidence.files import sync_folder
+from analysis.evidence.files.writing import sync_folder
 from analysis.evidence.ledger.format import (
     LEDGER_VERSION,
     LEDGER_WITH_TAIL,

@@ -12,8 +12,9 @@ import gevent
 from locust.env import Environment
 from locust.runners import MasterRunner
 
+from analysis.evidence.errors import EvidenceError
 from analysis.evidence.records import Event, format_time
-from analysis.evidence.run_directory import EvidenceError, RunDirectory
+from analysis.evidence.run_directory import RunDirectory
 from harness.arguments.arguments import Settings, without_password
 from harness.arguments.experiment import load_hypotheses
 from harness.arguments.host import Host

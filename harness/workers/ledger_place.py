@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from analysis.evidence.errors import EvidenceError
 from analysis.evidence.ledger.tail import start_of_machine
-from analysis.evidence.run_directory import LEDGER_FOLDER, EvidenceError, RunDirectory
+from analysis.evidence.run_directory import LEDGER_FOLDER, RunDirectory
 from harness.errors import LedgerFailed
 from harness.record.ledger import process_id
 

@@ -14,7 +14,8 @@ from analysis import __main__ as command
 from analysis.evidence.ledger.format import AttemptEnded, AttemptSent, LedgerOpened
 from analysis.evidence.records import Outcome, parse_time
 from analysis.evidence.run import Settle
-from analysis.evidence.run_directory import RunDirectory
+from analysis.evidence.run_directory import BEFORE_FILE, RunDirectory
+from analysis.terminal import commands
 from analysis.verdict.summary import RECONCILIATION_COLUMNS
 from tests.analysis.histories import (
     NOON,
@@ -398,7 +399,7 @@ def test_a_fault_of_ours_is_one_line_and_70_with_a_traceback_only_when_asked(
         message = "boom"
         raise RuntimeError(message)
 
-    monkeypatch.setattr(command, "judge_run", crash)
+    monkeypatch.setattr(commands, "judge_run", crash)
     assert call("reconcile", good.path) == 70
     assert capsys.readouterr().err == "analysis: a fault of ours: RuntimeError: boom\n"
     monkeypatch.setenv("CHAOS_SHOP_DEBUG", "1")
@@ -412,7 +413,7 @@ def test_control_c_is_one_line_and_130(
     def interrupt(*_arguments: object, **_more: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "judge_run", interrupt)
+    monkeypatch.setattr(commands, "judge_run", interrupt)
     assert call("reconcile", good.path) == 130
     assert capsys.readouterr().err.count("\n") == 1
 
@@ -561,8 +562,9 @@ def test_finish_judges_the_clients_side_where_the_database_is_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     killed(directory)
-    directory.write_before(
-        {"taken_at": "2026-11-23T12:00:00Z", "max_order_id": 0, "products": [], "settle": None}
+    directory.write_json(
+        BEFORE_FILE,
+        {"taken_at": "2026-11-23T12:00:00Z", "max_order_id": 0, "products": [], "settle": None},
     )
     monkeypatch.setenv("DATABASE_URL", "postgresql://shop:s3cret@127.0.0.1:1/shop")
     assert call("finish", directory.path) == 2

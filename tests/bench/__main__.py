@@ -19,6 +19,7 @@ from tests.bench import (
     orders,
     page,
     report,
+    spark,
     streaming,
     workers,
 )
@@ -36,6 +37,7 @@ BENCHMARKS = {
     "workers": workers,
     "page": page,
     "streaming": streaming,
+    "spark": spark,
 }
 KEPT_IN = Path("build/bench.json")
 

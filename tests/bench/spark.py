@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from analysis.closing.close import add_parquet
-from analysis.evidence.run_directory import RunDirectory
+from analysis.evidence.records import Outcome
 from tests.analysis.bulk.test_set_aside import CHANGES, History, stored
 from tests.analysis.histories import SETTLED
 from tests.bench.judging import MILLION, ROOT, write_run

@@ -5,12 +5,12 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from analysis.evidence.errors import TornLine
 from analysis.evidence.ledger.format import (
     AttemptEnded,
     AttemptSent,
     LedgerClosed,
     RequestDone,
-    TornLine,
     parse_line,
 )
 from infra.lab.processes import free_port

@@ -15,12 +15,12 @@ import psycopg
 from flask import Flask, Response, jsonify, request
 from psycopg.rows import TupleRow
 
-from shop.app import create_app
 from shop.errors import RefusedError
-from shop.logs import start_logging
-from shop.order_request import load_order_request
-from shop.placement import OrderRequest
+from shop.observation.logs import start_logging
+from shop.orders.placement import OrderRequest
 from shop.start import load_settings_or_exit
+from shop.web.app import create_app
+from shop.web.order_request import load_order_request
 
 __all__ = [
     "Connection",

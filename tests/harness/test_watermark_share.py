@@ -16,7 +16,7 @@ import pytest
 
 from tests.harness.load import ROOT, Load, Locust
 from tests.harness.lossy_way import LossyWay, lossy_way
-from tests.shop.test_server import wait_until_healthy
+from tests.shop.serving.test_server import wait_until_healthy
 
 pytestmark = [pytest.mark.slow, pytest.mark.lab]
 

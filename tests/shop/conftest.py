@@ -15,10 +15,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from shop import current
-from shop.app import create_app
-from shop.schema import prepare_database
+from shop.orders.schema import prepare_database
 from shop.settings import Settings
+from shop.web import current
+from shop.web.app import create_app
 
 MakeShop = Callable[..., Flask]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from shop.database.pool import connection_string
 from shop.errors import SettingsError
-from shop.pool import connection_string
 from shop.settings import load_settings
 
 URL = "postgresql://shop:s3cr3t@db:5433/shop"

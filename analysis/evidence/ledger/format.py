@@ -14,27 +14,6 @@ import msgspec.json
 from analysis.evidence.errors import TornLine
 from analysis.evidence.records import Outcome, is_time
 
-__all__ = [
-    "LEDGER_VERSION",
-    "LEDGER_WITH_TAIL",
-    "UNPLAIN",
-    "AttemptEnded",
-    "AttemptSent",
-    "EndedFields",
-    "LedgerClosed",
-    "LedgerFindings",
-    "LedgerLine",
-    "LedgerOpened",
-    "RequestDone",
-    "RequestFields",
-    "SentFields",
-    "TornLine",
-    "encode",
-    "frequent",
-    "lines_of",
-    "parse_line",
-]
-
 LEDGER_VERSION, LEDGER_WITH_TAIL = 2, 3
 
 _spell = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
@@ -50,7 +29,6 @@ class _Line:
 
     __slots__: tuple[str, ...] = ()
     tag: ClassVar[str]
-    types: ClassVar[tuple[tuple[type, ...], ...]]
 
     def to_line(self) -> bytes:
         """Return the whole line.
@@ -73,47 +51,12 @@ def frequent(record: type[RecordT]) -> type[RecordT]:
     return dataclass(slots=True, kw_only=True, unsafe_hash=True)(record)
 
 
-_TEXT = (str,)
-_WHOLE = (int,)
-_MAYBE_WHOLE = (int, NoneType)
-
 # Tags and fields in their order: of an AttemptSent, of an AttemptEnded, of a RequestDone.
-SentFields = tuple[
-    Literal["sent"],
-    str,
-    str,
-    int,
-    str,
-    int,
-    int,
-    int | None,
-    int | None,
-    str,
-    str,
-]
-EndedFields = tuple[
-    Literal["ended"],
-    str,
-    int,
-    str,
-    int | None,
-    str,
-    int | None,
-    str,
-    int | None,
-]
+_Whole = int | None
+SentFields = tuple[Literal["sent"], str, str, int, str, int, int, _Whole, _Whole, str, str]
+EndedFields = tuple[Literal["ended"], str, int, str, _Whole, str, _Whole, str, _Whole]
 RequestFields = tuple[
-    Literal["request"],
-    str,
-    str,
-    str,
-    int | None,
-    int | None,
-    int | None,
-    int | None,
-    str,
-    int | None,
-    str,
+    Literal["request"], str, str, str, _Whole, _Whole, _Whole, _Whole, str, _Whole, str
 ]
 
 
@@ -121,11 +64,10 @@ RequestFields = tuple[
 class LedgerOpened(_Line):
     """The first line of a ledger: whose it is. `about` holds pid, host and the like.
 
-    Its version is another where the ledger has a tail until it is closed (`ledger_tail`).
+    Its version is another where the ledger has a tail until it is closed (`tail`).
     """
 
     tag: ClassVar[str] = "ledger"
-    types: ClassVar[tuple[tuple[type, ...], ...]] = (_WHOLE, _TEXT, _WHOLE, (dict,))
 
     version: int = LEDGER_VERSION
     process_id: str
@@ -141,10 +83,6 @@ class AttemptSent(_Line):
     """
 
     tag: ClassVar[str] = "sent"
-    types: ClassVar[tuple[tuple[type, ...], ...]] = (
-        *(_TEXT, _TEXT, _WHOLE, _TEXT, _WHOLE, _WHOLE),
-        *(_MAYBE_WHOLE, _MAYBE_WHOLE, _TEXT, _TEXT),
-    )
 
     attempt_id: str
     order_key: str
@@ -163,10 +101,6 @@ class AttemptEnded(_Line):
     """What the client knows now that an attempt has ended."""
 
     tag: ClassVar[str] = "ended"
-    types: ClassVar[tuple[tuple[type, ...], ...]] = (
-        *(_TEXT, _WHOLE, _TEXT, _MAYBE_WHOLE, _TEXT),
-        *(_MAYBE_WHOLE, _TEXT, _MAYBE_WHOLE),
-    )
 
     attempt_id: str
     ended_at: int
@@ -183,10 +117,6 @@ class RequestDone(_Line):
     """A request that was not an order has ended."""
 
     tag: ClassVar[str] = "request"
-    types: ClassVar[tuple[tuple[type, ...], ...]] = (
-        *(_TEXT, _TEXT, _TEXT, _MAYBE_WHOLE, _MAYBE_WHOLE, _MAYBE_WHOLE),
-        *(_MAYBE_WHOLE, _TEXT, _MAYBE_WHOLE, _TEXT),
-    )
 
     user_id: str
     name: str
@@ -205,7 +135,6 @@ class LedgerClosed(_Line):
     """The last line of a ledger that was closed properly."""
 
     tag: ClassVar[str] = "closed"
-    types: ClassVar[tuple[tuple[type, ...], ...]] = (_WHOLE,)
 
     at: int
 
@@ -232,36 +161,48 @@ _LINES: dict[str, type[LedgerLine]] = {
     line.tag: line for line in (LedgerOpened, AttemptSent, AttemptEnded, RequestDone, LedgerClosed)
 }
 
+# What JSON may hold of each field, by the type that the record says.
+_HELD_AS: dict[object, tuple[type, ...]] = {
+    str: (str,),
+    Outcome: (str,),
+    int: (int,),
+    int | None: (int, NoneType),
+    Mapping[str, str | int]: (dict,),
+}
+
+
+def types_of(kind: type[LedgerLine]) -> tuple[tuple[type, ...], ...]:
+    """Return which types JSON may have for each field of a line."""
+    return tuple(_HELD_AS[each.type] for each in fields(kind))
+
+
+_TYPES = {kind: types_of(kind) for kind in _LINES.values()}
+
 
 def parse_line(line: bytes) -> LedgerLine:
     """Return the record of one line; TornLine on anything that is not one whole line."""
     if line.find(b"\n") != len(line) - 1 or not line:
-        message = "not one line with its end"
-        raise TornLine(message)
+        raise TornLine("not one line with its end")
     try:
         values = json.loads(line)
         tag, *rest = values
         kind = _LINES[tag]
         return _build(kind, rest)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        message = f"not a line of a ledger: {error}"
-        raise TornLine(message) from error
+        raise TornLine(f"not a line of a ledger: {error}") from error
 
 
 def _build(kind: type[LedgerLine], values: list[object]) -> LedgerLine:
-    if len(values) != len(kind.types):
-        message = f"{kind.tag!r} has {len(values)} fields instead of {len(kind.types)}"
-        raise ValueError(message)
-    for value, allowed in zip(values, kind.types, strict=True):
+    if len(values) != len(_TYPES[kind]):
+        raise ValueError(f"{kind.tag!r} has {len(values)} fields instead of {len(_TYPES[kind])}")
+    for value, allowed in zip(values, _TYPES[kind], strict=True):
         if isinstance(value, bool) or not isinstance(value, allowed):
-            message = f"{kind.tag!r} has {value!r} in it"
-            raise TypeError(message)
+            raise TypeError(f"{kind.tag!r} has {value!r} in it")
     record = dict(zip((each.name for each in fields(kind)), values, strict=True))
     for name, value in record.items():
         holds_time = name == "at" or name.endswith("_at")
         if holds_time and isinstance(value, int) and not is_time(value):
-            message = f"{kind.tag!r} has a time in it that no calendar knows"
-            raise ValueError(message)
+            raise ValueError(f"{kind.tag!r} has a time in it that no calendar knows")
     if kind is AttemptEnded:
         record["outcome"] = Outcome(str(record["outcome"]))
     return kind(**record)  # type: ignore[arg-type]

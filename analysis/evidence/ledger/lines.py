@@ -14,6 +14,7 @@ from analysis.evidence.ledger.format import (
     LedgerLine,
     RequestDone,
     parse_line,
+    types_of,
 )
 from analysis.evidence.records import Outcome
 
@@ -26,7 +27,7 @@ _TIME = r"([1-9][0-9]{15})"  # from 2001 to 2286, so that none is out of bounds
 
 def _pattern(kind: Kind) -> re.Pattern[str]:
     parts = []
-    for field, allowed in zip(fields(kind), kind.types, strict=True):
+    for field, allowed in zip(fields(kind), types_of(kind), strict=True):
         if field.name == "outcome":
             part = f'"({"|".join(Outcome)})"'
         elif str in allowed:

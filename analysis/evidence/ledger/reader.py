@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 
-from analysis.evidence.errors import EvidenceError
+from analysis.evidence.errors import EvidenceError, TornLine
 from analysis.evidence.ledger.format import (
     LEDGER_VERSION,
     LEDGER_WITH_TAIL,
@@ -19,7 +19,6 @@ from analysis.evidence.ledger.format import (
     LedgerFindings,
     LedgerOpened,
     RequestDone,
-    TornLine,
 )
 from analysis.evidence.ledger.in_flight import Fields, InFlight
 from analysis.evidence.ledger.lines import Kind, read_fields
@@ -56,7 +55,7 @@ class LedgerReader:
     def read(self, lines: Iterable[bytes], *, name: str, has_tail: bool = False) -> None:
         """Read one ledger; EvidenceError if another version wrote it.
 
-        `has_tail` says that what its tail held is in it (`ledger_tail.complete`), or that nobody
+        `has_tail` says that what its tail held is in it (`tail.complete`), or that nobody
         takes it for whole anyway.
         """
         one = _OneLedger(reader=self, name=name)
@@ -106,11 +105,10 @@ class _OneLedger:
 
     def put_opened(self, version: str, process_id: str, at: str, _about: str) -> None:
         if version not in VERSIONS:
-            message = (
+            raise EvidenceError(
                 f"{self.name} is a ledger of version {version}, and this reads "
                 f"{' and '.join(VERSIONS)}; judge the run with the release that made it"
             )
-            raise EvidenceError(message)
         self.needs_tail = version == VERSIONS[-1]
         self.process_id = process_id
         self.reader.see(at)

@@ -17,17 +17,6 @@ from pathlib import Path
 
 from analysis.evidence.errors import EvidenceError
 
-__all__ = [
-    "HEAD",
-    "OFFSET",
-    "SIZE",
-    "complete",
-    "head_of",
-    "lines_beyond",
-    "start_of_machine",
-    "tail_of",
-]
-
 HEAD = 64
 SIZE = HEAD + 2**17  # the lines of some 440 attempts
 OFFSET = 8  # bytes of the head that say where the text goes on
@@ -71,11 +60,10 @@ def complete(ledger: Path) -> bool:
         # So that both can be copied to another machine.
         _add(tail_of(ledger), _COMPLETE, at=OFFSET)
     except OSError as error:
-        message = (
+        raise EvidenceError(
             f"{ledger} cannot be completed from its tail: {error.strerror}; put that right and run "
             "`finish` again"
-        )
-        raise EvidenceError(message) from error
+        ) from error
     return True
 
 

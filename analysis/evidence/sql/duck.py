@@ -11,33 +11,25 @@ from pathlib import Path
 import duckdb
 
 from analysis.evidence.errors import EvidenceError
-from analysis.evidence.files import UTF_8
-
-__all__ = [
-    "connected",
-    "csv_of",
-    "explained",
-    "literal",
-    "name_of",
-    "parquet_of",
-    "regular_csv_of",
-    "regular_header",
-]
+from analysis.evidence.files.text import UTF_8
 
 _LONGEST_ROW = 1 << 25
 _LONGEST_HEADER = 1 << 16
 _BLOCK = 1 << 22
 _INTERRUPTED = "Query interrupted"  # what DuckDB makes of Ctrl-C
 
+_MEMORY = "512MB"  # unless more is given
 _THREADS = 2  # each takes its share of the memory
 
 
 @contextmanager
-def connected(scratch: Path | None, *, memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
+def connected(
+    scratch: Path | None = None, *, memory: str | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """Give a database of its own; `scratch` is a folder for what does not fit into `memory`."""
     with duckdb.connect(":memory:") as database:
         for setting in (
-            f"memory_limit = '{memory}'",
+            f"memory_limit = '{memory or _MEMORY}'",
             f"threads = {_THREADS}",
             "autoinstall_known_extensions = false",  # nothing is fetched from anywhere
             "autoload_known_extensions = false",
@@ -104,24 +96,21 @@ def _is_utf_8(block: bytes) -> bool:
 
 def regular_csv_of(header: Sequence[str], source: Path) -> str:
     """Return the SQL that reads a CSV file as text, in no order, where no cell has quotes."""
-    return (
-        f"read_csv({_file(source)}, columns={{{_texts(header)}}}, header=true, "
-        "auto_detect=false, delim=',', quote='', escape='', new_line='\\r\\n', "
-        "hive_partitioning=false)"
-    )
-
-
-def _texts(header: Sequence[str]) -> str:
-    return ", ".join(f"{literal(name)}: 'VARCHAR'" for name in header)
+    return _csv(header, source, "quote='', escape='', new_line='\\r\\n'")
 
 
 def csv_of(header: Sequence[str], source: Path) -> str:
     """Return the SQL that reads a CSV file as text, in its order, as our own reader does."""
     longest = min(source.stat().st_size + 1, _LONGEST_ROW)  # what a buffer costs is felt
+    how = f"parallel=false, max_line_size={longest}, buffer_size={2 * longest}"
+    return _csv(header, source, f"quote='\"', escape='\"', {how}")
+
+
+def _csv(header: Sequence[str], source: Path, how: str) -> str:
+    texts = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in header)
     return (
-        f"read_csv({_file(source)}, columns={{{_texts(header)}}}, header=true, "
-        "auto_detect=false, delim=',', quote='\"', escape='\"', parallel=false, "
-        f"max_line_size={longest}, buffer_size={2 * longest}, hive_partitioning=false)"
+        f"read_csv({_file(source)}, columns={{{texts}}}, header=true, auto_detect=false, "
+        f"delim=',', {how}, hive_partitioning=false)"
     )
 
 
@@ -131,5 +120,4 @@ def explained(what: str, *, way_out: str) -> Iterator[None]:
     try:
         yield
     except (duckdb.Error, csv.Error, ValueError, OSError) as error:
-        message = f"{what}: {str(error).splitlines()[0]}; {way_out}"
-        raise EvidenceError(message) from error
+        raise EvidenceError(f"{what}: {str(error).splitlines()[0]}; {way_out}") from error

@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 
 from analysis.evidence.errors import EvidenceError
-from analysis.evidence.files import UTF_8
+from analysis.evidence.files.text import UTF_8
 from analysis.evidence.sql.duck import (
     connected,
     csv_of,
@@ -28,19 +28,6 @@ from analysis.evidence.sql.duck import (
 )
 from analysis.evidence.tables import Kind, RecordT, Table
 
-__all__ = [
-    "TEXT",
-    "TIME",
-    "TIME_FORMAT",
-    "as_text",
-    "check_type",
-    "column_types",
-    "fetched",
-    "read_parquet",
-    "write_parquet",
-]
-
-_MEMORY = "512MB"
 _ROWS_AT_ONCE = 5_000
 _BETWEEN = "\x1f"  # cells that are compared
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -68,7 +55,7 @@ def write_parquet(table: Table[RecordT], *, source: Path, target: Path, scratch:
     folder for what does not fit into memory.
     """
     with (
-        connected(scratch, memory=_MEMORY) as database,
+        connected(scratch) as database,
         explained(f"{source} cannot be written as Parquet", way_out="CSV is read instead"),
         source.open(encoding=UTF_8, newline="") as file,
     ):
@@ -93,14 +80,15 @@ def _compare(rows: Iterator[Sequence[str]], written: Iterator[Sequence[str]], so
     numbered = enumerate(zip_longest(filter(None, rows), written), 1)
     for number, (row, joined) in numbered:
         if row is None or joined is None or _BETWEEN.join(row) != joined[0]:
-            message = f"{source} cannot be written as Parquet: row {number} would not be the same"
-            raise EvidenceError(message)
+            raise EvidenceError(
+                f"{source} cannot be written as Parquet: row {number} would not be the same"
+            )
 
 
 def read_parquet(table: Table[RecordT], path: Path) -> Iterator[RecordT]:
     """Yield the records of a Parquet table; EvidenceError names the column, or row and cell."""
     with (
-        connected(None, memory=_MEMORY) as database,
+        connected() as database,
         explained(f"{path} cannot be read as Parquet", way_out="restore it as it was written"),
     ):
         source = parquet_of(path)
@@ -131,8 +119,9 @@ def _records(
             number += 1
             yield read(row)
     except ValueError as error:
-        message = f"{path}, row {number}: {error}" if number else f"{path}: {error}"
-        raise EvidenceError(message) from error
+        raise EvidenceError(
+            f"{path}, row {number}: {error}" if number else f"{path}: {error}"
+        ) from error
 
 
 def fetched(database: duckdb.DuckDBPyConnection, query: str) -> Iterator[tuple[Any, ...]]:
@@ -194,5 +183,6 @@ def check_type(path: Path, name: str, kind: Kind, found: str) -> None:
     """EvidenceError if a column's type is none that its kind of cell is kept as."""
     allowed = _READABLE[kind]
     if found.partition("(")[0] not in allowed:
-        message = f"{path}: its column {name} is {found}, but {kind} are kept as {allowed[0]}"
-        raise EvidenceError(message)
+        raise EvidenceError(
+            f"{path}: its column {name} is {found}, but {kind} are kept as {allowed[0]}"
+        )

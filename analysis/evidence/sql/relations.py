@@ -14,13 +14,9 @@ from typing import Any
 
 import duckdb
 
-from analysis.evidence.files import UTF_8
+from analysis.evidence.files.text import UTF_8
 from analysis.evidence.sql.duck import connected, csv_of, explained, literal, name_of, parquet_of
 from analysis.evidence.tables import Kind
-
-__all__ = ["Relations", "related"]
-
-_MEMORY = "512MB"
 
 
 class Relations:
@@ -30,13 +26,8 @@ class Relations:
         self.names = names
         self._database = database
 
-    def run(self, statement: str, **values: object) -> None:
-        """Run a statement, with `$name` for each value."""
-        with explained("the tables of the run cannot be summed up", way_out="restore them"):
-            self._database.execute(statement, values or None)
-
     def select(self, query: str, **values: object) -> list[tuple[Any, ...]]:
-        """Return the rows of a query, with `$name` for each value."""
+        """Return the rows of a query, or run a statement, with `$name` for each value."""
         with explained("the tables of the run cannot be summed up", way_out="restore them"):
             return self._database.execute(query, values or None).fetchall()
 
@@ -47,7 +38,7 @@ def related(files: Mapping[Path, Mapping[str, Kind]], *, scratch: Path) -> Itera
 
     `scratch` is a folder for what does not fit into memory.
     """
-    with connected(scratch, memory=_MEMORY) as database:
+    with connected(scratch) as database:
         for path, kinds in files.items():
             with explained(f"{path} cannot be read", way_out="restore it as the run wrote it"):
                 _add(database, path, kinds)

@@ -3,8 +3,9 @@
 import sys
 from pathlib import Path
 
+from analysis.evidence.errors import EvidenceError
 from analysis.evidence.records import Event
-from analysis.evidence.run_directory import EvidenceError, RunDirectory
+from analysis.evidence.run_directory import RunDirectory
 from harness.errors import EXIT_OUR_FAULT, EXIT_USAGE
 from harness.faults.fis.experiments import stop_leftovers
 from harness.faults.fis.targets import AWS_ERRORS, Clients, reason_of

@@ -122,27 +122,24 @@ class Terminal(io.StringIO):
 def test_a_long_closing_shows_on_a_terminal_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_SHOW_EVERY_S", 0)
     terminal = Terminal()
-    shown = Progress(of_bytes=100_000, to=terminal)
-    assert len(list(shown.watch([b"12345"] * 10_000))) == 10_000
-    assert "reading the ledgers: 8,192 lines, 41%, " in terminal.getvalue()
-    shown.end()
+    with Progress(of_bytes=100_000, to=terminal) as shown:
+        assert len(list(shown.watch([b"12345"] * 10_000))) == 10_000
+        assert "reading the ledgers: 8,192 lines, 41%, " in terminal.getvalue()
     assert terminal.getvalue().endswith("\r\x1b[K")
 
 
 def test_a_short_closing_shows_nothing() -> None:
     terminal = Terminal()
-    shown = Progress(of_bytes=100_000, to=terminal)
-    assert len(list(shown.watch([b"12345"] * 10_000))) == 10_000
-    shown.end()
+    with Progress(of_bytes=100_000, to=terminal) as shown:
+        assert len(list(shown.watch([b"12345"] * 10_000))) == 10_000
     assert terminal.getvalue() == ""
 
 
 def test_where_there_is_no_terminal_nothing_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_SHOW_EVERY_S", 0)
     file = io.StringIO()
-    shown = Progress(of_bytes=100_000, to=file)
-    assert len(list(shown.watch([b"12345"] * 10_000))) == 10_000
-    shown.end()
+    with Progress(of_bytes=100_000, to=file) as shown:
+        assert len(list(shown.watch([b"12345"] * 10_000))) == 10_000
     assert file.getvalue() == ""
 
 

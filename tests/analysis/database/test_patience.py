@@ -20,6 +20,7 @@ from analysis.database.snapshot import take_after, take_before
 from analysis.evidence.errors import DatabaseAway, DatabaseError
 from analysis.evidence.run_directory import BEFORE_FILE, RunDirectory
 from analysis.evidence.tables import ATTEMPTS, ORDERS, REQUESTS
+from analysis.terminal import commands
 from infra.lab.data_api import DataApi
 from infra.lab.postgres import Postgres
 from infra.lab.processes import Guard
@@ -193,7 +194,7 @@ def test_before_a_run_the_wait_is_short(
     directory: RunDirectory, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", NOBODY)
-    monkeypatch.setattr(command, "_WAIT_BEFORE_S", 0.1)
+    monkeypatch.setattr(commands, "WAIT_BEFORE_S", 0.1)
     assert command.main(["snapshot", "--before", str(directory.path)]) == 64
     assert "waiting up to 0.1 s" in capsys.readouterr().err
     assert not directory.has(BEFORE_FILE)

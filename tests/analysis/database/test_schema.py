@@ -12,7 +12,7 @@ from analysis.database.reading import connect
 from analysis.database.session import subject_of
 from analysis.database.snapshot import take_after, take_before
 from analysis.evidence.errors import DatabaseError
-from analysis.evidence.run_directory import RunDirectory
+from analysis.evidence.run_directory import BEFORE_FILE, RunDirectory
 from analysis.evidence.tables import ORDERS
 from infra.lab.data_api import DataApi
 from infra.lab.postgres import Postgres
@@ -308,7 +308,7 @@ def test_a_first_snapshot_from_before_it_said_so_is_still_good(
     before = directory.read_before()
     assert before is not None
     del before["read_from"], before["settle"]["database_time"]
-    directory.write_before(before)
+    directory.write_json(BEFORE_FILE, before)
     take_after(directory, database_url, settle_limit_s=10)
     assert list(directory.read_table(ORDERS)) == []
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.evidence.errors import TornLine
 from analysis.evidence.ledger.format import (
     AttemptEnded,
     AttemptSent,
@@ -15,9 +16,9 @@ from analysis.evidence.ledger.format import (
     LedgerLine,
     LedgerOpened,
     RequestDone,
-    TornLine,
     _Line,
     parse_line,
+    types_of,
 )
 from analysis.evidence.records import Outcome, format_time, parse_time
 
@@ -83,7 +84,7 @@ _MOMENTS = {(int,): _CALENDAR, (int, NoneType): st.none() | _CALENDAR}
 def _records_of(kind: type[LedgerLine]) -> st.SearchStrategy[LedgerLine]:
     values = {
         name: (_MOMENTS if name.endswith("_at") else _ANY)[types]
-        for name, types in zip(kind.__slots__, kind.types, strict=True)
+        for name, types in zip(kind.__slots__, types_of(kind), strict=True)
     }
     if kind is AttemptEnded:
         values["outcome"] = st.sampled_from(Outcome)

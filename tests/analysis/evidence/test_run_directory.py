@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from analysis.evidence.answers import NONCOMMITTAL
 from analysis.evidence.errors import EvidenceError
-from analysis.evidence.files import sync_folder
+from analysis.evidence.files.writing import put_in_place, sync_folder
 from analysis.evidence.records import (
     Attempt,
     Event,
@@ -332,7 +332,7 @@ def test_file_that_another_wrote_is_taken_whole(directory: RunDirectory) -> None
     (directory.path / "lines.csv").write_text("old")
     written = directory.path / "elsewhere"
     written.write_text("new")
-    directory.take(written, "lines.csv")
+    put_in_place(written, directory.path / "lines.csv")
     assert (directory.path / "lines.csv").read_text() == "new"
     assert not written.exists()
 

@@ -112,7 +112,7 @@ def test_a_log_that_is_damaged_is_a_note_and_no_crash(directory: RunDirectory) -
     assert loaded.balancer is None
     assert any("elb_access.log.gz cannot be read" in note for note in loaded.notes)
     with pytest.raises(EvidenceError):
-        list(directory.read_access_log())
+        list(directory.access_log.lines())
 
 
 def test_the_log_tells_which_orders_in_flight_were_on_the_victim() -> None:
@@ -156,14 +156,14 @@ def test_what_was_logged_during_the_run_is_kept_with_its_evidence(
     for _ in range(2):  # it is evidence: what comes later does not change it
         gather_access_log(directory)
         log.write_text("overwritten\n")
-    assert list(directory.read_access_log()) == ["this run's line\n"]
+    assert list(directory.access_log.lines()) == ["this run's line\n"]
 
 
 def test_a_log_that_is_gone_is_an_event_and_no_error(directory: RunDirectory) -> None:
     store(directory, evidence([], []))
     directory.update_run(access_log={"path": "/nowhere/access.log", "offset": 0})
     gather_access_log(directory)
-    assert not directory.has_access_log()
+    assert not directory.access_log.are_there()
     assert [each.event for each in directory.read_table(EVENTS)] == ["access_log_not_kept"]
 
 
@@ -234,7 +234,7 @@ def test_lines_of_connections_and_of_health_checks_are_no_damage(directory: RunD
         (directory.path / "elb_access" / f"{kind}1_x.log.gz").write_bytes(b"not even gzip")
     assert _about_logs(load_evidence(directory).notes) == []
     (directory.path / "elb_access.log").unlink()
-    assert not directory.has_access_log()
+    assert not directory.access_log.are_there()
 
 
 ODD_LINES = {

@@ -190,5 +190,5 @@ def test_segments_count_up_to_the_first_that_is_missing() -> None:
 
 def test_an_outcome_is_not_changed_by_a_ledger_that_is_not_whole() -> None:
     judgement = judge(evidence([A, B], [row(1, A)], run=incomplete("p1")))
-    assert judgement.count_outcome(Outcome.ACKNOWLEDGED) == 1
+    assert judgement.findings.count_outcome(Outcome.ACKNOWLEDGED) == 1
     assert judgement.findings.count(Verdict.CONFIRMED) == 1

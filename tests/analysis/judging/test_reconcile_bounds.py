@@ -3,7 +3,6 @@
 Most of these were found by mistakes that no other test noticed (`make mutants`).
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from math import inf
@@ -21,7 +20,7 @@ from analysis.judging.keyless.ownerless import Ownerless
 from analysis.judging.keyless.spans import Spans
 from analysis.judging.matching import Attempts, Prices, Rows, is_same_money
 from analysis.judging.reconcile import reconcile
-from analysis.judging.undisputed import Ending, Stretch, Undisputed
+from analysis.judging.undisputed import Ending, Undisputed
 from analysis.verdict.judgement import judge
 from tests.analysis.histories import (
     NOON,
@@ -486,15 +485,13 @@ def test_a_database_that_did_not_rest_is_said_to_have_transactions_or_new_orders
 
 
 def test_what_undisputed_orders_agree_on_is_asked_of_them_with_what_the_others_say() -> None:
-    asked: list[Stretch] = []
-
-    def agreed(further: Sequence[Stretch]) -> Stretch:
-        asked.extend(further)
-        return SECOND, 3 * SECOND
-
-    undisputed = replace(ONE_CONFIRMED, agreed=agreed)
+    edges = [(SECOND, 0), (SECOND, 0), (3 * SECOND, 1), (4 * SECOND, 1)]
+    common = [(SECOND, 3 * SECOND)]
+    undisputed = replace(ONE_CONFIRMED, common=common, edges=lambda: edges)
     assert offset_of([KEYED], [KEYED_ROW], undisputed=undisputed) == (2.0, 1.0)
-    assert len(asked) == 1
+    agreeing = row(1, KEYED, created_at=(KEYED.sent_at or 0) + 2 * SECOND)
+    undisputed = replace(undisputed, edges=list)
+    assert offset_of([KEYED], [agreeing], undisputed=undisputed) == (1.5, 0.5)
 
 
 def test_an_order_says_that_its_row_was_made_between_sending_and_ending() -> None:

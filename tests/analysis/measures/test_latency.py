@@ -1,6 +1,7 @@
 """Latency from due and from sending: what is measured, and what is only a least."""
 
 import math
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given
@@ -50,7 +51,7 @@ def test_without_a_due_time_there_is_only_the_time_from_sending() -> None:
     latency = measure_latency([attempt(sent_s=4, ended_s=5)], ended_at=ENDED_AT)
     assert latency.from_due is None
     assert latency.from_sent.max_s == 1
-    assert latency.as_json()["from_due"] is None
+    assert asdict(latency)["from_due"] is None
 
 
 def test_retry_that_was_due_at_no_time_is_in_neither_where_others_were_due() -> None:

@@ -16,7 +16,7 @@ from analysis.closing.close import add_parquet
 from analysis.evidence.errors import EvidenceError
 from analysis.evidence.records import Event, OrderRow, Product, Request, parse_time
 from analysis.evidence.run_directory import RunDirectory
-from analysis.evidence.sql import parquet
+from analysis.evidence.sql import duck, parquet
 from analysis.evidence.sql.duck import csv_of
 from analysis.evidence.tables import ATTEMPTS, EVENTS, ORDERS, PRODUCTS, REQUESTS, RecordT, Table
 from tests.analysis.evidence.test_run_directory import HOSTILE, TEXTS, TIMES, WHOLE
@@ -326,7 +326,7 @@ def test_parquet_that_could_not_be_written_whole_is_not_there_and_csv_is_judged(
 ) -> None:
     for each in good.path.glob("*.parquet"):
         each.unlink()
-    monkeypatch.setattr(parquet, "_MEMORY", "1MB")
+    monkeypatch.setattr(duck, "_MEMORY", "1MB")
     assert command.main(["finish", str(good.path), "--parquet"]) == 0
     assert "attempts.csv cannot be written as Parquet" in capsys.readouterr().err
     assert {each.name for each in good.path.iterdir() if "parquet" in each.name} == set()
