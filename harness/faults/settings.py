@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.arguments.values import add, checked, seconds
+from harness.faults.abort import Abort, parse_aborts
 from harness.faults.commands.secrets import masked
 from harness.faults.guards import GUARDS, Guards
 from harness.faults.moment import FireAt, parse_fire_at
-from harness.run.abort import Abort, parse_aborts
 
 if TYPE_CHECKING:
     from locust.argument_parser import LocustArgumentParser

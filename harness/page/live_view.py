@@ -28,16 +28,17 @@ def live_view(
     }
     if watched is None:
         return view
-    is_known = watched.directory is not None and watched.directory.run_id == run_id
+    is_known = watched.run is not None and watched.run.directory.run_id == run_id
     return {**view, **_run_view(watched, since if is_known else 0, after if is_known else 0)}
 
 
 def _run_view(watched: WatchedRun, since: int, after: int) -> dict[str, Any]:
     watched.gather()
-    fleet, run = watched.fleet, watched.run
+    run = watched.run
+    fleet = run.fleet if run is not None else None
     return {
         "run": {
-            "id": watched.directory.run_id if watched.directory is not None else "",
+            "id": run.directory.run_id if run is not None else "",
             "state": watched.state,
             "elapsed_s": round(watched.elapsed_s, 1),
             "experiment": run.settings.experiment if run is not None else "",

@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from harness.faults.abort import Reading
 from harness.record.live import Second, latency_of_bin
 from harness.record.live_run import LiveFleet
-from harness.run.abort import Reading
 
 __all__ = ["Pulse"]
 

@@ -18,6 +18,7 @@ from harness.arguments.arguments import Settings, without_password
 from harness.arguments.experiment import load_hypotheses
 from harness.arguments.host import Host
 from harness.errors import EXIT_OUR_FAULT, EXIT_UNDECIDED, EXIT_USAGE, BadArgument, LoadError
+from harness.faults.abort_watch import Watchman
 from harness.faults.commands.fault import CommandFault
 from harness.faults.fis.experiments import stop_leftovers
 from harness.faults.fis.fault import FisFault, load_template
@@ -30,7 +31,6 @@ from harness.record.journal import Journal, now
 from harness.record.live import LiveCounts
 from harness.record.live_run import LiveFleet
 from harness.record.pulse import Pulse
-from harness.run.abort_watch import Watchman
 from harness.run.analysis_command import AnalysisCommand
 from harness.run.run_time import RunClock
 from harness.run.statistics import StatisticsFiles

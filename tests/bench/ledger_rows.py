@@ -16,8 +16,7 @@ from analysis.evidence.records import Outcome
 from harness.customers.outcome import Conclusion
 from harness.record.journal import now
 from harness.record.ledger import Ledger
-from harness.record.recording import record_end, record_sent
-from harness.run.process import process
+from harness.record.recording import Recording
 from locustfiles import shoppers
 
 ATTEMPTS = 20_000
@@ -34,7 +33,8 @@ def main(folder: Path) -> None:
     assert shoppers  # it is what makes a process of customers
     folder.mkdir()
     path = folder / "bench.jsonl"
-    ledger = process.ledger = Ledger(path, process_id="bench-1", at=now())
+    ledger = Ledger(path, process_id="bench-1", at=now())
+    recording = Recording(ledger)
     empty = path.stat().st_size
     names = [str(uuid.uuid4()) for _ in range(ATTEMPTS)]
     began = time.perf_counter()
@@ -50,8 +50,8 @@ def main(folder: Path) -> None:
             sent_at=now(),
             trace_id=f"Root=1-{name}",
         )
-        record_sent(attempt)
-        record_end(attempt, _ACKNOWLEDGED, 250)
+        recording.sent(attempt)
+        recording.ended(attempt, _ACKNOWLEDGED, 250)
     ledger.flush()
     took_s = time.perf_counter() - began
     size = path.stat().st_size - empty

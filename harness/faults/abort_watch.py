@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 import gevent
 
+from harness.faults.abort import Abort, Watchdog
 from harness.record.pulse import Pulse
-from harness.run.abort import Abort, Watchdog
 
 __all__ = ["Watchman"]
 
