@@ -134,14 +134,10 @@ MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 50
 LONG_FILES = {
     *("analysis/__main__.py", "analysis/evidence/run_directory.py"),
     *("analysis/judging/reconcile.py", "analysis/report/charts.py"),
-    *("harness/run/run.py", "infra/launch.py"),
+    "infra/launch.py",
 }
 LONG_FUNCTIONS = {
     *("analysis/__main__.py: _parser", "analysis/report/charts.py: _states"),
-    *(
-        "harness/arguments/arguments.py: _add_run_arguments",
-        "harness/faults/settings.py: _add_commands",
-    ),
     *("infra/lab/envoy_config.py: bootstrap", "infra/lab/access_log.py: alb_line"),
     "infra/lab/envoy_config.py: _http_connection_manager",
 }

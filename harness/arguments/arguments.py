@@ -6,7 +6,7 @@ Every one may come from a flag, its environment variable, or an experiment's `[t
 import difflib
 import re
 import sys
-from argparse import Namespace, _ArgumentGroup
+from argparse import Namespace
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from analysis.evidence.run_directory import EvidenceError, RunDirectory
-from harness.arguments.values import add as _add
-from harness.arguments.values import checked as _checked
-from harness.arguments.values import seconds as _seconds
+from harness.arguments.values import ArgumentGroup, checked, seconds
 from harness.demand.settings import OrderSettings, add_order_arguments
 from harness.errors import EXIT_USAGE, BadArgument
 from harness.faults.settings import FaultSettings, add_fault_arguments
@@ -71,6 +69,23 @@ class Settings:
         """Whether AWS is asked anything at all."""
         return self.target is not Target.EXTERNAL or bool(self.faults.templates)
 
+    def to_keep(self) -> dict[str, object]:
+        """Return what run.json says of them, and of the database only where it is."""
+        return {
+            "connect_timeout_s": self.connect_timeout_s,
+            "total_timeout_s": self.total_timeout_s,
+            **self.orders.to_keep(),
+            "database": without_password(self.database_url),
+            "database_wait_s": self.database_wait_s,
+            **self.faults.to_keep(),
+            "poll_every_s": self.poll_every_s,
+            "target_group": self.target_group,
+            "fail_on": self.fail_on,
+            "evidence_format": self.evidence_format,
+            "stream_ledger": self.stream_ledger,
+            "evidence_uri": self.evidence_uri,
+        }
+
     def check_run_dir(self) -> None:
         """Raise BadArgument where --run-dir cannot be a new run's directory."""
         if self.run_dir is None:
@@ -91,17 +106,17 @@ class Settings:
                 target=Target(options.target),
                 database_url=options.database_url or "",
                 faults=FaultSettings.from_options(options),
-                poll_every_s=_seconds(options.poll_every),
+                poll_every_s=seconds(options.poll_every),
                 target_group=options.target_group or "",
                 access_log=Path(options.access_log) if options.access_log else None,
-                connect_timeout_s=_seconds(options.connect_timeout),
-                total_timeout_s=_seconds(options.total_timeout),
+                connect_timeout_s=seconds(options.connect_timeout),
+                total_timeout_s=seconds(options.total_timeout),
                 orders=OrderSettings.from_options(options),
                 fail_on=options.fail_on,
                 evidence_format=options.evidence_format,
                 stream_ledger=options.stream_ledger,
                 evidence_uri=_evidence_uri(options.evidence_uri),
-                database_wait_s=_seconds(options.database_wait),
+                database_wait_s=seconds(options.database_wait),
             )
         except ValueError as error:
             raise BadArgument(str(error)) from error
@@ -124,152 +139,100 @@ def add_arguments(parser: "LocustArgumentParser") -> None:
 
 
 def _add_run_arguments(parser: "LocustArgumentParser") -> None:
-    group = parser.add_argument_group("Run and verdict")
-    _add(
-        group,
+    group = ArgumentGroup(parser, "Run and verdict")
+    group.add_text(
         "--run-dir",
-        default="",
-        env_var="CHAOS_RUN_DIR",
-        metavar="<dir>",
-        include_in_web_ui=False,
-        help="Directory for the run's evidence; must hold none yet. Default: a new one in runs/",
+        "<dir>",
+        "Directory for the run's evidence; must hold none yet. Default: a new one in runs/",
+        in_form=False,
     )
-    _add(
-        group,
+    group.add_text(
         "--experiment",
-        type=_checked(lambda text: _name(text) if text else text),
-        default="",
-        env_var="CHAOS_EXPERIMENT",
-        metavar="<name>",
-        help="Name of the experiment. Default: the --config file's, else `load`",
+        "<name>",
+        "Name of the experiment. Default: the --config file's, else `load`",
+        type=checked(lambda text: _name(text) if text else text),
     )
-    _add(
-        group,
+    group.add_choice(
         "--target",
-        choices=[each.value for each in Target],
+        [each.value for each in Target],
+        "Where the shop runs; with `external`, and no FIS template, AWS is not asked",
         default=Target.EXTERNAL.value,
-        env_var="CHAOS_TARGET",
-        help="Where the shop runs; with `external`, and no FIS template, AWS is not asked",
     )
-    _add(
-        group,
-        "--database-url",
-        default="",
-        env_var="DATABASE_URL",
-        metavar="<url>",
-        include_in_web_ui=False,  # the page would hold the password
-        help="The shop's PostgreSQL, read before and after the run; no verdict without it",
-    )
-    _add(
-        group,
-        "--database-wait",
-        type=_checked(_seconds),
-        default=60.0,
-        env_var="CHAOS_DATABASE_WAIT",
-        metavar="<seconds>",
-        include_in_web_ui=False,
-        help="How long to wait at the end for a database that is away: it starts up, fails over, "
-        "refuses connections. Default: 60",
-    )
-    _add(
-        group,
+    _add_database(group)
+    group.add_choice(
         "--fail-on",
-        choices=["data", "hypothesis", "never"],
-        default="data",
-        env_var="CHAOS_FAIL_ON",
-        include_in_web_ui=False,
-        help="What makes the exit code 1: broken data, a broken hypothesis too, or nothing",
+        ["data", "hypothesis", "never"],
+        "What makes the exit code 1: broken data, a broken hypothesis too, or nothing",
+        in_form=False,
     )
-    _add(
-        group,
+    group.add_choice(
         "--evidence-format",
-        choices=["csv", "parquet"],
-        default="csv",
-        env_var="CHAOS_EVIDENCE_FORMAT",
-        include_in_web_ui=False,
-        help="With `parquet` the large tables are stored as Parquet too, beside CSV",
+        ["csv", "parquet"],
+        "With `parquet` the large tables are stored as Parquet too, beside CSV",
+        in_form=False,
     )
-    _add_access_log(group)
-
-
-def _add_access_log(group: _ArgumentGroup) -> None:
-    _add(
-        group,
+    group.add_text(
         "--access-log",
-        default="",
-        env_var="CHAOS_ACCESS_LOG",
-        metavar="<file>",
-        include_in_web_ui=False,
-        help="The load balancer's access log (an ALB's format) where it is written to a file: what "
+        "<file>",
+        "The load balancer's access log (an ALB's format) where it is written to a file: what "
         "is added to it during the run is kept with the evidence",
+        in_form=False,
+    )
+
+
+def _add_database(group: ArgumentGroup) -> None:
+    group.add_text(
+        "--database-url",
+        "<url>",
+        "The shop's PostgreSQL, read before and after the run; no verdict without it",
+        env_var="DATABASE_URL",
+        in_form=False,  # the page would hold the password
+    )
+    group.add_seconds(
+        "--database-wait",
+        60.0,
+        "How long to wait at the end for a database that is away: it starts up, fails over, "
+        "refuses connections.",
+        in_form=False,
     )
 
 
 def _add_fleet_arguments(parser: "LocustArgumentParser") -> None:
-    group = parser.add_argument_group("Workers on other machines")
-    _add(
-        group,
+    group = ArgumentGroup(parser, "Workers on other machines")
+    group.add_choice(
         "--stream-ledger",
-        choices=["auto", "always"],
-        default="auto",
-        env_var="CHAOS_STREAM_LEDGER",
-        include_in_web_ui=False,
-        help="Stream ledgers to the master unless a worker proves to share its disk, or always",
+        ["auto", "always"],
+        "Stream ledgers to the master unless a worker proves to share its disk, or always",
+        in_form=False,
     )
-    _add(
-        group,
+    group.add_text(
         "--evidence-uri",
-        type=_checked(_evidence_uri),
-        default="",
-        env_var="CHAOS_EVIDENCE_URI",
-        metavar="<s3://bucket/prefix>",
-        include_in_web_ui=False,
-        help="Upload ledgers there instead of streaming them; for large fleets",
+        "<s3://bucket/prefix>",
+        "Upload ledgers there instead of streaming them; for large fleets",
+        type=checked(_evidence_uri),
+        in_form=False,
     )
 
 
 def _add_watch_arguments(parser: "LocustArgumentParser") -> None:
-    group = parser.add_argument_group("Watching AWS")
-    _add(
-        group,
+    group = ArgumentGroup(parser, "Watching AWS")
+    group.add_text(
         "--target-group",
-        default="",
-        env_var="CHAOS_TARGET_GROUP",
-        metavar="<arn>",
-        include_in_web_ui=False,
-        help="Target group to watch. Default: those of the load balancer that has the host's name",
+        "<arn>",
+        "Target group to watch. Default: those of the load balancer that has the host's name",
+        in_form=False,
     )
-    _add(
-        group,
-        "--poll-every",
-        type=_checked(_seconds),
-        default=1.0,
-        env_var="CHAOS_POLL_EVERY",
-        metavar="<seconds>",
-        include_in_web_ui=False,
-        help="How often AWS is asked for the state of things. Default: 1",
-    )
+    how_often = "How often AWS is asked for the state of things."
+    group.add_seconds("--poll-every", 1.0, how_often, in_form=False)
 
 
 def _add_customer_arguments(parser: "LocustArgumentParser") -> None:
-    group = parser.add_argument_group("Customers")
-    _add(
-        group,
-        "--connect-timeout",
-        type=_checked(_seconds),
-        default=3.0,
-        env_var="CHAOS_CONNECT_TIMEOUT",
-        metavar="<seconds>",
-        help="How long a request may take to connect. Default: 3",
-    )
-    _add(
-        group,
+    group = ArgumentGroup(parser, "Customers")
+    group.add_seconds("--connect-timeout", 3.0, "How long a request may take to connect.")
+    group.add_seconds(
         "--total-timeout",
-        type=_checked(_seconds),
-        default=5.0,
-        env_var="CHAOS_TOTAL_TIMEOUT",
-        metavar="<seconds>",
-        help="How long a request may take in all; keep --stop-timeout above it. Default: 5",
+        5.0,
+        "How long a request may take in all; keep --stop-timeout above it.",
     )
 
 

@@ -1,20 +1,46 @@
 """How an argument is added and how its text becomes a value; ValueError where it is none."""
 
-from argparse import ArgumentTypeError, _ArgumentGroup
-from collections.abc import Callable
-from typing import Any, TypeVar
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
-__all__ = ["add", "checked", "count", "seconds"]
+if TYPE_CHECKING:
+    from locust.argument_parser import LocustArgumentParser
+
+__all__ = ["ArgumentGroup", "checked", "count", "seconds"]
 
 Value = TypeVar("Value")
 
 
-def add(
-    group: _ArgumentGroup, flag: str, *, include_in_web_ui: bool = True, **argument: Any
-) -> None:
-    """Add an argument to a group; Locust can tell only its parser what the web UI shows."""
-    action = group.add_argument(flag, **argument)
-    vars(action)["include_in_web_ui"] = include_in_web_ui
+class ArgumentGroup:
+    """Adds arguments under one title. Each may come from CHAOS_ and its flag's name, too.
+
+    `in_form` says whether the web UI's form shows it: whoever reaches the page can change that.
+    """
+
+    def __init__(self, parser: "LocustArgumentParser", title: str) -> None:
+        self._group = parser.add_argument_group(title)
+
+    def add(self, *flags: str, in_form: bool = True, env_var: str = "", **argument: Any) -> None:
+        """Add an argument as argparse knows it."""
+        env_var = env_var or f"CHAOS_{flags[0][2:].replace('-', '_').upper()}"
+        action = self._group.add_argument(*flags, env_var=env_var, **argument)
+        # Locust can tell only its parser what its form shows.
+        vars(action)["include_in_web_ui"] = in_form
+
+    def add_seconds(self, flag: str, default: float, about: str, *, in_form: bool = True) -> None:
+        """Add a time in seconds; the default is told by itself."""
+        text = f"{about} Default: {default:g}"
+        read = checked(seconds)
+        self.add(flag, type=read, default=default, metavar="<seconds>", help=text, in_form=in_form)
+
+    def add_text(self, flag: str, metavar: str, about: str, **more: Any) -> None:
+        """Add a text, by default empty."""
+        self.add(flag, **{"default": "", "metavar": metavar, "help": about, **more})
+
+    def add_choice(self, flag: str, choices: Sequence[str], about: str, **more: Any) -> None:
+        """Add one of a few words, by default the first of them."""
+        self.add(flag, **{"choices": list(choices), "default": choices[0], "help": about, **more})
 
 
 def checked(parse: Callable[[str], Value], *, keep: bool = False) -> Callable[[str], Value | str]:

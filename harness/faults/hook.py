@@ -2,67 +2,19 @@
 
 import time
 from collections.abc import Sequence
-from typing import Protocol
 
 import gevent
 from gevent.event import Event
 
 from harness.faults.guards import Guards
-from harness.faults.moment import FireAt
+from harness.faults.record import Fault
 from harness.record.journal import Journal
 from harness.record.pulse import Pulse
 
-__all__ = ["Fault", "Hook"]
+__all__ = ["Hook"]
 
 _LOOK_EVERY_S = 0.25
 _BASELINE_S = 10
-
-
-class Fault(Protocol):
-    """What the hook needs to know of a fault; `fire` returns when it is over."""
-
-    at: FireAt
-    name: str
-
-    @property
-    def was_started(self) -> bool:
-        """Whether anything was asked for."""
-        ...
-
-    @property
-    def is_over(self) -> bool:
-        """Whether there is nothing left to wait for."""
-        ...
-
-    @property
-    def is_ruled_out(self) -> bool:
-        """Whether it will not come any more."""
-        ...
-
-    @property
-    def state(self) -> str:
-        """How it stands, in a word."""
-        ...
-
-    def announce(self) -> None:
-        """Write down what is to come."""
-        ...
-
-    def rule_out(self, why: str) -> None:
-        """Write down why it will not come."""
-        ...
-
-    def why_refuse(self) -> str:
-        """Return what speaks against it now; empty if nothing does."""
-        ...
-
-    def fire(self) -> None:
-        """Begin, and follow it to its end."""
-        ...
-
-    def stop(self) -> None:
-        """End it before its time."""
-        ...
 
 
 class _Shot:

@@ -44,6 +44,20 @@ class Second:
         for place, count in other.latency.items():
             self.latency[place] = self.latency.get(place, 0) + count
 
+    def percentile_ms(self, share: float) -> float | None:
+        """Return what this share of the requests took at most; None where there was none."""
+        wanted, reached = share * sum(self.latency.values()), 0
+        for place in sorted(self.latency):
+            reached += self.latency[place]
+            if reached >= wanted:
+                return latency_of_bin(place)
+        return None
+
+    @property
+    def failed_share(self) -> float:
+        """The share of the requests that failed; what was never sent failed all the same."""
+        return min(1.0, sum(self.failures.values()) / max(1, self.requests))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:

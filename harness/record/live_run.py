@@ -1,11 +1,11 @@
 """What all processes of a run have reported of their requests, for the page that follows it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from analysis.evidence.records import Outcome
-from harness.record.live import Doubt, Second, latency_of_bin
+from harness.record.live import Doubt, Second
 
 __all__ = ["KEPT_S", "LiveFleet"]
 
@@ -106,18 +106,11 @@ def _as_point(at: int, second: Second) -> dict[str, Any]:
         "at": at,
         "requests": second.requests,
         "failures": second.failures,
-        "p50_ms": _percentile(second.latency.items(), 0.5),
-        "p95_ms": _percentile(second.latency.items(), 0.95),
+        "p50_ms": _rounded(second.percentile_ms(0.5)),
+        "p95_ms": _rounded(second.percentile_ms(0.95)),
         "longest_ms": round(second.longest_ms, 1),
     }
 
 
-def _percentile(counts: Iterable[tuple[int, int]], share: float) -> float | None:
-    ordered = sorted(counts)
-    wanted = share * sum(count for _, count in ordered)
-    reached = 0
-    for place, count in ordered:
-        reached += count
-        if reached >= wanted:
-            return round(latency_of_bin(place), 1)
-    return None
+def _rounded(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else round(milliseconds, 1)
