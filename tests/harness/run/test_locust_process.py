@@ -12,7 +12,7 @@ from harness.record.ledger import NoLedger
 from harness.record.recording import Recording
 from harness.run.exit_code import ExitCode
 from harness.run.master import MasterProcess
-from tests.harness.test_desk import PLAN, SETTINGS, Desk, Part, World
+from tests.harness.demand.test_ordering import PLAN, SETTINGS, Desk, Part, World
 
 world, environment = World(), Environment()
 process = MasterProcess(environment, ExitCode(), None)
