@@ -6,21 +6,18 @@ Every one may come from a flag, its environment variable, or an experiment's `[t
 import difflib
 import re
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from analysis.evidence.run_directory import EvidenceError, RunDirectory
 from harness.arguments.values import ArgumentGroup, checked, seconds
 from harness.demand.settings import OrderSettings, add_order_arguments
 from harness.errors import EXIT_USAGE, BadArgument
 from harness.faults.settings import FaultSettings, add_fault_arguments
-
-if TYPE_CHECKING:
-    from locust.argument_parser import LocustArgumentParser
 
 __all__ = ["Settings", "Target", "add_arguments", "without_password"]
 
@@ -126,7 +123,7 @@ class Settings:
         return settings
 
 
-def add_arguments(parser: "LocustArgumentParser") -> None:
+def add_arguments(parser: ArgumentParser) -> None:
     """Add our arguments to Locust's parser, and let every wrong argument exit with 64."""
     parser.error = partial(_refuse, parser)  # type: ignore[method-assign]
     # In the order in which the web UI's form shows them.
@@ -138,7 +135,7 @@ def add_arguments(parser: "LocustArgumentParser") -> None:
     _add_fleet_arguments(parser)
 
 
-def _add_run_arguments(parser: "LocustArgumentParser") -> None:
+def _add_run_arguments(parser: ArgumentParser) -> None:
     group = ArgumentGroup(parser, "Run and verdict")
     group.add_text(
         "--run-dir",
@@ -197,7 +194,7 @@ def _add_database(group: ArgumentGroup) -> None:
     )
 
 
-def _add_fleet_arguments(parser: "LocustArgumentParser") -> None:
+def _add_fleet_arguments(parser: ArgumentParser) -> None:
     group = ArgumentGroup(parser, "Workers on other machines")
     group.add_choice(
         "--stream-ledger",
@@ -214,7 +211,7 @@ def _add_fleet_arguments(parser: "LocustArgumentParser") -> None:
     )
 
 
-def _add_watch_arguments(parser: "LocustArgumentParser") -> None:
+def _add_watch_arguments(parser: ArgumentParser) -> None:
     group = ArgumentGroup(parser, "Watching AWS")
     group.add_text(
         "--target-group",
@@ -226,13 +223,11 @@ def _add_watch_arguments(parser: "LocustArgumentParser") -> None:
     group.add_seconds("--poll-every", 1.0, how_often, in_form=False)
 
 
-def _add_customer_arguments(parser: "LocustArgumentParser") -> None:
+def _add_customer_arguments(parser: ArgumentParser) -> None:
     group = ArgumentGroup(parser, "Customers")
     group.add_seconds("--connect-timeout", 3.0, "How long a request may take to connect.")
     group.add_seconds(
-        "--total-timeout",
-        5.0,
-        "How long a request may take in all; keep --stop-timeout above it.",
+        "--total-timeout", 5.0, "How long a request may take in all; keep --stop-timeout above it."
     )
 
 
@@ -263,7 +258,7 @@ def _evidence_uri(text: str) -> str:
     return text.rstrip("/")
 
 
-def _refuse(parser: "LocustArgumentParser", message: str) -> NoReturn:
+def _refuse(parser: ArgumentParser, message: str) -> NoReturn:
     _, is_about_flags, words = message.partition("unrecognized arguments: ")
     if is_about_flags:
         message = _unknown_flags(words.split(), list(parser._option_string_actions))  # noqa: SLF001

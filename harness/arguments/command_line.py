@@ -9,11 +9,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import suppress
 
-from locust.argument_parser import (
-    get_locustfiles_locally,
-    get_parser,
-    parse_locustfile_option,
-)
+from locust.argument_parser import get_locustfiles_locally, get_parser, parse_locustfile_option
 from locust.main import merge_locustfiles_content
 
 from harness.arguments.arguments import Settings

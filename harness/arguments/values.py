@@ -1,11 +1,8 @@
 """How an argument is added and how its text becomes a value; ValueError where it is none."""
 
-from argparse import ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
-
-if TYPE_CHECKING:
-    from locust.argument_parser import LocustArgumentParser
+from typing import Any, TypeVar
 
 __all__ = ["ArgumentGroup", "checked", "count", "seconds"]
 
@@ -18,7 +15,7 @@ class ArgumentGroup:
     `in_form` says whether the web UI's form shows it: whoever reaches the page can change that.
     """
 
-    def __init__(self, parser: "LocustArgumentParser", title: str) -> None:
+    def __init__(self, parser: ArgumentParser, title: str) -> None:
         self._group = parser.add_argument_group(title)
 
     def add(self, *flags: str, in_form: bool = True, env_var: str = "", **argument: Any) -> None:

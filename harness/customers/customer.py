@@ -175,7 +175,14 @@ class AnyCustomer(User):
                 headers=headers_of(attempt),
             )
             size = len(reply.body)
-            conclusion = _conclude(reply, attempt)
+            conclusion = conclude(
+                status=reply.status,
+                body=reply.body,
+                failure=reply.failure,
+                product_id=attempt.product_id,
+                quantity=attempt.quantity,
+                order_key=attempt.order_key,
+            )
         except BaseException as failure:
             conclusion = Conclusion(outcome=Outcome.INDETERMINATE, error=cause_of(failure))
             raise
@@ -256,17 +263,6 @@ def _answer(reply: Reply) -> Answer:
         problem=problem if isinstance(problem, str) else "",
         retry_after=reply.header("Retry-After"),
         date=reply.header("Date"),
-    )
-
-
-def _conclude(reply: Reply, attempt: AttemptSent) -> Conclusion:
-    return conclude(
-        status=reply.status,
-        body=reply.body,
-        failure=reply.failure,
-        product_id=attempt.product_id,
-        quantity=attempt.quantity,
-        order_key=attempt.order_key,
     )
 
 

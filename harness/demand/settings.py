@@ -1,16 +1,12 @@
 """How customers order: when, how often again, and what. The arguments, and what they become."""
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from harness.arguments.values import ArgumentGroup, checked, count, seconds
 from harness.customers.retries import Retries, RetryKind
 from harness.demand.schedule import Rate, Spacing, parse_rate
 from harness.errors import BadArgument
-
-if TYPE_CHECKING:
-    from locust.argument_parser import LocustArgumentParser
 
 __all__ = ["OrderSettings", "add_order_arguments"]
 
@@ -94,14 +90,14 @@ class OrderSettings:
         }
 
 
-def add_order_arguments(parser: "LocustArgumentParser") -> None:
+def add_order_arguments(parser: ArgumentParser) -> None:
     """Add the arguments; each may come from its environment variable or a config file too."""
     _add_arrival_arguments(parser)
     _add_retry_arguments(parser)
     _add_watermark_arguments(parser)
 
 
-def _add_arrival_arguments(parser: "LocustArgumentParser") -> None:
+def _add_arrival_arguments(parser: ArgumentParser) -> None:
     group = ArgumentGroup(parser, "Open arrivals")
     group.add_text(
         "--arrival-rate",
@@ -127,7 +123,7 @@ def _add_arrival_arguments(parser: "LocustArgumentParser") -> None:
     )
 
 
-def _add_retry_arguments(parser: "LocustArgumentParser") -> None:
+def _add_retry_arguments(parser: ArgumentParser) -> None:
     group = ArgumentGroup(parser, "Retries")
     group.add_choice(
         "--retry",
@@ -158,7 +154,7 @@ def _add_retry_arguments(parser: "LocustArgumentParser") -> None:
     )
 
 
-def _add_watermark_arguments(parser: "LocustArgumentParser") -> None:
+def _add_watermark_arguments(parser: ArgumentParser) -> None:
     group = ArgumentGroup(parser, "What is ordered")
     group.add_text(
         "--order-quantity-max",

@@ -28,16 +28,19 @@ class _Shot:
 
 
 class Hook:
-    """The faults of one run. `pulse` is None only where nothing has to be known of the load."""
+    """The faults of one run, none among them.
+
+    `pulse` and `guards` are None only where nothing has to be known of the load.
+    """
 
     def __init__(
         self,
         faults: Sequence[Fault],
         journal: Journal,
         *,
-        pulse: Pulse | None,
-        guards: Guards,
-        steady_limit_s: float,
+        pulse: Pulse | None = None,
+        guards: Guards | None = None,
+        steady_limit_s: float = 0.0,
     ) -> None:
         self._shots = [_Shot(each) for each in faults]
         self._journal = journal
@@ -83,6 +86,8 @@ class Hook:
 
     def why_not_fire(self) -> str:
         """Say why the next one cannot be fired now; empty if it can."""
+        if not self._shots:
+            return "this run has no fault: name a FIS template in the form that starts it"
         if all(each.fault.was_started for each in self._shots):
             return "this run's faults were started already, and there is never a second one of each"
         if self._next() is not None:
@@ -92,7 +97,7 @@ class Hook:
         return "it was asked for already"
 
     def fire_now(self) -> None:
-        """Fire the next one at once, and not when it was to come; ask `why_not_fire` first.
+        """Fire the next one at once, and not when it was to come, where it can be.
 
         It is the schedule's own shot. Where that was refused, it is tried again.
         """
@@ -106,6 +111,8 @@ class Hook:
 
     def why_not_stop(self) -> str:
         """Say why nothing can be stopped; empty if something can."""
+        if not self._shots:
+            return "this run has no experiment"
         started = [each for each in self._shots if each.fault.was_started]
         if not started:
             return "no experiment was started"
@@ -115,14 +122,15 @@ class Hook:
             return "it was asked to stop already"
         return ""
 
-    def stop_now(self) -> None:
-        """Stop what is on as `close` does, without waiting; ask `why_not_stop` first."""
-        if self.why_not_stop():
-            return
+    def stop_now(self) -> str:
+        """Stop what is on as `close` does, without waiting; returns why not, or nothing."""
+        if why_not := self.why_not_stop():
+            return why_not
         on = [each for each in self._shots if each.fault.was_started and not each.fault.is_over]
         names = ", ".join(each.fault.name for each in on)
         self._stopper = gevent.spawn(self._stop, on)
         self._journal.note("user", self._journal.run.run_id, "stop_requested", names)
+        return ""
 
     # --- the end ---
 
@@ -182,11 +190,11 @@ class Hook:
 
     def _await_moment(self, shot: _Shot, after_s: float | None) -> str:
         """Wait until it is time; returns why it never is."""
-        at, pulse = shot.fault.at, self._pulse
+        at, pulse, guards = shot.fault.at, self._pulse, self._guards
         if after_s is not None:
             shot.is_wanted_now.wait(after_s)
             return ""
-        if pulse is None:
+        if pulse is None or guards is None:
             return f"nothing is known of the load, so {at} cannot be seen to come"
         give_up_at = self._began + self._steady_limit_s
         while not shot.is_wanted_now.wait(_LOOK_EVERY_S):
@@ -197,7 +205,7 @@ class Hook:
             # What went before the users came is no part of it.
             why = "the run is too young"
             if time.monotonic() - self._began >= (at.steady_s or 0):
-                why = pulse.why_not_steady(at.steady_s or 0, errors_max=self._guards.errors_max)
+                why = pulse.why_not_steady(at.steady_s or 0, errors_max=guards.errors_max)
             if not why:
                 return ""
             if time.monotonic() > give_up_at:
@@ -206,7 +214,7 @@ class Hook:
         return ""
 
     def _why_failing(self) -> str:
-        if self._pulse is None:
+        if self._pulse is None or self._guards is None:
             return ""
         return self._guards.why_failing(self._pulse.failed_share(_BASELINE_S))
 

@@ -4,16 +4,13 @@ import re
 from argparse import ArgumentParser, Namespace, _AppendAction
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.arguments.values import ArgumentGroup, checked, seconds
 from harness.faults.abort import Abort, parse_aborts
 from harness.faults.commands.secrets import masked
 from harness.faults.guards import GUARDS, Guards
 from harness.faults.moment import FireAt, parse_fire_at
-
-if TYPE_CHECKING:
-    from locust.argument_parser import LocustArgumentParser
 
 __all__ = ["FROZEN", "FaultSettings", "Planned", "add_fault_arguments"]
 
@@ -134,7 +131,7 @@ class _JoinedConditions(_Joined):
     separator = ";"
 
 
-def add_fault_arguments(parser: "LocustArgumentParser") -> None:
+def add_fault_arguments(parser: ArgumentParser) -> None:
     """Add the arguments; each may come from its environment variable or a config file too."""
     group = ArgumentGroup(parser, "Fault")
     _add_moments(group)

@@ -90,7 +90,8 @@ class Watch:
 
     def __init__(self, *, is_shown: bool) -> None:
         self.is_shown = is_shown
-        self.newest: WatchedRun | None = None
+        self.newest = WatchedRun()
+        self.has_run = False
         self.trouble = ""
         self._directories: dict[str, RunDirectory] = {}
 
@@ -98,35 +99,14 @@ class Watch:
         """Follow a run that is about to be made; returns who wants to hear its events."""
         if not self.is_shown:
             return lambda _event: None
-        self.newest = watched = WatchedRun()
-        self.trouble = ""
-        return watched.scene.hear
+        self.newest, self.has_run, self.trouble = WatchedRun(), True, ""
+        return self.newest.scene.hear
 
     def prepared(self, run: Run) -> None:
         """Take the run of which `begin` told: it has a directory now."""
-        if self.newest is not None:
+        if self.is_shown:
             self.newest.run = run
             self._directories[run.directory.run_id] = run.directory
-
-    def release(self) -> None:
-        """Users start."""
-        if self.newest is not None:
-            self.newest.release()
-
-    def stop(self) -> None:
-        """Users are told to stop."""
-        if self.newest is not None:
-            self.newest.stop()
-
-    def close(self) -> None:
-        """Users have stopped, and the evidence is about to be closed and judged."""
-        if self.newest is not None:
-            self.newest.close()
-
-    def finish(self, *, is_over: bool) -> None:
-        """All that there will be of the newest run is in its directory."""
-        if self.newest is not None:
-            self.newest.finish(is_over=is_over)
 
     def directory(self, run_id: str) -> RunDirectory | None:
         """Return the directory of a run of this Locust; None for any other."""

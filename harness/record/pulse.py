@@ -2,18 +2,25 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from harness.faults.abort import Reading
 from harness.record.live import Second
 from harness.record.live_run import LiveFleet
 
-__all__ = ["Pulse"]
+__all__ = ["Pulse", "Reading"]
 
 # Two halves of a steady stretch may differ by that, or by what chance alone does.
 _CALM_SHARE = 0.15
 _CALM_SIGMAS = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What was measured in the second that began at `at`; what is not known is not in `values`."""
+
+    at: int
+    values: Mapping[str, float]
 
 
 @dataclass(slots=True, kw_only=True)

@@ -18,10 +18,9 @@ from locust.web import WebUI
 
 from harness.arguments.arguments import add_arguments
 from harness.arguments.check import check_options
-from harness.demand.arrivals import Arriving
 from harness.errors import EXIT_USAGE, BadArgument
 from harness.run.exit_code import ExitCode
-from harness.run.locust_process import LocustProcess
+from harness.run.locust_process import LocustProcess, NewCustomer
 from harness.run.master import MasterProcess
 from harness.workers.worker import WorkerProcess
 
@@ -33,7 +32,7 @@ _Listener = Callable[..., None]
 logging.getLogger("botocore").setLevel(logging.WARNING)
 
 
-def listen(*, new_customer: Callable[[Environment], Arriving]) -> None:
+def listen(*, new_customer: NewCustomer) -> None:
     """Register our listeners, as locustfiles are loaded; `new_customer` makes who orders when due.
 
     Locust knows what this process is only later: `start.process` is set as it is initialised.
@@ -43,10 +42,10 @@ def listen(*, new_customer: Callable[[Environment], Arriving]) -> None:
         (events.init_command_line_parser, start.on_parser),
         (events.init, start.on_init),
         # Before those of locustfiles, which are to find a run that has begun.
-        (events.test_start, start.hand_on(LocustProcess.on_test_start)),
+        (events.test_start, start.hand_on(MasterProcess.on_test_start)),
         (events.spawning_complete, start.hand_on(LocustProcess.on_spawning_complete)),
         (events.test_stopping, start.hand_on(LocustProcess.on_test_stopping)),
-        (events.test_stop, start.hand_on(LocustProcess.on_test_stop)),
+        (events.test_stop, start.hand_on(MasterProcess.on_test_stop)),
         # Fired in reverse: the earliest is the last.
         (events.quitting, start.on_quitting_last),
         (events.quit, start.on_quit),
@@ -78,7 +77,7 @@ class _Start:
 
     process: LocustProcess
 
-    def __init__(self, new_customer: Callable[[Environment], Arriving]) -> None:
+    def __init__(self, new_customer: NewCustomer) -> None:
         self._new_customer = new_customer
         self._exit_code = ExitCode()
         self._stdout: _KeptStdout | None = None
@@ -122,7 +121,7 @@ class _Start:
         self._exit_code.is_ready = True
         try:
             if isinstance(runner, WorkerRunner):
-                worker = WorkerProcess(environment, runner, self._exit_code, self._new_customer)
+                worker = WorkerProcess(runner, self._exit_code, self._new_customer)
                 self._become(worker)
                 worker.join(forked_by=self._imported_by if worker.options.processes else None)
                 _listen_as_worker(worker)

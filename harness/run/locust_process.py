@@ -24,8 +24,9 @@ from harness.record.live import LiveCounts
 from harness.record.recording import Recording
 from harness.run.exit_code import ExitCode
 
-__all__ = ["LocustProcess", "guarded"]
+__all__ = ["LocustProcess", "NewCustomer", "guarded"]
 
+NewCustomer = Callable[[Environment], Arriving]
 logger = logging.getLogger(__name__)
 
 
@@ -52,10 +53,7 @@ class LocustProcess:
     """
 
     def __init__(
-        self,
-        environment: Environment,
-        exit_code: ExitCode,
-        new_customer: Callable[[Environment], Arriving],
+        self, environment: Environment, exit_code: ExitCode, new_customer: NewCustomer
     ) -> None:
         self.environment = environment
         self.exit_code = exit_code
@@ -82,10 +80,6 @@ class LocustProcess:
 
     # --- the events that all of them hear, and Ctrl-C ---
 
-    def on_test_start(self, **_: object) -> None:
-        """Get ready; no user starts before this returns."""
-        raise NotImplementedError
-
     def on_spawning_complete(self, **_: object) -> None:
         """Hear that all users are there."""
 
@@ -95,10 +89,6 @@ class LocustProcess:
         self.is_stopping = True
         if self.current is not None:
             self.current.stop()
-
-    def on_test_stop(self, **_: object) -> None:
-        """Users have stopped (a master's have not yet): close what they wrote."""
-        raise NotImplementedError
 
     @guarded
     def on_interrupt(self) -> None:

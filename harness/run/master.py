@@ -2,7 +2,6 @@
 
 import sys
 from argparse import Namespace
-from collections.abc import Callable
 from typing import Any
 
 import gevent
@@ -13,7 +12,6 @@ from locust.runners import MasterRunner
 from locust.web import WebUI
 
 from harness.arguments.arguments import Settings
-from harness.demand.arrivals import Arriving
 from harness.demand.plan import Plan
 from harness.errors import EXIT_OUR_FAULT, EXIT_UNDECIDED, LoadError
 from harness.faults.fis.dry_run import rehearse
@@ -24,7 +22,7 @@ from harness.record.journal import now
 from harness.record.ledger import process_id
 from harness.record.live import LiveCounts
 from harness.run.exit_code import NO_LOAD, ExitCode, end_children
-from harness.run.locust_process import LocustProcess, guarded
+from harness.run.locust_process import LocustProcess, NewCustomer, guarded
 from harness.run.run import Run
 from harness.run.run_time import RunClock, RunTime
 from harness.workers.roster import Workers
@@ -40,17 +38,14 @@ class MasterProcess(LocustProcess):
     """The runs of this process, one after the other. With workers, it has no customers itself."""
 
     def __init__(
-        self,
-        environment: Environment,
-        exit_code: ExitCode,
-        new_customer: Callable[[Environment], Arriving],
+        self, environment: Environment, exit_code: ExitCode, new_customer: NewCustomer
     ) -> None:
         super().__init__(environment, exit_code, new_customer)
         runner = environment.runner
         self._master = runner if isinstance(runner, MasterRunner) else None
         self._run: Run | None = None
         self._workers: Workers | None = None
-        self._watch: Watch = Watch(is_shown=environment.web_ui is not None)
+        self._watch = Watch(is_shown=environment.web_ui is not None)
         self._closing: gevent.Greenlet[..., None] | None = None
         # What nobody may change from the web UI, and workers need not have.
         self._frozen: dict[str, Any] = {}
@@ -115,7 +110,7 @@ class MasterProcess(LocustProcess):
         super().on_test_stopping()
         if self._run is not None:
             self._run.stopping()
-        self._watch.stop()
+        self._watch.newest.stop()
 
     @guarded
     def on_test_stop(self, **_: object) -> None:
@@ -220,7 +215,7 @@ class MasterProcess(LocustProcess):
             self.begin_run(run.directory, process_id(), live)
         run.on_abort = self.stop_load
         run.release(live)
-        self._watch.release()
+        self._watch.newest.release()
         self.was_released = True
 
     def _share_out(self, run: Run) -> None:
@@ -288,7 +283,7 @@ class MasterProcess(LocustProcess):
             sys.stderr.write(f"chaos-shop: {error}\n")
         finally:
             self._workers = self.current = None
-            self._watch.finish(is_over=False)
+            self._watch.newest.finish(is_over=False)
 
     # --- a run ends ---
 
@@ -309,7 +304,7 @@ class MasterProcess(LocustProcess):
             ended_at = now()
             if self.current is not None:
                 ended_at = self.current.close(self.environment.stop_timeout)
-            self._watch.close()
+            self._watch.newest.close()
             code = run.close(ended_at)
             self.result = run.result
             self.exit_code.of_run = code
@@ -319,7 +314,7 @@ class MasterProcess(LocustProcess):
             self.on_our_fault(error)
         finally:
             self._run = self._workers = self.current = None
-            self._watch.finish(is_over=True)
+            self._watch.newest.finish(is_over=True)
             if is_deaf:  # the last worker is gone, and Locust would go on without any
                 self.stop_load()
 

@@ -17,7 +17,7 @@ from harness.arguments.arguments import Settings, without_password
 from harness.arguments.experiment import load_hypotheses
 from harness.arguments.host import Host
 from harness.errors import EXIT_OUR_FAULT, EXIT_UNDECIDED, EXIT_USAGE, BadArgument, LoadError
-from harness.faults.abort_watch import Watchman
+from harness.faults.abort import Watchman
 from harness.faults.commands.fault import command_faults
 from harness.faults.fis.observer import Observer
 from harness.faults.fis.preparation import prepare_aws
@@ -73,7 +73,7 @@ class Run:
         self._command: AnalysisCommand | None = None
         self._statistics: StatisticsFiles | None = None
         self._observer: Observer | None = None
-        self._hook: Hook | None = None
+        self.hook = Hook((), journal)
         self.fleet = LiveFleet(run_id=directory.run_id)
         self.on_abort: Callable[[], None] = lambda: None
         self._local: LiveCounts | None = None
@@ -149,8 +149,7 @@ class Run:
         self.clock.begin()
         if self._statistics is not None:
             self._statistics.start()
-        if self._hook is not None:
-            self._hook.start(self.run_time_s)
+        self.hook.start(self.run_time_s)
         if self._watchman is not None:
             self._watchman.start()
 
@@ -160,19 +159,9 @@ class Run:
             self.fleet.take("local", self._local.report())
 
     @property
-    def fault_plan(self) -> list[dict[str, str]]:
-        """What is to happen when, and how it stands."""
-        return self._hook.plan if self._hook is not None else []
-
-    @property
     def host(self) -> str:
         """The shop's address, without a password."""
         return without_password(self.environment.host or "")
-
-    @property
-    def fires_at_s(self) -> float | None:
-        """When the fault is to come, in seconds after the users; None where there is none."""
-        return self._hook.fires_after_s if self._hook is not None else None
 
     @property
     def run_time_s(self) -> float | None:
@@ -181,28 +170,14 @@ class Run:
 
     def why_not_inject(self) -> str:
         """Say why the fault cannot be fired now; empty if it can."""
-        if self._hook is None:
-            return "this run has no fault: name a FIS template in the form that starts it"
-        if self.is_stopping or self.is_interrupted:
-            return "the run is ending"
-        return self._hook.why_not_fire()
-
-    def why_not_stop(self) -> str:
-        """Say why the experiment cannot be stopped; empty if it can."""
-        return "this run has no experiment" if self._hook is None else self._hook.why_not_stop()
+        is_ending = self.is_stopping or self.is_interrupted
+        return "the run is ending" if is_ending and self.hook.plan else self.hook.why_not_fire()
 
     def inject_now(self) -> str:
         """Fire the fault at once; returns why not, empty if it is to happen."""
         why_not = self.why_not_inject()
-        if not why_not and self._hook is not None:
-            self._hook.fire_now()
-        return why_not
-
-    def stop_experiment(self) -> str:
-        """Stop the fault as the end of the run would; returns why not, or nothing."""
-        why_not = self.why_not_stop()
-        if not why_not and self._hook is not None:
-            self._hook.stop_now()
+        if not why_not:
+            self.hook.fire_now()
         return why_not
 
     def stopping(self) -> None:
@@ -221,8 +196,7 @@ class Run:
         """End the fault at once, and the run with it: a condition has come to hold."""
         self.journal.note_run("run_aborted", why)
         sys.stderr.write(f"chaos-shop: aborted: {why}\n")
-        if self._hook is not None:
-            self._hook.abort()
+        self.hook.abort()
         self.interrupt(f"aborted: {why}")
         self.on_abort()
 
@@ -233,7 +207,7 @@ class Run:
         self.journal.update(ended_at=format_time(now()))
 
     def _close_parts(self) -> None:
-        for part in (self._watchman, self._hook, self._observer, self._statistics):
+        for part in (self._watchman, self.hook, self._observer, self._statistics):
             if part is not None:
                 part.close()
 
@@ -327,14 +301,14 @@ class Run:
         faults += command_faults(asked, self.journal, records)
         pulse = self._pulse() if asked.needs_pulse else None
         if faults:
-            self._hook = Hook(
+            self.hook = Hook(
                 faults,
                 self.journal,
                 pulse=pulse,
                 guards=asked.guards,
                 steady_limit_s=asked.steady_limit_s,
             )
-            self._hook.announce()
+            self.hook.announce()
         if self._observer is not None:
             self._observer.start()
         if pulse is not None and asked.aborts:

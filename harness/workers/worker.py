@@ -2,14 +2,13 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import gevent
 from gevent.lock import RLock
-from locust.env import Environment
 from locust.exception import RPCError
 from locust.rpc import Message
 from locust.runners import STATE_INIT, STATE_RUNNING, STATE_SPAWNING, WorkerRunner
@@ -17,14 +16,13 @@ from locust.runners import STATE_INIT, STATE_RUNNING, STATE_SPAWNING, WorkerRunn
 from analysis.evidence.run_directory import RunDirectory
 from harness.arguments.arguments import Settings
 from harness.customers.current_run import CurrentRun
-from harness.demand.arrivals import Arriving
 from harness.errors import LedgerFailed, LoadError
 from harness.record.ledger import process_id
 from harness.record.live import LiveCounts
 from harness.run.exit_code import ExitCode
-from harness.run.locust_process import LocustProcess, guarded
+from harness.run.locust_process import LocustProcess, NewCustomer, guarded
 from harness.workers.ledger_place import Offer, own_directory, own_name
-from harness.workers.stream import LedgerStream
+from harness.workers.stream import Delivery, LedgerStream
 from harness.workers.upload import EvidenceStore, LedgerUpload
 
 __all__ = [
@@ -47,29 +45,13 @@ _LOOK_EVERY_S = 0.2
 _REPORT_EVERY_S = 0.5
 
 
-class _Delivery(Protocol):
-    """How the master comes to have a ledger."""
-
-    how: str
-
-    def start(self) -> None: ...
-    def received(self, answer: Mapping[str, Any]) -> None: ...
-    def finish(self) -> None: ...
-    def wait(self, *, limit_s: float) -> bool: ...
-    def abandon(self) -> None: ...
-
-
 class WorkerProcess(LocustProcess):
     """A worker's part in its master's runs, one after the other: it keeps a ledger, no more."""
 
     def __init__(
-        self,
-        environment: Environment,
-        runner: WorkerRunner,
-        exit_code: ExitCode,
-        new_customer: Callable[[Environment], Arriving],
+        self, runner: WorkerRunner, exit_code: ExitCode, new_customer: NewCustomer
     ) -> None:
-        super().__init__(environment, exit_code, new_customer)
+        super().__init__(runner.environment, exit_code, new_customer)
         self._runner = runner
         self._part: WorkerPart | None = None
         self._live: LiveCounts | None = None
@@ -183,7 +165,7 @@ class WorkerPart:
         self._is_shared = settings.stream_ledger != "always" and offer.is_shared()
         self.name = process_id() if self._is_shared else own_name(offer, runner.client_id)
         self.run = RunDirectory(offer.path) if self._is_shared else own_directory(offer, self.name)
-        self._delivery: _Delivery = self._make_delivery(self.run.ledger_file(self.name))
+        self._delivery: Delivery = self._make_delivery(self.run.ledger_file(self.name))
 
     @property
     def run_id(self) -> str:
@@ -221,9 +203,9 @@ class WorkerPart:
         about = {"name": self.name, "how": self._delivery.how}
         return _answer(self._runner, self.run_id, **about, **message)
 
-    def _make_delivery(self, ledger: Path) -> _Delivery:
+    def _make_delivery(self, ledger: Path) -> Delivery:
         if self._is_shared:
-            return _Shared(self)
+            return _Shared(ledger, tell=self.tell)
         if not self._settings.evidence_uri:
             return LedgerStream(ledger, tell=self.tell)
         store = EvidenceStore.connect(self._settings.evidence_uri)
@@ -231,13 +213,10 @@ class WorkerPart:
         return LedgerUpload(ledger, store, folder=folder, tell=self.tell)
 
 
-class _Shared:
+class _Shared(Delivery):
     """The master has the ledger on its own disk: it is only told."""
 
     how = "shared"
-
-    def __init__(self, part: WorkerPart) -> None:
-        self._tell = part.tell
 
     def start(self) -> None:
         self._tell(state="open")
@@ -246,13 +225,8 @@ class _Shared:
         """Take no answer: there is none."""
 
     def finish(self) -> None:
+        self.is_done = True
         self._tell(state="closed")
-
-    def wait(self, *, limit_s: float) -> bool:  # noqa: ARG002 -- there is nothing to wait for
-        return True
-
-    def abandon(self) -> None:
-        """Do nothing: nothing is under way."""
 
 
 def _answer(runner: WorkerRunner, run_id: str, **message: object) -> bool:

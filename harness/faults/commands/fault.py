@@ -152,10 +152,7 @@ class CommandFault(Fault):
 
     def _make(self, line: str) -> Command:
         return Command(
-            line=line,
-            in_shell=self._in_shell,
-            limit_s=self._limit_s,
-            environment=self._environment,
+            line=line, in_shell=self._in_shell, limit_s=self._limit_s, environment=self._environment
         )
 
     def _note(self, event: str, detail: str) -> None:

@@ -56,7 +56,7 @@ faults = [
 ]
 hooks = [Hook([each], journal, pulse=None, guards=None, steady_limit_s=1) for each in faults]
 run = Run(None, None, directory, journal, RunClock(None, lambda: None))
-run._hook = hooks[0]
+run.hook = hooks[0]
 hooks[0].start(None)
 run.call_off()
 gevent.sleep(0.3)
@@ -79,8 +79,8 @@ from harness.workers.worker import WorkerProcess
 
 path = Path(sys.argv[1]) / "p-1.jsonl"
 environment = Environment()
-runner = SimpleNamespace(client_id="1", send_message=lambda *_: None)
-process = WorkerProcess(environment, runner, ExitCode(), None)
+runner = SimpleNamespace(client_id="1", environment=environment, send_message=lambda *_: None)
+process = WorkerProcess(runner, ExitCode(), None)
 
 class Delivery:
     def finish(self):
