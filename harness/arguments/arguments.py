@@ -137,11 +137,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def _add_run_arguments(parser: ArgumentParser) -> None:
     group = ArgumentGroup(parser, "Run and verdict")
-    group.add_text(
+    group.hidden.add_text(
         "--run-dir",
         "<dir>",
         "Directory for the run's evidence; must hold none yet. Default: a new one in runs/",
-        in_form=False,
     )
     group.add_text(
         "--experiment",
@@ -155,72 +154,60 @@ def _add_run_arguments(parser: ArgumentParser) -> None:
         "Where the shop runs; with `external`, and no FIS template, AWS is not asked",
         default=Target.EXTERNAL.value,
     )
-    _add_database(group)
-    group.add_choice(
-        "--fail-on",
-        ["data", "hypothesis", "never"],
-        "What makes the exit code 1: broken data, a broken hypothesis too, or nothing",
-        in_form=False,
-    )
-    group.add_choice(
-        "--evidence-format",
-        ["csv", "parquet"],
-        "With `parquet` the large tables are stored as Parquet too, beside CSV",
-        in_form=False,
-    )
-    group.add_text(
-        "--access-log",
-        "<file>",
-        "The load balancer's access log (an ALB's format) where it is written to a file: what "
-        "is added to it during the run is kept with the evidence",
-        in_form=False,
-    )
-
-
-def _add_database(group: ArgumentGroup) -> None:
-    group.add_text(
+    group.hidden.add_text(  # the page would hold the password
         "--database-url",
         "<url>",
         "The shop's PostgreSQL, read before and after the run; no verdict without it",
         env_var="DATABASE_URL",
-        in_form=False,  # the page would hold the password
     )
-    group.add_seconds(
+    group.hidden.add_seconds(
         "--database-wait",
         60.0,
         "How long to wait at the end for a database that is away: it starts up, fails over, "
         "refuses connections.",
-        in_form=False,
+    )
+    group.hidden.add_choice(
+        "--fail-on",
+        ["data", "hypothesis", "never"],
+        "What makes the exit code 1: broken data, a broken hypothesis too, or nothing",
+    )
+    group.hidden.add_choice(
+        "--evidence-format",
+        ["csv", "parquet"],
+        "With `parquet` the large tables are stored as Parquet too, beside CSV",
+    )
+    group.hidden.add_text(
+        "--access-log",
+        "<file>",
+        "The load balancer's access log (an ALB's format) where it is written to a file: what "
+        "is added to it during the run is kept with the evidence",
     )
 
 
 def _add_fleet_arguments(parser: ArgumentParser) -> None:
     group = ArgumentGroup(parser, "Workers on other machines")
-    group.add_choice(
+    group.hidden.add_choice(
         "--stream-ledger",
         ["auto", "always"],
         "Stream ledgers to the master unless a worker proves to share its disk, or always",
-        in_form=False,
     )
-    group.add_text(
+    group.hidden.add_text(
         "--evidence-uri",
         "<s3://bucket/prefix>",
         "Upload ledgers there instead of streaming them; for large fleets",
         type=checked(_evidence_uri),
-        in_form=False,
     )
 
 
 def _add_watch_arguments(parser: ArgumentParser) -> None:
     group = ArgumentGroup(parser, "Watching AWS")
-    group.add_text(
+    group.hidden.add_text(
         "--target-group",
         "<arn>",
         "Target group to watch. Default: those of the load balancer that has the host's name",
-        in_form=False,
     )
     how_often = "How often AWS is asked for the state of things."
-    group.add_seconds("--poll-every", 1.0, how_often, in_form=False)
+    group.hidden.add_seconds("--poll-every", 1.0, how_often)
 
 
 def _add_customer_arguments(parser: ArgumentParser) -> None:

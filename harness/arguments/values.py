@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any, TypeVar
 
 __all__ = ["ArgumentGroup", "checked", "count", "seconds"]
@@ -12,24 +13,31 @@ Value = TypeVar("Value")
 class ArgumentGroup:
     """Adds arguments under one title. Each may come from CHAOS_ and its flag's name, too.
 
-    `in_form` says whether the web UI's form shows it: whoever reaches the page can change that.
+    The web UI's form shows them; whoever reaches the page can change those.
     """
 
     def __init__(self, parser: ArgumentParser, title: str) -> None:
         self._group = parser.add_argument_group(title)
+        self.is_in_form = True
 
-    def add(self, *flags: str, in_form: bool = True, env_var: str = "", **argument: Any) -> None:
+    @property
+    def hidden(self) -> "ArgumentGroup":
+        """The same group, for what no form is to show."""
+        group = copy(self)
+        group.is_in_form = False
+        return group
+
+    def add(self, *flags: str, env_var: str = "", **argument: Any) -> None:
         """Add an argument as argparse knows it."""
         env_var = env_var or f"CHAOS_{flags[0][2:].replace('-', '_').upper()}"
         action = self._group.add_argument(*flags, env_var=env_var, **argument)
         # Locust can tell only its parser what its form shows.
-        vars(action)["include_in_web_ui"] = in_form
+        vars(action)["include_in_web_ui"] = self.is_in_form
 
-    def add_seconds(self, flag: str, default: float, about: str, *, in_form: bool = True) -> None:
+    def add_seconds(self, flag: str, default: float, about: str) -> None:
         """Add a time in seconds; the default is told by itself."""
-        text = f"{about} Default: {default:g}"
-        read = checked(seconds)
-        self.add(flag, type=read, default=default, metavar="<seconds>", help=text, in_form=in_form)
+        about = f"{about} Default: {default:g}"
+        self.add(flag, type=checked(seconds), default=default, metavar="<seconds>", help=about)
 
     def add_text(self, flag: str, metavar: str, about: str, **more: Any) -> None:
         """Add a text, by default empty."""

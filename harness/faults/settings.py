@@ -174,37 +174,33 @@ def _add_moments(group: ArgumentGroup) -> None:
 
 def _add_commands(group: ArgumentGroup) -> None:
     """Add what no form shows: whoever reaches the page could run anything."""
-    group.add(
+    group.hidden.add(
         "--fault-command",
         action="append",
         metavar="<command>",
         help="A command of your own as the fault, at --fault-at, or at its own time: "
         "'60%%: systemctl stop shop'. May be repeated",
-        in_form=False,
     )
-    group.add(
+    group.hidden.add(
         "--heal-command",
         action="append",
         metavar="<command>",
         help="What undoes the fault command; runs however the run ends. May be repeated",
-        in_form=False,
     )
-    group.add(
+    group.hidden.add(
         "--heal-after",
         type=checked(seconds),
         default=None,
         metavar="<seconds>",
         help="Heal so long after the fault command has ended. Default: at the end of the run",
-        in_form=False,
     )
     limit = "How long a fault command or a heal command may take."
-    group.add_seconds("--fault-command-limit", 60.0, limit, in_form=False)
-    group.add(
+    group.hidden.add_seconds("--fault-command-limit", 60.0, limit)
+    group.hidden.add(
         "--fault-shell",
         action="store_true",
         default=False,
         help="Give fault and heal commands to /bin/sh",
-        in_form=False,
     )
 
 
@@ -219,14 +215,13 @@ def _add_guards(group: ArgumentGroup) -> None:
     for flag, (default, read, metavar, text) in texts.items():
         told = f" Default: {default.replace('%', '%%')}" if default else ""
         check = checked(read, keep=True)
-        group.add_text(flag, metavar, text + told, type=check, default=default, in_form=False)
-    group.add(
+        group.hidden.add_text(flag, metavar, text + told, type=check, default=default)
+    group.hidden.add(
         "--fis-dry-run",
         action="store_true",
         default=False,
         help="Say what the fault would hit, check every guard that needs no load, rehearse it "
         "with FIS's skip-all, and end: 0 it may be, 2 not now, 64 not like this",
-        in_form=False,
     )
 
 
