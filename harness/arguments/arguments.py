@@ -6,24 +6,19 @@ Every one may come from a flag, its environment variable, or an experiment's `[t
 import difflib
 import re
 import sys
-from argparse import Namespace, _ArgumentGroup
+from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from analysis.evidence.errors import EvidenceError
 from analysis.evidence.files.new_run import check_new
-from harness.arguments.values import add as _add
-from harness.arguments.values import checked as _checked
-from harness.arguments.values import seconds as _seconds
+from harness.arguments.values import ArgumentGroup, checked, seconds
 from harness.demand.settings import OrderSettings, add_order_arguments
 from harness.errors import EXIT_USAGE, BadArgument
 from harness.faults.settings import FaultSettings, add_fault_arguments
-
-if TYPE_CHECKING:
-    from locust.argument_parser import LocustArgumentParser
 
 __all__ = ["Settings", "Target", "add_arguments", "without_password"]
 
@@ -72,6 +67,23 @@ class Settings:
         """Whether AWS is asked anything at all."""
         return self.target is not Target.EXTERNAL or bool(self.faults.templates)
 
+    def to_keep(self) -> dict[str, object]:
+        """Return what run.json says of them, and of the database only where it is."""
+        return {
+            "connect_timeout_s": self.connect_timeout_s,
+            "total_timeout_s": self.total_timeout_s,
+            **self.orders.to_keep(),
+            "database": without_password(self.database_url),
+            "database_wait_s": self.database_wait_s,
+            **self.faults.to_keep(),
+            "poll_every_s": self.poll_every_s,
+            "target_group": self.target_group,
+            "fail_on": self.fail_on,
+            "evidence_format": self.evidence_format,
+            "stream_ledger": self.stream_ledger,
+            "evidence_uri": self.evidence_uri,
+        }
+
     def check_run_dir(self) -> None:
         """Raise BadArgument where --run-dir cannot be a new run's directory."""
         if self.run_dir is None:
@@ -92,17 +104,17 @@ class Settings:
                 target=Target(options.target),
                 database_url=options.database_url or "",
                 faults=FaultSettings.from_options(options),
-                poll_every_s=_seconds(options.poll_every),
+                poll_every_s=seconds(options.poll_every),
                 target_group=options.target_group or "",
                 access_log=Path(options.access_log) if options.access_log else None,
-                connect_timeout_s=_seconds(options.connect_timeout),
-                total_timeout_s=_seconds(options.total_timeout),
+                connect_timeout_s=seconds(options.connect_timeout),
+                total_timeout_s=seconds(options.total_timeout),
                 orders=OrderSettings.from_options(options),
                 fail_on=options.fail_on,
                 evidence_format=options.evidence_format,
                 stream_ledger=options.stream_ledger,
                 evidence_uri=_evidence_uri(options.evidence_uri),
-                database_wait_s=_seconds(options.database_wait),
+                database_wait_s=seconds(options.database_wait),
             )
         except ValueError as error:
             raise BadArgument(str(error)) from error
@@ -112,7 +124,7 @@ class Settings:
         return settings
 
 
-def add_arguments(parser: "LocustArgumentParser") -> None:
+def add_arguments(parser: ArgumentParser) -> None:
     """Add our arguments to Locust's parser, and let every wrong argument exit with 64."""
     parser.error = partial(_refuse, parser)  # type: ignore[method-assign]
     # In the order in which the web UI's form shows them.
@@ -124,153 +136,86 @@ def add_arguments(parser: "LocustArgumentParser") -> None:
     _add_fleet_arguments(parser)
 
 
-def _add_run_arguments(parser: "LocustArgumentParser") -> None:
-    group = parser.add_argument_group("Run and verdict")
-    _add(
-        group,
+def _add_run_arguments(parser: ArgumentParser) -> None:
+    group = ArgumentGroup(parser, "Run and verdict")
+    group.hidden.add_text(
         "--run-dir",
-        default="",
-        env_var="CHAOS_RUN_DIR",
-        metavar="<dir>",
-        include_in_web_ui=False,
-        help="Directory for the run's evidence; must hold none yet. Default: a new one in runs/",
+        "<dir>",
+        "Directory for the run's evidence; must hold none yet. Default: a new one in runs/",
     )
-    _add(
-        group,
+    group.add_text(
         "--experiment",
-        type=_checked(lambda text: _name(text) if text else text),
-        default="",
-        env_var="CHAOS_EXPERIMENT",
-        metavar="<name>",
-        help="Name of the experiment. Default: the --config file's, else `load`",
+        "<name>",
+        "Name of the experiment. Default: the --config file's, else `load`",
+        type=checked(lambda text: _name(text) if text else text),
     )
-    _add(
-        group,
+    group.add_choice(
         "--target",
-        choices=[each.value for each in Target],
+        [each.value for each in Target],
+        "Where the shop runs; with `external`, and no FIS template, AWS is not asked",
         default=Target.EXTERNAL.value,
-        env_var="CHAOS_TARGET",
-        help="Where the shop runs; with `external`, and no FIS template, AWS is not asked",
     )
-    _add(
-        group,
+    group.hidden.add_text(  # the page would hold the password
         "--database-url",
-        default="",
+        "<url>",
+        "The shop's PostgreSQL, read before and after the run; no verdict without it",
         env_var="DATABASE_URL",
-        metavar="<url>",
-        include_in_web_ui=False,  # the page would hold the password
-        help="The shop's PostgreSQL, read before and after the run; no verdict without it",
     )
-    _add(
-        group,
+    group.hidden.add_seconds(
         "--database-wait",
-        type=_checked(_seconds),
-        default=60.0,
-        env_var="CHAOS_DATABASE_WAIT",
-        metavar="<seconds>",
-        include_in_web_ui=False,
-        help="How long to wait at the end for a database that is away: it starts up, fails over, "
-        "refuses connections. Default: 60",
+        60.0,
+        "How long to wait at the end for a database that is away: it starts up, fails over, "
+        "refuses connections.",
     )
-    _add(
-        group,
+    group.hidden.add_choice(
         "--fail-on",
-        choices=["data", "hypothesis", "never"],
-        default="data",
-        env_var="CHAOS_FAIL_ON",
-        include_in_web_ui=False,
-        help="What makes the exit code 1: broken data, a broken hypothesis too, or nothing",
+        ["data", "hypothesis", "never"],
+        "What makes the exit code 1: broken data, a broken hypothesis too, or nothing",
     )
-    _add(
-        group,
+    group.hidden.add_choice(
         "--evidence-format",
-        choices=["csv", "parquet"],
-        default="csv",
-        env_var="CHAOS_EVIDENCE_FORMAT",
-        include_in_web_ui=False,
-        help="With `parquet` the large tables are stored as Parquet too, beside CSV",
+        ["csv", "parquet"],
+        "With `parquet` the large tables are stored as Parquet too, beside CSV",
     )
-    _add_access_log(group)
-
-
-def _add_access_log(group: _ArgumentGroup) -> None:
-    _add(
-        group,
+    group.hidden.add_text(
         "--access-log",
-        default="",
-        env_var="CHAOS_ACCESS_LOG",
-        metavar="<file>",
-        include_in_web_ui=False,
-        help="The load balancer's access log (an ALB's format) where it is written to a file: what "
+        "<file>",
+        "The load balancer's access log (an ALB's format) where it is written to a file: what "
         "is added to it during the run is kept with the evidence",
     )
 
 
-def _add_fleet_arguments(parser: "LocustArgumentParser") -> None:
-    group = parser.add_argument_group("Workers on other machines")
-    _add(
-        group,
+def _add_fleet_arguments(parser: ArgumentParser) -> None:
+    group = ArgumentGroup(parser, "Workers on other machines")
+    group.hidden.add_choice(
         "--stream-ledger",
-        choices=["auto", "always"],
-        default="auto",
-        env_var="CHAOS_STREAM_LEDGER",
-        include_in_web_ui=False,
-        help="Stream ledgers to the master unless a worker proves to share its disk, or always",
+        ["auto", "always"],
+        "Stream ledgers to the master unless a worker proves to share its disk, or always",
     )
-    _add(
-        group,
+    group.hidden.add_text(
         "--evidence-uri",
-        type=_checked(_evidence_uri),
-        default="",
-        env_var="CHAOS_EVIDENCE_URI",
-        metavar="<s3://bucket/prefix>",
-        include_in_web_ui=False,
-        help="Upload ledgers there instead of streaming them; for large fleets",
+        "<s3://bucket/prefix>",
+        "Upload ledgers there instead of streaming them; for large fleets",
+        type=checked(_evidence_uri),
     )
 
 
-def _add_watch_arguments(parser: "LocustArgumentParser") -> None:
-    group = parser.add_argument_group("Watching AWS")
-    _add(
-        group,
+def _add_watch_arguments(parser: ArgumentParser) -> None:
+    group = ArgumentGroup(parser, "Watching AWS")
+    group.hidden.add_text(
         "--target-group",
-        default="",
-        env_var="CHAOS_TARGET_GROUP",
-        metavar="<arn>",
-        include_in_web_ui=False,
-        help="Target group to watch. Default: those of the load balancer that has the host's name",
+        "<arn>",
+        "Target group to watch. Default: those of the load balancer that has the host's name",
     )
-    _add(
-        group,
-        "--poll-every",
-        type=_checked(_seconds),
-        default=1.0,
-        env_var="CHAOS_POLL_EVERY",
-        metavar="<seconds>",
-        include_in_web_ui=False,
-        help="How often AWS is asked for the state of things. Default: 1",
-    )
+    how_often = "How often AWS is asked for the state of things."
+    group.hidden.add_seconds("--poll-every", 1.0, how_often)
 
 
-def _add_customer_arguments(parser: "LocustArgumentParser") -> None:
-    group = parser.add_argument_group("Customers")
-    _add(
-        group,
-        "--connect-timeout",
-        type=_checked(_seconds),
-        default=3.0,
-        env_var="CHAOS_CONNECT_TIMEOUT",
-        metavar="<seconds>",
-        help="How long a request may take to connect. Default: 3",
-    )
-    _add(
-        group,
-        "--total-timeout",
-        type=_checked(_seconds),
-        default=5.0,
-        env_var="CHAOS_TOTAL_TIMEOUT",
-        metavar="<seconds>",
-        help="How long a request may take in all; keep --stop-timeout above it. Default: 5",
+def _add_customer_arguments(parser: ArgumentParser) -> None:
+    group = ArgumentGroup(parser, "Customers")
+    group.add_seconds("--connect-timeout", 3.0, "How long a request may take to connect.")
+    group.add_seconds(
+        "--total-timeout", 5.0, "How long a request may take in all; keep --stop-timeout above it."
     )
 
 
@@ -301,7 +246,7 @@ def _evidence_uri(text: str) -> str:
     return text.rstrip("/")
 
 
-def _refuse(parser: "LocustArgumentParser", message: str) -> NoReturn:
+def _refuse(parser: ArgumentParser, message: str) -> NoReturn:
     _, is_about_flags, words = message.partition("unrecognized arguments: ")
     if is_about_flags:
         message = _unknown_flags(words.split(), list(parser._option_string_actions))  # noqa: SLF001

@@ -9,18 +9,13 @@ from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import suppress
 
-from locust.argument_parser import (
-    get_locustfiles_locally,
-    get_parser,
-    parse_locustfile_option,
-)
+from locust.argument_parser import get_locustfiles_locally, get_parser, parse_locustfile_option
 from locust.main import merge_locustfiles_content
 
 from harness.arguments.arguments import Settings
 from harness.arguments.experiment import experiment_file
 from harness.errors import EXIT_USAGE, BadArgument
 from harness.run.analysis_command import AnalysisCommand
-from harness.run.process import process
 
 __all__ = ["check_command_line"]
 
@@ -30,12 +25,11 @@ def check_command_line(arguments: Sequence[str]) -> int:
 
     Locust's own functions read the command line: it imports the locustfiles, as a run would.
     """
-    process.only_checks = True
     sys.argv = ["locust", *arguments]
     try:
         files = get_locustfiles_locally(parse_locustfile_option())  # type: ignore[no-untyped-call]
         users, *_ = merge_locustfiles_content(files)
-        options = get_parser().parse_args()
+        options = get_parser().parse_args(namespace=Namespace(is_only_checked=True))
         _check_users(options, set(users))
         _check_hypotheses(options)
     except BadArgument as error:

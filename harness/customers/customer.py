@@ -16,22 +16,17 @@ from analysis.evidence.ledger.format import AttemptSent
 from analysis.evidence.records import Outcome
 from harness.customers.attempts import first_attempt, headers_of, next_attempt
 from harness.customers.catalogue import ids_of, why_none, wrong_with_products
+from harness.customers.current_run import current_run
 from harness.customers.exchange import Client, Reply, Request, exchange
 from harness.customers.fast_client import FastClient
-from harness.customers.outcome import (
-    Conclusion,
-    cause_of,
-    conclude,
-    failure_name,
-    status_name,
-)
+from harness.customers.outcome import Conclusion, cause_of, conclude, failure_name, status_name
 from harness.customers.requests_client import RequestsClient
 from harness.customers.retries import Answer, RetryKind
 from harness.demand.watermarks import Cell
-from harness.errors import LedgerFailed, RequestFailed
+from harness.errors import RequestFailed
 from harness.record.journal import now
-from harness.record.recording import Over, record_end, record_read, record_sent
-from harness.run.process import process
+from harness.record.recording import Over
+from harness.run.listeners import listen
 
 __all__ = ["Customer", "Reply", "RequestsCustomer"]
 
@@ -45,11 +40,9 @@ class AnyCustomer(User):
     http: Client
 
     def __init__(self, environment: Environment) -> None:
-        settings = process.settings
-        if settings is None:
-            message = "no run is on"
-            raise LedgerFailed(message)
-        self.settings = settings
+        self.current_run = current_run(environment)
+        self.recording = self.current_run.recording
+        self.settings = self.current_run.settings
         # Locust tells it only to the classes that it starts itself.
         self.host = self.host or environment.host
         super().__init__(environment)
@@ -79,12 +72,12 @@ class AnyCustomer(User):
 
         `wrong_with` says what else is wrong with a reply, in the same few words each time.
         """
-        _stop_if_over()
+        self._stop_if_over()
         sent_at = now()
         reply = self._exchange("GET", path, name=name)
         wrong = wrong_with(reply)
         error = f"{BAD_REPLY}: {wrong}" if wrong else _reading_error(reply, named)
-        record_read(self.user_id, reply, name, sent_at, error)
+        self.recording.read(self.user_id, reply, name, sent_at, error)
         failure = error or ("" if reply.is_ok else status_name(reply.status))
         self._count(reply, failure)
         return reply
@@ -92,20 +85,20 @@ class AnyCustomer(User):
     @property
     def only_browses(self) -> bool:
         """Whether orders come from a schedule, and so not from this customer."""
-        return not process.desk.shoppers_order
+        return not self.current_run.desk.shoppers_order
 
     def look_for_products(self) -> list[int]:
         """List the products, and return the ids of what can be ordered."""
         reply = self.read("/products", "/products", wrong_with=wrong_with_products)
         found = ids_of(reply)
         if not found and (why := why_none(reply)):
-            process.note_once(NO_PRODUCTS, f"GET /products: {why}")
+            self.current_run.note_once(NO_PRODUCTS, f"GET /products: {why}")
         return found
 
     def order_one_of(self, product_ids: Sequence[int], *, due_at: int | None = None) -> Conclusion:
         """Order some pieces of one of these products; with --watermark, what no other can be."""
-        _stop_if_over()
-        desk = process.desk
+        self._stop_if_over()
+        desk = self.current_run.desk
         cell = desk.choose(product_ids)
         is_open = True
         try:
@@ -121,16 +114,16 @@ class AnyCustomer(User):
 
     def miss_order(self) -> None:
         """Note that an order which was acknowledged is not there, for those who watch live."""
-        if process.live is not None:
-            process.live.lost()
+        if self.recording.live is not None:
+            self.recording.live.lost()
 
     def turn_away(self, product_ids: Sequence[int], *, due_at: int, error: str) -> None:
         """Record an order that was due and will not be sent."""
         quantity = random.randint(1, self.settings.orders.quantity_max)
         cell = Cell(product_id=random.choice(product_ids), quantity=quantity)
         attempt = first_attempt(cell, user_id=self.user_id, due_at=due_at)
-        record_sent(replace(attempt, sent_at=None))
-        record_end(attempt, Conclusion(outcome=Outcome.UNSENT, error=error), size=None)
+        self.recording.sent(replace(attempt, sent_at=None))
+        self.recording.ended(attempt, Conclusion(outcome=Outcome.UNSENT, error=error), size=None)
         # Of no time at all: it must not make the shop look fast.
         self.environment.events.request.fire(
             request_type="POST",
@@ -143,14 +136,14 @@ class AnyCustomer(User):
 
     def _order(self, cell: Cell, due_at: int | None) -> list[Conclusion]:
         """Try to order until there is an answer, or no sense in asking again."""
-        _stop_if_over()
+        self._stop_if_over()
         attempt = first_attempt(cell, user_id=self.user_id, due_at=due_at)
         conclusions = []
         while True:
             conclusion, reply = self._try(attempt)
             conclusions.append(conclusion)
             pause_s = self._pause_before_retry(attempt, conclusion, reply)
-            if pause_s is None or not process.desk.pause(pause_s):
+            if pause_s is None or not self.current_run.desk.pause(pause_s):
                 return conclusions
             attempt = next_attempt(attempt, self.settings.orders.retries.kind)
 
@@ -170,7 +163,7 @@ class AnyCustomer(User):
 
     def _try(self, attempt: AttemptSent) -> tuple[Conclusion, Reply]:
         """Send one attempt, and return what is known about it afterwards."""
-        record_sent(attempt)
+        self.recording.sent(attempt)
         conclusion = Conclusion(outcome=Outcome.INDETERMINATE)
         size = 0
         try:
@@ -182,14 +175,30 @@ class AnyCustomer(User):
                 headers=headers_of(attempt),
             )
             size = len(reply.body)
-            conclusion = _conclude(reply, attempt)
+            conclusion = conclude(
+                status=reply.status,
+                body=reply.body,
+                failure=reply.failure,
+                product_id=attempt.product_id,
+                quantity=attempt.quantity,
+                order_key=attempt.order_key,
+            )
         except BaseException as failure:
             conclusion = Conclusion(outcome=Outcome.INDETERMINATE, error=cause_of(failure))
             raise
         finally:
-            record_end(attempt, conclusion, size)
+            self.recording.ended(attempt, conclusion, size)
         self._count(reply, failure_name(conclusion))
         return conclusion, reply
+
+    def _stop_if_over(self) -> None:
+        """Begin nothing once the run is stopping.
+
+        Locust kills a user that it finds waiting, stop timeout or not; one that wakes up in that
+        very moment would be killed with its request just sent.
+        """
+        if self.current_run.is_stopping:
+            raise Over
 
     def _exchange(
         self,
@@ -247,16 +256,6 @@ _JSON_HEADERS = {
 }
 
 
-def _stop_if_over() -> None:
-    """Begin nothing once the run is stopping.
-
-    Locust kills a user that it finds waiting, stop timeout or not; one that wakes up in that very
-    moment would be killed with its request just sent.
-    """
-    if process.is_stopping:
-        raise Over
-
-
 def _answer(reply: Reply) -> Answer:
     """Return what a reply says of asking again."""
     problem = reply.found.get("type")
@@ -264,17 +263,6 @@ def _answer(reply: Reply) -> Answer:
         problem=problem if isinstance(problem, str) else "",
         retry_after=reply.header("Retry-After"),
         date=reply.header("Date"),
-    )
-
-
-def _conclude(reply: Reply, attempt: AttemptSent) -> Conclusion:
-    return conclude(
-        status=reply.status,
-        body=reply.body,
-        failure=reply.failure,
-        product_id=attempt.product_id,
-        quantity=attempt.quantity,
-        order_key=attempt.order_key,
     )
 
 
@@ -287,5 +275,5 @@ def _reading_error(reply: Reply, named: int | None) -> str:
     return BAD_REPLY if reply.is_ok and is_wrong else ""
 
 
-# Those who come when an order is due; the process cannot import what imports it.
-process.new_customer = Customer
+# Whoever has customers is a part of a load. Orders that are due are those of plain ones.
+listen(new_customer=Customer)

@@ -16,15 +16,7 @@ from analysis.evidence.ledger.format import frequent
 from harness.customers.outcome import connect_token, json_object
 from harness.errors import NotConnected, ReplyTooLong
 
-__all__ = [
-    "Client",
-    "Intake",
-    "Received",
-    "Reply",
-    "Request",
-    "connect_within",
-    "exchange",
-]
+__all__ = ["Client", "Intake", "Received", "Reply", "Request", "connect_within", "exchange"]
 
 _LARGEST_HEAD_BYTES = 256 * 2**10
 _LARGEST_REPLY_BYTES = 16 * 2**20

@@ -16,12 +16,7 @@ from geventhttpclient.client import HTTPClient, HTTPClientPool
 from geventhttpclient.header import Headers
 from geventhttpclient.response import HTTPProtocolViolationError, HTTPSocketPoolResponse
 from geventhttpclient.url import URL
-from locust.contrib.fasthttp import (
-    FAILURE_EXCEPTIONS,
-    ErrorResponse,
-    FastRequest,
-    FastResponse,
-)
+from locust.contrib.fasthttp import FAILURE_EXCEPTIONS, ErrorResponse, FastRequest, FastResponse
 
 from harness.customers.exchange import Intake, Received, Request, connect_within
 

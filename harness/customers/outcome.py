@@ -238,13 +238,7 @@ def _chain(failure: BaseException) -> Iterator[BaseException]:
 
 def _is_timeout(error: BaseException) -> bool:
     return isinstance(
-        error,
-        (
-            TimeoutError,
-            Timeout,
-            requests.exceptions.Timeout,
-            urllib3.exceptions.TimeoutError,
-        ),
+        error, (TimeoutError, Timeout, requests.exceptions.Timeout, urllib3.exceptions.TimeoutError)
     )
 
 

@@ -41,10 +41,7 @@ class Desk:
         return self.settings.arrival_rate is None and not is_left_out
 
     def start(
-        self,
-        new_customer: Callable[[], Arriving],
-        *,
-        on_our_fault: Callable[[BaseException], None],
+        self, new_customer: Callable[[], Arriving], *, on_our_fault: Callable[[BaseException], None]
     ) -> None:
         """Begin the arrivals, where there are to be any."""
         if self.settings.is_shared_out and self._part is None:

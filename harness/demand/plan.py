@@ -54,11 +54,7 @@ class Plan:
 
     def put_into(self, options: Namespace) -> None:
         """Put it where Locust sends it along."""
-        content = {
-            "seed": self.seed,
-            "run_time_s": self.run_time_s,
-            "workers": list(self.workers),
-        }
+        content = {"seed": self.seed, "run_time_s": self.run_time_s, "workers": list(self.workers)}
         setattr(options, _OPTION, content)
 
     @property

@@ -1,16 +1,12 @@
 """How customers order: when, how often again, and what. The arguments, and what they become."""
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-from harness.arguments.values import add, checked, count, seconds
+from harness.arguments.values import ArgumentGroup, checked, count, seconds
 from harness.customers.retries import Retries, RetryKind
 from harness.demand.schedule import Rate, Spacing, parse_rate
 from harness.errors import BadArgument
-
-if TYPE_CHECKING:
-    from locust.argument_parser import LocustArgumentParser
 
 __all__ = ["OrderSettings", "add_order_arguments"]
 
@@ -94,126 +90,90 @@ class OrderSettings:
         }
 
 
-def add_order_arguments(parser: "LocustArgumentParser") -> None:
+def add_order_arguments(parser: ArgumentParser) -> None:
     """Add the arguments; each may come from its environment variable or a config file too."""
     _add_arrival_arguments(parser)
     _add_retry_arguments(parser)
     _add_watermark_arguments(parser)
 
 
-def _add_arrival_arguments(parser: "LocustArgumentParser") -> None:
-    group = parser.add_argument_group("Open arrivals")
-    add(
-        group,
+def _add_arrival_arguments(parser: ArgumentParser) -> None:
+    group = ArgumentGroup(parser, "Open arrivals")
+    group.add_text(
         "--arrival-rate",
-        type=checked(_optional_rate, keep=True),
-        default="",
-        env_var="CHAOS_ARRIVAL_RATE",
-        metavar="<rate>",
-        help="Orders per second over all processes, started when due however many are stuck: "
+        "<rate>",
+        "Orders per second over all processes, started when due however many are stuck: "
         "20, or 5..50 for a ramp over the run time. Shoppers then only browse. "
         "Default: shoppers order, each when it has its last answer",
+        type=checked(_optional_rate, keep=True),
     )
-    add(
-        group,
+    group.add_choice(
         "--arrivals",
-        choices=[each.value for each in Spacing],
+        [each.value for each in Spacing],
+        "How arrivals are spaced: evenly, or randomly as those of many customers are",
         default=Spacing.CONSTANT.value,
-        env_var="CHAOS_ARRIVALS",
-        help="How arrivals are spaced: evenly, or randomly as those of many customers are",
     )
-    add(
-        group,
+    group.add(
         "--arrivals-open-max",
         type=checked(count),
         default=1000,
-        env_var="CHAOS_ARRIVALS_OPEN_MAX",
         metavar="<orders>",
         help="How many arrivals may be open at once, over all processes (each may have one); "
         "those above are recorded as unsent (too_many_open). Default: 1000",
     )
 
 
-def _add_retry_arguments(parser: "LocustArgumentParser") -> None:
-    group = parser.add_argument_group("Retries")
-    add(
-        group,
+def _add_retry_arguments(parser: ArgumentParser) -> None:
+    group = ArgumentGroup(parser, "Retries")
+    group.add_choice(
         "--retry",
-        choices=[each.value for each in RetryKind],
-        default=RetryKind.NONE.value,
-        env_var="CHAOS_RETRY",
-        help="Whether customers repeat an order that got no good answer (indeterminate, unsent, "
+        [each.value for each in RetryKind],
+        "Whether customers repeat an order that got no good answer (indeterminate, unsent, "
         "429): not at all, blind with a new key each time, or keyed with the same key",
+        default=RetryKind.NONE.value,
     )
-    add(
-        group,
+    group.add(
         "--retry-attempts",
         type=checked(count),
         default=3,
-        env_var="CHAOS_RETRY_ATTEMPTS",
         metavar="<attempts>",
         help="Attempts at one order in all, the first included. Default: 3",
     )
-    add(
-        group,
+    group.add_seconds(
         "--retry-backoff",
-        type=checked(seconds),
-        default=0.2,
-        env_var="CHAOS_RETRY_BACKOFF",
-        metavar="<seconds>",
-        help="The first pause is random up to this, and each later one up to twice as long as "
-        "the one before (exponential backoff with full jitter). Default: 0.2",
+        0.2,
+        "The first pause is random up to this, and each later one up to twice as long as "
+        "the one before (exponential backoff with full jitter).",
     )
-    add(
-        group,
-        "--retry-backoff-max",
-        type=checked(seconds),
-        default=5.0,
-        env_var="CHAOS_RETRY_BACKOFF_MAX",
-        metavar="<seconds>",
-        help="The longest of these pauses. Default: 5",
-    )
-    add(
-        group,
+    group.add_seconds("--retry-backoff-max", 5.0, "The longest of these pauses.")
+    group.add_seconds(
         "--retry-after-max",
-        type=checked(seconds),
-        default=60.0,
-        env_var="CHAOS_RETRY_AFTER_MAX",
-        metavar="<seconds>",
-        help="How long customers are willing to wait where the shop answers Retry-After; if it "
-        "asks for more they give up, and never come sooner than asked. Default: 60",
+        60.0,
+        "How long customers are willing to wait where the shop answers Retry-After; if it "
+        "asks for more they give up, and never come sooner than asked.",
     )
 
 
-def _add_watermark_arguments(parser: "LocustArgumentParser") -> None:
-    group = parser.add_argument_group("What is ordered")
-    add(
-        group,
+def _add_watermark_arguments(parser: ArgumentParser) -> None:
+    group = ArgumentGroup(parser, "What is ordered")
+    group.add_text(
         "--order-quantity-max",
-        type=checked(_optional_count, keep=True),
-        default="",
-        env_var="CHAOS_ORDER_QUANTITY_MAX",
-        metavar="<pieces>",
-        help=f"Pieces in the largest order. Default: {_QUANTITY_MAX}; with --watermark "
+        "<pieces>",
+        f"Pieces in the largest order. Default: {_QUANTITY_MAX}; with --watermark "
         f"{_QUANTITY_MAX_OF_WATERMARKS}, which makes large orders where small ones are taken",
+        type=checked(_optional_count, keep=True),
     )
-    add(
-        group,
+    group.add(
         "--watermark",
         action="store_true",
-        env_var="CHAOS_WATERMARK",
         help="Choose product and quantity so that no two orders that could be mistaken for each "
         "other share both: for shops that store no order key",
     )
-    add(
-        group,
+    group.add_seconds(
         "--watermark-window",
-        type=checked(seconds),
-        default=60.0,
-        env_var="CHAOS_WATERMARK_WINDOW",
-        metavar="<seconds>",
-        help="How long product and quantity of an order without a definite answer are not "
-        "ordered again. Default: 60",
+        60.0,
+        "How long product and quantity of an order without a definite answer are not "
+        "ordered again.",
     )
 
 

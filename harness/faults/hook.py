@@ -2,67 +2,19 @@
 
 import time
 from collections.abc import Sequence
-from typing import Protocol
 
 import gevent
 from gevent.event import Event
 
 from harness.faults.guards import Guards
-from harness.faults.moment import FireAt
+from harness.faults.record import Fault
 from harness.record.journal import Journal
 from harness.record.pulse import Pulse
 
-__all__ = ["Fault", "Hook"]
+__all__ = ["Hook"]
 
 _LOOK_EVERY_S = 0.25
 _BASELINE_S = 10
-
-
-class Fault(Protocol):
-    """What the hook needs to know of a fault; `fire` returns when it is over."""
-
-    at: FireAt
-    name: str
-
-    @property
-    def was_started(self) -> bool:
-        """Whether anything was asked for."""
-        ...
-
-    @property
-    def is_over(self) -> bool:
-        """Whether there is nothing left to wait for."""
-        ...
-
-    @property
-    def is_ruled_out(self) -> bool:
-        """Whether it will not come any more."""
-        ...
-
-    @property
-    def state(self) -> str:
-        """How it stands, in a word."""
-        ...
-
-    def announce(self) -> None:
-        """Write down what is to come."""
-        ...
-
-    def rule_out(self, why: str) -> None:
-        """Write down why it will not come."""
-        ...
-
-    def why_refuse(self) -> str:
-        """Return what speaks against it now; empty if nothing does."""
-        ...
-
-    def fire(self) -> None:
-        """Begin, and follow it to its end."""
-        ...
-
-    def stop(self) -> None:
-        """End it before its time."""
-        ...
 
 
 class _Shot:
@@ -76,16 +28,19 @@ class _Shot:
 
 
 class Hook:
-    """The faults of one run. `pulse` is None only where nothing has to be known of the load."""
+    """The faults of one run, none among them.
+
+    `pulse` and `guards` are None only where nothing has to be known of the load.
+    """
 
     def __init__(
         self,
         faults: Sequence[Fault],
         journal: Journal,
         *,
-        pulse: Pulse | None,
-        guards: Guards,
-        steady_limit_s: float,
+        pulse: Pulse | None = None,
+        guards: Guards | None = None,
+        steady_limit_s: float = 0.0,
     ) -> None:
         self._shots = [_Shot(each) for each in faults]
         self._journal = journal
@@ -131,6 +86,8 @@ class Hook:
 
     def why_not_fire(self) -> str:
         """Say why the next one cannot be fired now; empty if it can."""
+        if not self._shots:
+            return "this run has no fault: name a FIS template in the form that starts it"
         if all(each.fault.was_started for each in self._shots):
             return "this run's faults were started already, and there is never a second one of each"
         if self._next() is not None:
@@ -140,7 +97,7 @@ class Hook:
         return "it was asked for already"
 
     def fire_now(self) -> None:
-        """Fire the next one at once, and not when it was to come; ask `why_not_fire` first.
+        """Fire the next one at once, and not when it was to come, where it can be.
 
         It is the schedule's own shot. Where that was refused, it is tried again.
         """
@@ -154,6 +111,8 @@ class Hook:
 
     def why_not_stop(self) -> str:
         """Say why nothing can be stopped; empty if something can."""
+        if not self._shots:
+            return "this run has no experiment"
         started = [each for each in self._shots if each.fault.was_started]
         if not started:
             return "no experiment was started"
@@ -163,14 +122,15 @@ class Hook:
             return "it was asked to stop already"
         return ""
 
-    def stop_now(self) -> None:
-        """Stop what is on as `close` does, without waiting; ask `why_not_stop` first."""
-        if self.why_not_stop():
-            return
+    def stop_now(self) -> str:
+        """Stop what is on as `close` does, without waiting; returns why not, or nothing."""
+        if why_not := self.why_not_stop():
+            return why_not
         on = [each for each in self._shots if each.fault.was_started and not each.fault.is_over]
         names = ", ".join(each.fault.name for each in on)
         self._stopper = gevent.spawn(self._stop, on)
         self._journal.note("user", self._journal.run.run_id, "stop_requested", names)
+        return ""
 
     # --- the end ---
 
@@ -230,11 +190,11 @@ class Hook:
 
     def _await_moment(self, shot: _Shot, after_s: float | None) -> str:
         """Wait until it is time; returns why it never is."""
-        at, pulse = shot.fault.at, self._pulse
+        at, pulse, guards = shot.fault.at, self._pulse, self._guards
         if after_s is not None:
             shot.is_wanted_now.wait(after_s)
             return ""
-        if pulse is None:
+        if pulse is None or guards is None:
             return f"nothing is known of the load, so {at} cannot be seen to come"
         give_up_at = self._began + self._steady_limit_s
         while not shot.is_wanted_now.wait(_LOOK_EVERY_S):
@@ -245,7 +205,7 @@ class Hook:
             # What went before the users came is no part of it.
             why = "the run is too young"
             if time.monotonic() - self._began >= (at.steady_s or 0):
-                why = pulse.why_not_steady(at.steady_s or 0, errors_max=self._guards.errors_max)
+                why = pulse.why_not_steady(at.steady_s or 0, errors_max=guards.errors_max)
             if not why:
                 return ""
             if time.monotonic() > give_up_at:
@@ -254,7 +214,7 @@ class Hook:
         return ""
 
     def _why_failing(self) -> str:
-        if self._pulse is None:
+        if self._pulse is None or self._guards is None:
             return ""
         return self._guards.why_failing(self._pulse.failed_share(_BASELINE_S))
 

@@ -1,10 +1,12 @@
-"""What run.json says of the faults of a run: `faults` has all, `fault` the first that began."""
+"""A fault, and what run.json says of a run's: `faults` has all, `fault` the first that began."""
 
+from abc import ABC, abstractmethod
 from typing import Any
 
+from harness.faults.moment import FireAt
 from harness.record.journal import Journal
 
-__all__ = ["FaultRecord", "FaultRecords"]
+__all__ = ["Fault", "FaultRecord", "FaultRecords"]
 
 
 class FaultRecords:
@@ -56,3 +58,52 @@ class FaultRecord:
         """Keep what has come to be known."""
         self.facts = {**self.facts, **facts}
         self._records.write()
+
+
+class Fault(ABC):
+    """What may go wrong once, at its moment, and stands as its record says."""
+
+    def __init__(self, record: FaultRecord, *, at: FireAt, name: str) -> None:
+        self.at = at
+        self.name = name
+        self._record = record
+
+    @property
+    @abstractmethod
+    def was_started(self) -> bool:
+        """Whether anything was asked for."""
+
+    @property
+    @abstractmethod
+    def is_over(self) -> bool:
+        """Whether there is nothing left to wait for."""
+
+    @property
+    def is_ruled_out(self) -> bool:
+        """Whether it is known that it will not come any more, and why."""
+        return bool(self._record["why_not"])
+
+    @property
+    def state(self) -> str:
+        """How it stands, in a word; empty before it was asked for."""
+        return self._record["state"] or ""
+
+    def rule_out(self, why: str) -> None:
+        """Write down why it will not come."""
+        self._record.learn(why_not=why)
+
+    @abstractmethod
+    def announce(self) -> None:
+        """Write down what is to come; BadArgument for what would have to be mended first."""
+
+    @abstractmethod
+    def why_refuse(self) -> str:
+        """Return what speaks against it now; empty if nothing does."""
+
+    @abstractmethod
+    def fire(self) -> None:
+        """Begin, and follow it to its end."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End it before its time, and wait until it is over."""

@@ -1,19 +1,16 @@
 """What may go wrong in a run, when, and what keeps it from doing harm: arguments and settings."""
 
 import re
-from argparse import ArgumentParser, Namespace, _AppendAction, _ArgumentGroup
+from argparse import ArgumentParser, Namespace, _AppendAction
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.arguments.values import add, checked, seconds
+from harness.arguments.values import ArgumentGroup, checked, seconds
+from harness.faults.abort import Abort, parse_aborts
 from harness.faults.commands.secrets import masked
 from harness.faults.guards import GUARDS, Guards
 from harness.faults.moment import FireAt, parse_fire_at
-from harness.run.abort import Abort, parse_aborts
-
-if TYPE_CHECKING:
-    from locust.argument_parser import LocustArgumentParser
 
 __all__ = ["FROZEN", "FaultSettings", "Planned", "add_fault_arguments"]
 
@@ -134,117 +131,80 @@ class _JoinedConditions(_Joined):
     separator = ";"
 
 
-def add_fault_arguments(parser: "LocustArgumentParser") -> None:
+def add_fault_arguments(parser: ArgumentParser) -> None:
     """Add the arguments; each may come from its environment variable or a config file too."""
-    group = parser.add_argument_group("Fault")
+    group = ArgumentGroup(parser, "Fault")
     _add_moments(group)
     _add_commands(group)
     _add_guards(group)
 
 
-def _add_moments(group: _ArgumentGroup) -> None:
-    add(
-        group,
+def _add_moments(group: ArgumentGroup) -> None:
+    group.add_text(
         "--fis-template",
-        action=_Joined,
-        default="",
-        env_var="CHAOS_FIS_TEMPLATE",
-        metavar="<id or name>[@<when>]",
-        help="FIS experiment template to start: its id (EXT...) or its tag `Name`. Several, each "
+        "<id or name>[@<when>]",
+        "FIS experiment template to start: its id (EXT...) or its tag `Name`. Several, each "
         "when it is to come, with commas between them: stop-one-server@30s, failover@2m",
+        action=_Joined,
     )
-    _add_fault_at(group)
-    add(
-        group,
-        "--abort-if",
-        action=_JoinedConditions,
-        type=checked(parse_aborts, keep=True),
-        default="",
-        env_var="CHAOS_ABORT_IF",
-        metavar="<condition>",
-        help="Stop the experiment, and the run, on a condition: `error_rate > 0.5 for 20s`. "
-        "Several with `;` between them",
-    )
-    add(
-        group,
-        "--steady-limit",
-        type=checked(seconds),
-        default=120.0,
-        env_var="CHAOS_STEADY_LIMIT",
-        metavar="<seconds>",
-        help="With --fault-at steady:10s: how long to wait for it, before the run goes on without "
-        "a fault. Default: 120",
-    )
-
-
-def _add_fault_at(group: _ArgumentGroup) -> None:
-    action = group.add_argument(
+    group.add(
         "--fis-at",
         "--fault-at",
         type=checked(parse_fire_at, keep=True),
         default="30s",
-        env_var="CHAOS_FIS_AT",
         metavar="<when>",
         help="When the fault begins: after a time (30s, 1m30s), a share of the run time (40 and a "
         "percent sign), with so many users (users:200) or when load is steady (steady:10s)",
     )
-    vars(action)["include_in_web_ui"] = True
+    group.add_text(
+        "--abort-if",
+        "<condition>",
+        "Stop the experiment, and the run, on a condition: `error_rate > 0.5 for 20s`. "
+        "Several with `;` between them",
+        action=_JoinedConditions,
+        type=checked(parse_aborts, keep=True),
+    )
+    group.add_seconds(
+        "--steady-limit",
+        120.0,
+        "With --fault-at steady:10s: how long to wait for it, before the run goes on without "
+        "a fault.",
+    )
 
 
-def _add_commands(group: _ArgumentGroup) -> None:
-    # Not in the form: whoever reaches the page could run anything.
-    hidden: dict[str, Any] = {"include_in_web_ui": False}
-    add(
-        group,
+def _add_commands(group: ArgumentGroup) -> None:
+    """Add what no form shows: whoever reaches the page could run anything."""
+    group.hidden.add(
         "--fault-command",
         action="append",
-        env_var="CHAOS_FAULT_COMMAND",
         metavar="<command>",
         help="A command of your own as the fault, at --fault-at, or at its own time: "
         "'60%%: systemctl stop shop'. May be repeated",
-        **hidden,
     )
-    add(
-        group,
+    group.hidden.add(
         "--heal-command",
         action="append",
-        env_var="CHAOS_HEAL_COMMAND",
         metavar="<command>",
         help="What undoes the fault command; runs however the run ends. May be repeated",
-        **hidden,
     )
-    add(
-        group,
+    group.hidden.add(
         "--heal-after",
         type=checked(seconds),
         default=None,
-        env_var="CHAOS_HEAL_AFTER",
         metavar="<seconds>",
         help="Heal so long after the fault command has ended. Default: at the end of the run",
-        **hidden,
     )
-    add(
-        group,
-        "--fault-command-limit",
-        type=checked(seconds),
-        default=60.0,
-        env_var="CHAOS_FAULT_COMMAND_LIMIT",
-        metavar="<seconds>",
-        help="How long a fault command or a heal command may take. Default: 60",
-        **hidden,
-    )
-    add(
-        group,
+    limit = "How long a fault command or a heal command may take."
+    group.hidden.add_seconds("--fault-command-limit", 60.0, limit)
+    group.hidden.add(
         "--fault-shell",
         action="store_true",
         default=False,
-        env_var="CHAOS_FAULT_SHELL",
         help="Give fault and heal commands to /bin/sh",
-        **hidden,
     )
 
 
-def _add_guards(group: _ArgumentGroup) -> None:
+def _add_guards(group: ArgumentGroup) -> None:
     texts = {
         "--guard-tag": ("ChaosTarget=true", _tag, "<key=value>", "What every target must bear."),
         "--min-healthy": ("1", _whole, "<targets>", "Healthy targets that must be left, at worst."),
@@ -254,23 +214,12 @@ def _add_guards(group: _ArgumentGroup) -> None:
     }
     for flag, (default, read, metavar, text) in texts.items():
         told = f" Default: {default.replace('%', '%%')}" if default else ""
-        add(
-            group,
-            flag,
-            type=checked(read, keep=True),
-            default=default,
-            env_var=f"CHAOS_{flag[2:].replace('-', '_').upper()}",
-            metavar=metavar,
-            include_in_web_ui=False,
-            help=text + told,
-        )
-    add(
-        group,
+        check = checked(read, keep=True)
+        group.hidden.add_text(flag, metavar, text + told, type=check, default=default)
+    group.hidden.add(
         "--fis-dry-run",
         action="store_true",
         default=False,
-        env_var="CHAOS_FIS_DRY_RUN",
-        include_in_web_ui=False,
         help="Say what the fault would hit, check every guard that needs no load, rehearse it "
         "with FIS's skip-all, and end: 0 it may be, 2 not now, 64 not like this",
     )

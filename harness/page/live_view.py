@@ -26,32 +26,33 @@ def live_view(
         "trouble": watch.trouble,
         "run": None,
     }
-    if watched is None:
+    if not watch.has_run:
         return view
-    is_known = watched.directory is not None and watched.directory.run_id == run_id
+    is_known = watched.run is not None and watched.run.directory.run_id == run_id
     return {**view, **_run_view(watched, since if is_known else 0, after if is_known else 0)}
 
 
 def _run_view(watched: WatchedRun, since: int, after: int) -> dict[str, Any]:
     watched.gather()
-    fleet, run = watched.fleet, watched.run
+    run = watched.run
+    fleet = run.fleet if run is not None else None
     return {
         "run": {
-            "id": watched.directory.run_id if watched.directory is not None else "",
+            "id": run.directory.run_id if run is not None else "",
             "state": watched.state,
             "elapsed_s": round(watched.elapsed_s, 1),
             "experiment": run.settings.experiment if run is not None else "",
             "host": run.host if run is not None else "",
             "template": run.settings.faults.template_names if run is not None else "",
-            "plan": run.fault_plan if run is not None else [],
-            "fires_at_s": run.fires_at_s if run is not None else None,
+            "plan": run.hook.plan if run is not None else [],
+            "fires_at_s": run.hook.fires_after_s if run is not None else None,
             "run_time_s": run.run_time_s if run is not None else None,
         },
         "can": {
             "inject": run is not None and watched.state == "running" and not run.why_not_inject(),
             "stop": run is not None
             and watched.state in {"running", "stopping"}
-            and not run.why_not_stop(),
+            and not run.hook.why_not_stop(),
         },
         "scene": watched.scene.as_dict(),
         "events": watched.scene.events(after=after),

@@ -1,6 +1,6 @@
 """The Chaos page in Locust's web UI: its routes, and who may ask for them.
 
-What it shows is in `_live_view.py`; its HTML, CSS and scripts are files in `_web/`.
+What it shows is in `live_view.py`; its HTML, CSS and scripts are files in `web/`.
 """
 
 import hmac
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, jsonify, make_response, request, send_file
+from flask import Blueprint, Flask, Response, jsonify, make_response, request, send_file
 from locust.web import WebUI
 
 from harness.page.live_view import live_view
@@ -65,17 +65,16 @@ class _Page:
     def inject(self) -> Response:
         """Fire the fault now."""
         watched = self._watch.newest
-        run = watched.run if watched is not None else None
-        if watched is None or run is None or watched.state != "running":
+        if watched.run is None or watched.state != "running":
             return self._refuse("no users are there, so there is nothing to disturb")
-        return self._answer(run.inject_now())
+        return self._answer(watched.run.inject_now())
 
     def stop(self) -> Response:
         """Stop the experiment, as the end of the run would."""
-        watched = self._watch.newest
-        if watched is None or watched.run is None:
+        run = self._watch.newest.run
+        if run is None:
             return self._refuse("there is no run")
-        return self._answer(watched.run.stop_experiment())
+        return self._answer(run.hook.stop_now())
 
     def file(self, run_id: str, name: str) -> Response:
         """Send one of the known files of a run of this Locust."""
@@ -133,8 +132,8 @@ def add_chaos_page(web_ui: WebUI, watch: Watch, *, base_path: str) -> None:
     # The first of these is the last to be applied: after Locust's own, which opens all to all.
     app.after_request_funcs.setdefault(None, []).insert(0, _close)
     app.register_blueprint(chaos)
-    _add_way(web_ui, base_path)
-    _say_that_it_begins(web_ui, watch)
+    _add_way(web_ui, app, base_path)
+    _say_that_it_begins(app, watch)
 
 
 def _behind_login(web_ui: WebUI, answer: Callable[..., Response]) -> Callable[..., Response]:
@@ -176,16 +175,13 @@ def _close(response: Response) -> Response:
     return response
 
 
-def _add_way(web_ui: WebUI, base_path: str) -> None:
+def _add_way(web_ui: WebUI, app: Flask, base_path: str) -> None:
     """Put a tab among Locust's, and a link where it shows none."""
     # The tab's own content would be a table: navigation.js goes to the page instead.
     web_ui.template_args["extended_tabs"] = [
         *web_ui.template_args.get("extended_tabs", []),
         {"title": "Chaos", "key": "chaos"},
     ]
-    app = web_ui.app
-    if app is None:
-        return
     front = {f"{base_path.rstrip('/')}/", base_path or "/"}
 
     @app.after_request
@@ -198,20 +194,17 @@ def _add_way(web_ui: WebUI, base_path: str) -> None:
         return response
 
 
-def _say_that_it_begins(web_ui: WebUI, watch: Watch) -> None:
+def _say_that_it_begins(app: Flask, watch: Watch) -> None:
     """Keep Locust's page from going back to its form while a run gets ready, which takes seconds.
 
     And let the form have our arguments in our order: one that belongs to another is beside it.
     """
-    app = web_ui.app
-    if app is None:
-        return
     app.jinja_env.policies["json.dumps_kwargs"] = {"sort_keys": False}
 
     @app.after_request
     def add_state(response: Response) -> Response:
         is_asked = request.endpoint == "locust.request_stats" and response.is_json
-        if is_asked and watch.newest is not None and watch.newest.state == "preparing":
+        if is_asked and watch.has_run and watch.newest.state == "preparing":
             found = response.get_json()
             response.set_data(app.json.dumps({**found, "state": "spawning"}))
         return response

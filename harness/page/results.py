@@ -55,9 +55,7 @@ def read_results(folder: Path) -> Results:
     )
 
 
-def _tell(
-    rows: Iterable[dict[str, str]],
-) -> tuple[list[dict[str, Any]], list[dict[str, str]], int]:
+def _tell(rows: Iterable[dict[str, str]]) -> tuple[list[dict[str, Any]], list[dict[str, str]], int]:
     """Count attempts by outcome and verdict, and pick the orders nobody was told of."""
     counts: dict[tuple[str, str], int] = {}
     acknowledged: set[str] = set()

@@ -11,8 +11,6 @@ from analysis.evidence.run_directory import RunDirectory
 from harness.page.resolution import Resolution
 from harness.page.results import Results, read_results
 from harness.page.servers import Scene
-from harness.record.live import LiveCounts
-from harness.record.live_run import LiveFleet
 from harness.run.run import Run
 
 __all__ = ["Watch", "WatchedRun"]
@@ -29,28 +27,15 @@ class WatchedRun:
         self.state = "preparing"
         self._lasted_s: float | None = None
         self.results = Results()
-        self.fleet: LiveFleet | None = None
-        self.directory: RunDirectory | None = None
-        self.run: Run | None = None
+        self.run: Run | None = None  # as soon as it has a directory
         self._resolution: Resolution | None = None
-        self._local: LiveCounts | None = None
 
-    def hear(self, event: Event) -> None:
-        """Take an event of the run."""
-        self.scene.hear(event)
-
-    def prepared(self, run: Run) -> None:
-        """Take the run, which has a directory now."""
-        self.run, self.directory = run, run.directory
-        self.fleet = run.fleet
-
-    def release(self, local: LiveCounts | None) -> None:
-        """Users start; `local` counts those of this process."""
-        self._local = local
+    def release(self) -> None:
+        """Users start."""
         self.state = "running"
-        if self.fleet is not None and self.run is not None:
+        if self.run is not None:
             url = self.run.settings.database_url
-            self._resolution = Resolution(self.fleet, database_url=url, gather=self.gather)
+            self._resolution = Resolution(self.run.fleet, database_url=url, gather=self.gather)
             self._resolution.start()
 
     @property
@@ -62,8 +47,8 @@ class WatchedRun:
 
     def gather(self) -> None:
         """Bring into the fleet what this process has seen since the last time."""
-        if self._local is not None and self.fleet is not None:
-            self.fleet.take("local", self._local.report())
+        if self.run is not None:
+            self.run.gather()
 
     def stop(self) -> None:
         """Users are told to stop."""
@@ -86,10 +71,10 @@ class WatchedRun:
         if self._resolution is not None:
             self._resolution.close()
         self._lasted_s = self.elapsed_s
-        if self.directory is not None and is_over:
+        if self.run is not None and is_over:
             # In a real thread: a table of a million rows takes a while, and the page goes on.
             pool = gevent.get_hub().threadpool
-            self.results = pool.apply(partial(read_results, self.directory.path))
+            self.results = pool.apply(partial(read_results, self.run.directory.path))
         self.state = "over" if is_over else "called off"
 
     def resolution(self) -> dict[str, Any] | None:
@@ -98,23 +83,29 @@ class WatchedRun:
 
 
 class Watch:
-    """Follows the runs of this Locust; `trouble` is what people should see of the newest."""
+    """Follows the runs of this Locust, where it has a page to show them on.
 
-    def __init__(self) -> None:
-        self.newest: WatchedRun | None = None
+    `trouble` is what people should see of the newest.
+    """
+
+    def __init__(self, *, is_shown: bool) -> None:
+        self.is_shown = is_shown
+        self.newest = WatchedRun()
+        self.has_run = False
         self.trouble = ""
         self._directories: dict[str, RunDirectory] = {}
 
     def begin(self) -> Callable[[Event], None]:
         """Follow a run that is about to be made; returns who wants to hear its events."""
-        self.newest = watched = WatchedRun()
-        self.trouble = ""
-        return watched.hear
+        if not self.is_shown:
+            return lambda _event: None
+        self.newest, self.has_run, self.trouble = WatchedRun(), True, ""
+        return self.newest.scene.hear
 
     def prepared(self, run: Run) -> None:
-        """Take the run of which `begin` told."""
-        if self.newest is not None:
-            self.newest.prepared(run)
+        """Take the run of which `begin` told: it has a directory now."""
+        if self.is_shown:
+            self.newest.run = run
             self._directories[run.directory.run_id] = run.directory
 
     def directory(self, run_id: str) -> RunDirectory | None:

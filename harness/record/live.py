@@ -5,15 +5,16 @@ that is in the ledger.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from analysis.evidence.answers import cause_of_doubt
 from analysis.evidence.ledger.format import AttemptSent
 from analysis.evidence.records import Outcome
 from harness.customers.outcome import Conclusion, failure_name
 
-__all__ = ["LATENCY_STEP", "OTHER", "Doubt", "LiveCounts", "Second", "latency_of_bin"]
+__all__ = ["LATENCY_STEP", "OTHER", "Doubt", "LiveCounts", "Second", "add_counts"]
 
 # Bins of latency grow by this factor, so a percentile is right to within 5 %.
 LATENCY_STEP = 1.1
@@ -21,6 +22,7 @@ _LOG_STEP = math.log(LATENCY_STEP)
 OTHER = "other"
 _KINDS_MAX = 24
 _DOUBTS_MAX = 5_000
+Kind = TypeVar("Kind")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,14 +41,25 @@ class Second:
         """Add what another process, or a later report, has seen of the same second."""
         self.requests += other.requests
         self.longest_ms = max(self.longest_ms, other.longest_ms)
-        for kind, count in other.failures.items():
-            self.failures[kind] = self.failures.get(kind, 0) + count
-        for place, count in other.latency.items():
-            self.latency[place] = self.latency.get(place, 0) + count
+        add_counts(self.failures, other.failures)
+        add_counts(self.latency, other.latency)
+
+    def percentile_ms(self, share: float) -> float | None:
+        """Return what this share of the requests took at most; None where there was none."""
+        wanted, reached = share * sum(self.latency.values()), 0
+        for place in sorted(self.latency):
+            reached += self.latency[place]
+            if reached >= wanted:
+                return latency_of_bin(place)
+        return None
+
+    @property
+    def failed_share(self) -> float:
+        """The share of the requests that failed; what was never sent failed all the same."""
+        return min(1.0, sum(self.failures.values()) / max(1, self.requests))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Doubt:
+class Doubt(NamedTuple):
     """An attempt that ended without a definite answer."""
 
     attempt_id: str
@@ -109,7 +122,7 @@ class LiveCounts:
             "outcomes": dict(self._outcomes),
             "causes": dict(self._causes),
             "lost": self._lost,
-            "doubts": [(each.attempt_id, each.order_key, each.cause) for each in doubts],
+            "doubts": doubts,
             "seconds": [
                 (at, each.requests, each.longest_ms, each.failures, list(each.latency.items()))
                 for at, each in seconds.items()
@@ -131,9 +144,7 @@ class LiveCounts:
         cause = self._kind(cause_of_doubt(conclusion.http_status, conclusion.error))
         self._causes[cause] = self._causes.get(cause, 0) + 1
         if len(self._doubts) < _DOUBTS_MAX:
-            self._doubts.append(
-                Doubt(attempt_id=attempt.attempt_id, order_key=attempt.order_key, cause=cause)
-            )
+            self._doubts.append(Doubt(attempt.attempt_id, attempt.order_key, cause))
 
     def _kind(self, name: str) -> str:
         """Return the name, or `other` for those of a shop that thinks up new ones all the time."""
@@ -142,6 +153,12 @@ class LiveCounts:
                 return OTHER
             self._kinds.add(name)
         return name
+
+
+def add_counts(sums: dict[Kind, int], counts: Mapping[Kind, int]) -> None:
+    """Add counts to those of the same kind."""
+    for kind, count in counts.items():
+        sums[kind] = sums.get(kind, 0) + count
 
 
 def latency_of_bin(place: int) -> float:

@@ -1,11 +1,11 @@
 """What all processes of a run have reported of their requests, for the page that follows it."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import itertools
+from collections.abc import Mapping
 from typing import Any
 
 from analysis.evidence.records import Outcome
-from harness.record.live import Doubt, Second, latency_of_bin
+from harness.record.live import Doubt, Second, add_counts
 
 __all__ = ["KEPT_S", "LiveFleet"]
 
@@ -14,39 +14,24 @@ _DOUBTS_MAX = 20_000
 _CHANGING_S = 8  # reports of workers are late by their interval, and one may be missed
 
 
-@dataclass(slots=True, kw_only=True)
-class _Totals:
-    """The newest totals of one process: they replace those before, so none is counted twice."""
-
-    sent: int = 0
-    outcomes: Mapping[str, int] = field(default_factory=dict)
-    causes: Mapping[str, int] = field(default_factory=dict)
-    lost: int = 0
-
-
 class LiveFleet:
     """The requests of one run, from the reports of its processes."""
 
     def __init__(self, *, run_id: str) -> None:
         self.run_id = run_id
         self.doubts: dict[str, Doubt] = {}
-        self._totals: dict[str, _Totals] = {}
+        # The newest of each process: its totals replace those before, so none is counted twice.
+        self._reports: dict[str, Mapping[str, Any]] = {}
         self._seconds: dict[int, Second] = {}
 
     def take(self, name: str, report: Mapping[str, Any]) -> None:
         """Take a `LiveCounts.report` of the process `name`; one of another run is ignored."""
         if report["run_id"] != self.run_id:
             return
-        self._totals[name] = _Totals(
-            sent=report["sent"],
-            outcomes=report["outcomes"],
-            causes=report["causes"],
-            lost=report.get("lost", 0),
-        )
-        for attempt_id, order_key, cause in report["doubts"]:
+        self._reports[name] = report
+        for doubt in itertools.starmap(Doubt, report["doubts"]):
             if len(self.doubts) < _DOUBTS_MAX:
-                doubt = Doubt(attempt_id=attempt_id, order_key=order_key, cause=cause)
-                self.doubts[attempt_id] = doubt
+                self.doubts[doubt.attempt_id] = doubt
         for at, requests, longest_ms, failures, latency in report["seconds"]:
             found = Second(
                 requests=requests,
@@ -61,10 +46,10 @@ class LiveFleet:
         """Return how many attempts ended how, how many are open, and causes of doubt."""
         outcomes = {each.value: 0 for each in Outcome}
         causes: dict[str, int] = {}
-        for totals in self._totals.values():
-            _add(outcomes, totals.outcomes)
-            _add(causes, totals.causes)
-        sent = sum(each.sent for each in self._totals.values())
+        for report in self._reports.values():
+            add_counts(outcomes, report["outcomes"])
+            add_counts(causes, report["causes"])
+        sent = sum(each["sent"] for each in self._reports.values())
         return {
             **outcomes,
             "open": max(0, sent - sum(outcomes.values())),
@@ -76,7 +61,7 @@ class LiveFleet:
     @property
     def orders_lost(self) -> int:
         """How many acknowledged orders the shop later said it does not know."""
-        return sum(each.lost for each in self._totals.values())
+        return sum(each.get("lost", 0) for each in self._reports.values())
 
     def second(self, at: int) -> Second:
         """Return what ended in one second, by the reports that have come."""
@@ -96,28 +81,16 @@ class LiveFleet:
                 del self._seconds[at]
 
 
-def _add(sums: dict[str, int], counts: Mapping[str, int]) -> None:
-    for name, count in counts.items():
-        sums[name] = sums.get(name, 0) + count
-
-
 def _as_point(at: int, second: Second) -> dict[str, Any]:
     return {
         "at": at,
         "requests": second.requests,
         "failures": second.failures,
-        "p50_ms": _percentile(second.latency.items(), 0.5),
-        "p95_ms": _percentile(second.latency.items(), 0.95),
+        "p50_ms": _rounded(second.percentile_ms(0.5)),
+        "p95_ms": _rounded(second.percentile_ms(0.95)),
         "longest_ms": round(second.longest_ms, 1),
     }
 
 
-def _percentile(counts: Iterable[tuple[int, int]], share: float) -> float | None:
-    ordered = sorted(counts)
-    wanted = share * sum(count for _, count in ordered)
-    reached = 0
-    for place, count in ordered:
-        reached += count
-        if reached >= wanted:
-            return round(latency_of_bin(place), 1)
-    return None
+def _rounded(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else round(milliseconds, 1)

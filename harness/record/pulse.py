@@ -2,18 +2,25 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from harness.record.live import Second, latency_of_bin
+from harness.record.live import Second
 from harness.record.live_run import LiveFleet
-from harness.run.abort import Reading
 
-__all__ = ["Pulse"]
+__all__ = ["Pulse", "Reading"]
 
 # Two halves of a steady stretch may differ by that, or by what chance alone does.
 _CALM_SHARE = 0.15
 _CALM_SIGMAS = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What was measured in the second that began at `at`; what is not known is not in `values`."""
+
+    at: int
+    values: Mapping[str, float]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,9 +47,9 @@ class Pulse:
         second = self.fleet.second(at)
         values: dict[str, float] = {"rate": float(second.requests)}
         if second.requests:
-            values["error_rate"] = _failed_share(second)
+            values["error_rate"] = second.failed_share
             for name, share in {"p50": 0.5, "p95": 0.95, "p99": 0.99}.items():
-                values[name] = _percentile(second, share)
+                values[name] = second.percentile_ms(share) or 0.0
         orders = self.fleet.orders()
         values["orders_in_doubt"] = float(orders["indeterminate"])
         values["orders_lost"] = float(self.fleet.orders_lost)
@@ -58,7 +65,7 @@ class Pulse:
         summed = Second()
         for at in range(newest - last_s, newest + 1):
             summed.add(self.fleet.second(at))
-        return _failed_share(summed) if summed.requests or summed.failures else None
+        return summed.failed_share if summed.requests or summed.failures else None
 
     def why_not_steady(self, steady_s: float, *, errors_max: float) -> str:
         """Say why the load is not steady; empty if it is.
@@ -83,21 +90,5 @@ class Pulse:
         chance = _CALM_SIGMAS * math.sqrt(early / first_s + late / second_s)
         if abs(early - late) > max(_CALM_SHARE * max(early, late), chance):
             return f"{early:.1f} and then {late:.1f} requests/s"
-        failed = max(map(_failed_share, halves))
+        failed = max(each.failed_share for each in halves)
         return f"{failed:.1%} of the requests failed" if failed > errors_max else ""
-
-
-def _failed_share(second: Second) -> float:
-    failed = sum(second.failures.values())
-    # What was never sent failed all the same.
-    return min(1.0, failed / max(1, second.requests)) if failed else 0.0
-
-
-def _percentile(second: Second, share: float) -> float:
-    wanted, reached = share * second.requests, 0
-    ordered = sorted(second.latency.items())
-    for place, count in ordered:
-        reached += count
-        if reached >= wanted:
-            return latency_of_bin(place)
-    return latency_of_bin(ordered[-1][0])

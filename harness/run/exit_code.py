@@ -9,13 +9,13 @@ import logging
 import os
 import sys
 
+import psutil
 from locust import log
 from locust.env import Environment
 
 from harness.errors import EXIT_BROKEN, EXIT_OUR_FAULT, EXIT_UNDECIDED, EXIT_USAGE
-from harness.run.ending import end_children
 
-__all__ = ["NO_LOAD", "ExitCode", "worse"]
+__all__ = ["NO_LOAD", "ExitCode", "end_children", "worse"]
 
 NO_LOAD = "no load was run: Locust ended before its users could start"
 
@@ -31,6 +31,16 @@ def _rank(code: int | None) -> int:
     if code in _WORST_FIRST:
         return _WORST_FIRST.index(code)
     return len(_WORST_FIRST) + (2 if code is None else code == 0)
+
+
+def end_children() -> None:
+    """End the workers of --processes before any has a load.
+
+    Locust means to do so when it ends, but lets those be that live then: until they have a master
+    they try to connect for five minutes.
+    """
+    for child in psutil.Process().children():
+        child.terminate()
 
 
 class ExitCode:

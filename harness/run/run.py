@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import gevent
 from locust.env import Environment
@@ -19,19 +18,16 @@ from harness.arguments.arguments import Settings, without_password
 from harness.arguments.experiment import load_hypotheses
 from harness.arguments.host import Host
 from harness.errors import EXIT_OUR_FAULT, EXIT_UNDECIDED, EXIT_USAGE, BadArgument, LoadError
-from harness.faults.commands.fault import CommandFault
-from harness.faults.fis.experiments import stop_leftovers
-from harness.faults.fis.fault import FisFault, load_template
+from harness.faults.abort import Watchman
+from harness.faults.commands.fault import command_faults
 from harness.faults.fis.observer import Observer
-from harness.faults.fis.targets import AWS_ERRORS, Clients, Fleet, NoFleet, find_fleet, reason_of
-from harness.faults.guards import who_am_i
-from harness.faults.hook import Fault, Hook
-from harness.faults.record import FaultRecords
+from harness.faults.fis.preparation import prepare_aws
+from harness.faults.hook import Hook
+from harness.faults.record import Fault, FaultRecords
 from harness.record.journal import Journal, now
 from harness.record.live import LiveCounts
 from harness.record.live_run import LiveFleet
 from harness.record.pulse import Pulse
-from harness.run.abort_watch import Watchman
 from harness.run.analysis_command import AnalysisCommand
 from harness.run.run_time import RunClock
 from harness.run.statistics import StatisticsFiles
@@ -78,12 +74,11 @@ class Run:
         self._command: AnalysisCommand | None = None
         self._statistics: StatisticsFiles | None = None
         self._observer: Observer | None = None
-        self._hook: Hook | None = None
+        self.hook = Hook((), journal)
         self.fleet = LiveFleet(run_id=directory.run_id)
         self.on_abort: Callable[[], None] = lambda: None
         self._local: LiveCounts | None = None
         self._watchman: Watchman | None = None
-        self._records = FaultRecords(journal)
         self._was_left = False
 
     @classmethod
@@ -92,7 +87,7 @@ class Run:
         environment: Environment,
         settings: Settings,
         clock: RunClock,
-        on_our_fault: Any,
+        on_our_fault: Callable[[BaseException], None],
         on_event: Callable[[Event], None],
     ) -> "Run":
         """Make the run's directory and its run.json, and say where it is."""
@@ -116,7 +111,7 @@ class Run:
             target=settings.target.value,
             host=without_password(environment.host or ""),
             experiment=settings.experiment,
-            settings=_settings_to_keep(environment, settings),
+            settings={**_load_to_keep(environment), **settings.to_keep()},
             versions=_versions(),
             interrupted=False,
             settle=None,
@@ -138,8 +133,7 @@ class Run:
     def prepare(self) -> None:
         """Do all that must be done before the first user starts. Raises LoadError."""
         self._find_shop()
-        faults = self._prepare_aws() if self.settings.watches_aws else []
-        self._prepare_faults(faults)
+        self._prepare_faults()
         if self.settings.database_url:
             code = self._analyse("snapshot", str(self.directory.path), "--before")
             if code != 0 and not self.is_interrupted:
@@ -156,8 +150,7 @@ class Run:
         self.clock.begin()
         if self._statistics is not None:
             self._statistics.start()
-        if self._hook is not None:
-            self._hook.start(self._run_time_s)
+        self.hook.start(self.run_time_s)
         if self._watchman is not None:
             self._watchman.start()
 
@@ -167,49 +160,25 @@ class Run:
             self.fleet.take("local", self._local.report())
 
     @property
-    def fault_plan(self) -> list[dict[str, str]]:
-        """What is to happen when, and how it stands."""
-        return self._hook.plan if self._hook is not None else []
-
-    @property
     def host(self) -> str:
         """The shop's address, without a password."""
         return without_password(self.environment.host or "")
 
     @property
-    def fires_at_s(self) -> float | None:
-        """When the fault is to come, in seconds after the users; None where there is none."""
-        return self._hook.fires_after_s if self._hook is not None else None
-
-    @property
     def run_time_s(self) -> float | None:
         """How long the run is to take; None for one that goes on until it is stopped."""
-        return self._run_time_s
+        return getattr(self.environment.parsed_options, "run_time", None) or None
 
     def why_not_inject(self) -> str:
         """Say why the fault cannot be fired now; empty if it can."""
-        if self._hook is None:
-            return "this run has no fault: name a FIS template in the form that starts it"
-        if self.is_stopping or self.is_interrupted:
-            return "the run is ending"
-        return self._hook.why_not_fire()
-
-    def why_not_stop(self) -> str:
-        """Say why the experiment cannot be stopped; empty if it can."""
-        return "this run has no experiment" if self._hook is None else self._hook.why_not_stop()
+        is_ending = self.is_stopping or self.is_interrupted
+        return "the run is ending" if is_ending and self.hook.plan else self.hook.why_not_fire()
 
     def inject_now(self) -> str:
         """Fire the fault at once; returns why not, empty if it is to happen."""
         why_not = self.why_not_inject()
-        if not why_not and self._hook is not None:
-            self._hook.fire_now()
-        return why_not
-
-    def stop_experiment(self) -> str:
-        """Stop the fault as the end of the run would; returns why not, or nothing."""
-        why_not = self.why_not_stop()
-        if not why_not and self._hook is not None:
-            self._hook.stop_now()
+        if not why_not:
+            self.hook.fire_now()
         return why_not
 
     def stopping(self) -> None:
@@ -228,18 +197,20 @@ class Run:
         """End the fault at once, and the run with it: a condition has come to hold."""
         self.journal.note_run("run_aborted", why)
         sys.stderr.write(f"chaos-shop: aborted: {why}\n")
-        if self._hook is not None:
-            self._hook.abort()
+        self.hook.abort()
         self.interrupt(f"aborted: {why}")
         self.on_abort()
 
     def call_off(self) -> None:
         """End a run that has had no user; there is nothing to judge."""
         self.clock.cancel()
-        for part in (self._watchman, self._hook, self._observer, self._statistics):
+        self._close_parts()
+        self.journal.update(ended_at=format_time(now()))
+
+    def _close_parts(self) -> None:
+        for part in (self._watchman, self.hook, self._observer, self._statistics):
             if part is not None:
                 part.close()
-        self.journal.update(ended_at=format_time(now()))
 
     def interrupt(self, why: str) -> None:
         """Note that the run ends before its time, because of `why`."""
@@ -253,9 +224,7 @@ class Run:
 
     def close(self, ended_at: int) -> int:
         """Close the evidence, have it judged, and return the exit code. Users have ended."""
-        for part in (self._watchman, self._hook, self._observer, self._statistics):
-            if part is not None:
-                part.close()
+        self._close_parts()
         self.journal.update(ended_at=format_time(ended_at), interrupted=self.is_interrupted)
         self.journal.note_run("users_stopped")
         code = self._analyse(
@@ -287,18 +256,13 @@ class Run:
             return f"python -m analysis finish {self.name}"
         return f"PYTHONPATH={_CLONE} python -m analysis finish {self.directory.path}"
 
-    @property
-    def _run_time_s(self) -> float | None:
-        options = self.environment.parsed_options
-        return getattr(options, "run_time", None) or None
-
     def _announce(self) -> None:
         print(f"run directory: {self.name}", flush=True)
         register = os.environ.get("CHAOS_RUN_FILE")
         if register:
             with Path(register).open("a", encoding="utf-8") as file:
                 file.write(f"{self.directory.path}\n")
-        self.journal.note_run("run_started", without_password(self.environment.host or ""))
+        self.journal.note_run("run_started", self.host)
 
     def _analyse(self, *arguments: str, keeps_output: bool = False) -> int:
         self._command = command = AnalysisCommand(
@@ -329,75 +293,23 @@ class Run:
             self.journal.note_run("host_silent", f"from the master: {error}")
             sys.stderr.write(f"chaos-shop: from the master: {error}\n")
 
-    def _prepare_aws(self) -> list[Fault]:
-        """Find what stands behind the host; a fault needs it, watching only would like it."""
-        try:
-            clients = Clients.connect()
-        except AWS_ERRORS as error:
-            self._go_without_aws(reason_of(error))
-            return []
-        templates = self.settings.faults.templates
-        found = [(load_template(clients, each.what), each.at) for each in templates]
-        fleet = self._find_fleet(clients)
-        records = self._records
-        faults: list[Fault] = [
-            FisFault(
-                clients,
-                template,
-                fleet,
-                self.journal,
-                records,
-                at=at,
-                guards=self.settings.faults.guards,
-                poll_every_s=self.settings.poll_every_s,
-            )
-            for template, at in found
-        ]
-        if faults:
-            self._look_around(clients)
-        if fleet is not None:
-            self.journal.update(
-                health_check=fleet.health_check, load_balancers=list(fleet.load_balancers)
-            )
-            self._observer = Observer(fleet, self.journal, every_s=self.settings.poll_every_s)
-        return faults
-
-    def _look_around(self, clients: Clients) -> None:
-        """Say who we are to AWS, and stop what a dead run of this machine has left behind."""
-        try:
-            self.journal.note_run("aws_identity", str(who_am_i(clients)))
-        except AWS_ERRORS as error:
-            self.journal.note_run("aws_identity_unknown", reason_of(error))
-        try:
-            stop_leftovers(clients, self.journal.note_run)
-        except AWS_ERRORS as error:
-            self.journal.note_run("fis_leftovers_unknown", reason_of(error))
-
-    def _prepare_faults(self, faults: list[Fault]) -> None:
-        asked = self.settings.faults
-        faults += [
-            CommandFault(
-                each.what,
-                self.journal,
-                self._records,
-                at=each.at,
-                heals=asked.heals if number == 0 else (),
-                heal_after_s=asked.heal_after_s,
-                in_shell=asked.in_shell,
-                limit_s=asked.command_limit_s,
-            )
-            for number, each in enumerate(asked.commands)
-        ]
+    def _prepare_faults(self) -> None:
+        asked, records = self.settings.faults, FaultRecords(self.journal)
+        faults: list[Fault] = []
+        if self.settings.watches_aws:
+            host = self.environment.host or ""
+            faults, self._observer = prepare_aws(self.settings, self.journal, records, host=host)
+        faults += command_faults(asked, self.journal, records)
         pulse = self._pulse() if asked.needs_pulse else None
         if faults:
-            self._hook = Hook(
+            self.hook = Hook(
                 faults,
                 self.journal,
                 pulse=pulse,
                 guards=asked.guards,
                 steady_limit_s=asked.steady_limit_s,
             )
-            self._hook.announce()
+            self.hook.announce()
         if self._observer is not None:
             self._observer.start()
         if pulse is not None and asked.aborts:
@@ -418,26 +330,6 @@ class Run:
             lag_s=1.0 if isinstance(runner, MasterRunner) else 0.0,
         )
 
-    def _find_fleet(self, clients: Clients) -> Fleet | None:
-        try:
-            return find_fleet(
-                clients,
-                host=self.environment.host or "",
-                target_group=self.settings.target_group,
-            )
-        except NoFleet as error:
-            self.journal.note_run("observe_failed", str(error))
-        except AWS_ERRORS as error:
-            self.journal.note_run("observe_failed", reason_of(error))
-        return None
-
-    def _go_without_aws(self, why: str) -> None:
-        if self.settings.faults.templates:
-            names = self.settings.faults.template_names
-            message = f"the FIS template {names!r} cannot be read: {why}"
-            raise BadArgument(message)
-        self.journal.note_run("observe_failed", why)
-
 
 def _place_in_log(log: Path | None) -> dict[str, object] | None:
     """Say where in the load balancer's log the run begins."""
@@ -446,8 +338,8 @@ def _place_in_log(log: Path | None) -> dict[str, object] | None:
     return {"path": str(log.resolve()), "offset": log.stat().st_size if log.is_file() else 0}
 
 
-def _settings_to_keep(environment: Environment, settings: Settings) -> dict[str, object]:
-    """Everything that was asked for, and of the database only where it is."""
+def _load_to_keep(environment: Environment) -> dict[str, object]:
+    """Return what Locust itself was asked for."""
     options = environment.parsed_options
     return {
         "users": getattr(options, "num_users", None),
@@ -455,18 +347,6 @@ def _settings_to_keep(environment: Environment, settings: Settings) -> dict[str,
         "run_time_s": getattr(options, "run_time", None),
         "stop_timeout_s": environment.stop_timeout,
         "processes": getattr(options, "processes", None),
-        "connect_timeout_s": settings.connect_timeout_s,
-        "total_timeout_s": settings.total_timeout_s,
-        **settings.orders.to_keep(),
-        "database": without_password(settings.database_url),
-        "database_wait_s": settings.database_wait_s,
-        **settings.faults.to_keep(),
-        "poll_every_s": settings.poll_every_s,
-        "target_group": settings.target_group,
-        "fail_on": settings.fail_on,
-        "evidence_format": settings.evidence_format,
-        "stream_ledger": settings.stream_ledger,
-        "evidence_uri": settings.evidence_uri,
     }
 
 

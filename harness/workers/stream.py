@@ -6,6 +6,7 @@ master says it has is where the sending goes on, so no lost or repeated message 
 
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import gevent
 from gevent.event import Event
 
-__all__ = ["LedgerStream"]
+__all__ = ["Delivery", "LedgerStream"]
 
 CHUNK = 64 * 1024
 # What may be on its way before the master has answered. Locust's heartbeats queue up behind it, and
@@ -23,7 +24,46 @@ _LOOK_EVERY_S = 0.5
 _SILENCE_S = 3.0
 
 
-class LedgerStream:
+class Delivery(ABC):
+    """How the master comes to have a ledger; `tell` sends it a message, False without a connection.
+
+    `progressed_at` is when it last took a part, `is_done` whether it has all.
+    """
+
+    how: str
+
+    def __init__(self, ledger: Path, *, tell: Callable[..., bool]) -> None:
+        self._ledger = ledger
+        self._tell = tell
+        self._greenlet: gevent.Greenlet[..., None] | None = None
+        self.progressed_at = time.monotonic()
+        self.is_done = False
+
+    @abstractmethod
+    def start(self) -> None:
+        """Tell the master of the ledger, and deliver it in the background."""
+
+    @abstractmethod
+    def received(self, answer: Mapping[str, Any]) -> None:
+        """Take the master's answer: how much it has, and whether it wants to go on from there."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Note that the ledger is closed: what is left is delivered, and then that it was all."""
+
+    def wait(self, *, limit_s: float) -> bool:
+        """Wait until the master has it all, or has taken nothing for `limit_s`."""
+        while not self.is_done and time.monotonic() - self.progressed_at < limit_s:
+            gevent.sleep(0.05)
+        return self.is_done
+
+    def abandon(self) -> None:
+        """Deliver nothing more."""
+        if self._greenlet is not None:
+            self._greenlet.kill()
+
+
+class LedgerStream(Delivery):
     """Sends one ledger by `tell`, and has to be told of the master's answers by `received`.
 
     Each message bears a turn. A new one begins whenever the sending goes on from another place, so
@@ -33,8 +73,7 @@ class LedgerStream:
     how = "streamed"
 
     def __init__(self, ledger: Path, *, tell: Callable[..., bool]) -> None:
-        self._ledger = ledger
-        self._tell = tell
+        super().__init__(ledger, tell=tell)
         self._turn = 0
         self._next = 0
         self._final: int | None = None
@@ -42,17 +81,14 @@ class LedgerStream:
         self._waiting_since: float | None = None
         self._wake = Event()
         self.acknowledged = 0
-        self.progressed_at = time.monotonic()
-        self.is_done = False
-        self._greenlet: gevent.Greenlet[..., None] | None = None
 
     def start(self) -> None:
-        """Begin to send, and go on in the background."""
+        """Begin to send."""
         self._ask()
         self._greenlet = gevent.spawn(self._run)
 
     def received(self, answer: Mapping[str, Any]) -> None:
-        """Take the master's answer: how much it has, and whether it wants to go on from there."""
+        """Go on from where the master is."""
         size = answer["size"]
         if size > self.acknowledged:
             self.acknowledged = size
@@ -68,21 +104,10 @@ class LedgerStream:
         self._wake.set()
 
     def finish(self) -> None:
-        """Note that the ledger is closed: what is left is sent, and then that it was all."""
+        """Note how long the ledger is in the end."""
         self._final = self._ledger.stat().st_size
         self.progressed_at = time.monotonic()
         self._wake.set()
-
-    def wait(self, *, limit_s: float) -> bool:
-        """Wait until the master has it all, or has taken nothing for `limit_s`."""
-        while not self.is_done and time.monotonic() - self.progressed_at < limit_s:
-            gevent.sleep(0.05)
-        return self.is_done
-
-    def abandon(self) -> None:
-        """Send no more."""
-        if self._greenlet is not None:
-            self._greenlet.kill()
 
     def _run(self) -> None:
         file = os.open(self._ledger, os.O_RDONLY)

@@ -5,7 +5,7 @@ and tried again: it never stops the load, but the ledger is not whole before all
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import gevent
 from analysis.evidence.aws_client import aws_clients
 from harness.errors import BadArgument
 from harness.faults.fis.targets import AWS_ERRORS, reason_of
+from harness.workers.stream import Delivery
 
 __all__ = ["EvidenceStore", "LedgerUpload"]
 
@@ -70,51 +71,36 @@ class EvidenceStore:
         self.client.put_object(Bucket=self.bucket, Key=key, Body=content)
 
 
-class LedgerUpload:
-    """Uploads one ledger; `tell` is what sends the master a message."""
+class LedgerUpload(Delivery):
+    """Uploads one ledger."""
 
     how = "uploaded"
 
     def __init__(
         self, ledger: Path, store: EvidenceStore, *, folder: str, tell: Callable[..., bool]
     ) -> None:
-        self._ledger = ledger
+        super().__init__(ledger, tell=tell)
         self._store = store
         self._folder = folder
-        self._tell = tell
         self._uploaded = 0
         # A segment that failed is tried again as it was: a late success must not differ from it.
         self._until = 0
         self._tried_at = time.monotonic()
         self._is_failing = False
         self._is_final = False
-        self.progressed_at = time.monotonic()
-        self.is_done = False
-        self._greenlet: gevent.Greenlet[..., None] | None = None
 
     def start(self) -> None:
-        """Begin to upload, and go on in the background."""
+        """Begin to upload."""
         self._tell(state="open")
         self._greenlet = gevent.spawn(self._run)
 
-    def received(self, answer: object) -> None:
+    def received(self, answer: Mapping[str, Any]) -> None:
         """Take no answer: the master gives none."""
 
     def finish(self) -> None:
-        """Note that the ledger is closed: what is left is uploaded, and then that it was all."""
+        """Note that the ledger grows no more."""
         self.progressed_at = time.monotonic()
         self._is_final = True
-
-    def wait(self, *, limit_s: float) -> bool:
-        """Wait until all is uploaded, or nothing has been for `limit_s`."""
-        while not self.is_done and time.monotonic() - self.progressed_at < limit_s:
-            gevent.sleep(0.05)
-        return self.is_done
-
-    def abandon(self) -> None:
-        """Upload no more."""
-        if self._greenlet is not None:
-            self._greenlet.kill()
 
     def _run(self) -> None:
         with self._ledger.open("rb") as file:

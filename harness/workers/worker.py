@@ -1,77 +1,117 @@
-"""A worker's side of the evidence: where its ledger is, and how the master comes to have it."""
+"""What a worker does: it orders, keeps a ledger, and sees that the master comes to have it."""
 
+import os
 import sys
-from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import gevent
+from gevent.lock import RLock
 from locust.exception import RPCError
 from locust.rpc import Message
 from locust.runners import STATE_INIT, STATE_RUNNING, STATE_SPAWNING, WorkerRunner
 
 from analysis.evidence.run_directory import RunDirectory
 from harness.arguments.arguments import Settings
-from harness.errors import LoadError
+from harness.customers.current_run import CurrentRun
+from harness.errors import LedgerFailed, LoadError
 from harness.record.ledger import process_id
+from harness.record.live import LiveCounts
+from harness.run.exit_code import ExitCode
+from harness.run.locust_process import LocustProcess, NewCustomer, guarded
 from harness.workers.ledger_place import Offer, own_directory, own_name
-from harness.workers.stream import LedgerStream
+from harness.workers.stream import Delivery, LedgerStream
 from harness.workers.upload import EvidenceStore, LedgerUpload
 
-__all__ = ["LEDGER_MESSAGE", "RECEIVED_MESSAGE", "STOP_MESSAGE", "WorkerSide"]
+__all__ = [
+    "LEDGER_MESSAGE",
+    "LIVE_MESSAGE",
+    "NOTE_MESSAGE",
+    "RECEIVED_MESSAGE",
+    "STOP_MESSAGE",
+    "WorkerProcess",
+]
 
+LIVE_MESSAGE = "chaos_live"  # worker: what it has seen since the last time
+NOTE_MESSAGE = "chaos_note"  # worker: something for the run's events and for people
 STOP_MESSAGE = "chaos_stop"  # master: end the users and close the ledger
 LEDGER_MESSAGE = "chaos_ledger"  # worker: what became of the ledger, or a piece of it
 RECEIVED_MESSAGE = "chaos_received"  # master: what it has of the ledger
 
 _STUCK_S = 15.0
+_LOOK_EVERY_S = 0.2
+_REPORT_EVERY_S = 0.5
 
 
-class _Delivery(Protocol):
-    """How the master comes to have a ledger."""
+class WorkerProcess(LocustProcess):
+    """A worker's part in its master's runs, one after the other: it keeps a ledger, no more."""
 
-    how: str
-
-    def start(self) -> None: ...
-    def received(self, answer: Mapping[str, Any]) -> None: ...
-    def finish(self) -> None: ...
-    def wait(self, *, limit_s: float) -> bool: ...
-    def abandon(self) -> None: ...
-
-
-class WorkerSide:
-    """A worker's part in its master's runs, one after the other."""
-
-    def __init__(self, runner: WorkerRunner) -> None:
+    def __init__(
+        self, runner: WorkerRunner, exit_code: ExitCode, new_customer: NewCustomer
+    ) -> None:
+        super().__init__(runner.environment, exit_code, new_customer)
         self._runner = runner
         self._part: WorkerPart | None = None
-        runner.register_message(STOP_MESSAGE, self._on_stop, concurrent=True)
-        runner.register_message(RECEIVED_MESSAGE, self._on_received)
+        self._live: LiveCounts | None = None
+        self._reporter: gevent.Greenlet[..., None] | None = None
+        self._ending = RLock()
 
-    def begin(self, options: Namespace, open_ledger: Callable[[RunDirectory, str], object]) -> None:
-        """Open a ledger in the master's run directory, or in a place of its own; LoadError."""
+    def join(self, *, forked_by: int | None) -> None:
+        """Hear the master; `forked_by` is the master of --processes, with which this ends."""
+        self.exit_code.of_run = 0  # requests that failed are its master's to judge
+        self._runner.register_message(STOP_MESSAGE, self._on_stop, concurrent=True)
+        self._runner.register_message(RECEIVED_MESSAGE, self._on_received)
+        if forked_by is not None:
+            gevent.spawn(self._end_with, forked_by)
+
+    @guarded
+    def on_test_start(self, **_: object) -> None:
+        """Open a ledger in the master's run directory, or in a place of its own."""
+        self.is_stopping = False
         if self._part is not None:
             self._part.abandon()
-        offer = Offer.read(options.chaos_run)
+        offer = Offer.read(self.options.chaos_run)
+        self._live = live = LiveCounts(run_id=offer.run_id)
         try:
-            self._part = WorkerPart(self._runner, offer, Settings.from_options(options))
-            open_ledger(self._part.run, self._part.name)
+            self._part = part = WorkerPart(self._runner, offer, Settings.from_options(self.options))
+            current = self.begin_run(part.run, part.name, live, worker=self._runner.client_id)
         except LoadError as failure:
             _answer(self._runner, offer.run_id, state="failed", why=str(failure))
             raise
-        self._part.start()
+        part.start()
+        if current.settings.faults.needs_pulse:
+            self._report_often(current, live)
 
-    def failed(self, why: str) -> None:
-        """Tell the master that the ledger cannot be written."""
+    @guarded
+    def on_test_stop(self, **_: object) -> None:
+        """Close the ledger and deliver it, once, however many want the users stopped."""
+        with self._ending:
+            if self.current is None or self.current.is_closed:
+                return
+            self.current.close(self.environment.stop_timeout)
+            self._finish()
+
+    def on_report_to_master(self, data: dict[str, Any], **_: object) -> None:
+        """Tell the master what there is to see, with Locust's own statistics."""
+        if self._live is not None:
+            data[LIVE_MESSAGE] = self._live.report()
+
+    def on_ledger_failed(self, failure: LedgerFailed) -> None:
+        """Tell the master that the ledger cannot be written: it stops the load."""
         if self._part is not None:
-            self._part.tell(state="failed", why=why)
+            self._part.tell(state="failed", why=str(failure))
 
-    def finish(self) -> None:
+    def note(self, event: str, detail: str) -> None:
+        """Have the master tell people and the run's events."""
+        told = {"event": event, "detail": f"{process_id()}: {detail}"}
+        self._runner.send_message(NOTE_MESSAGE, told)
+
+    def _finish(self) -> None:
         """Send the last statistics, and deliver what is left of the ledger, which is closed."""
         report: dict[str, Any] = {}
-        self._runner.environment.events.report_to_master.fire(  # type: ignore[no-untyped-call]
+        self.environment.events.report_to_master.fire(  # type: ignore[no-untyped-call]
             client_id=self._runner.client_id, data=report
         )
         with suppress(RPCError):  # without a connection the ledger is what counts
@@ -93,6 +133,27 @@ class WorkerSide:
         if self._part is not None:
             self._part.received(msg.data)
 
+    def _report_often(self, current: CurrentRun, live: LiveCounts) -> None:
+        """Tell the master twice a second what there is to see, as long as the run is on."""
+        if self._reporter is not None:
+            self._reporter.kill()
+
+        def report() -> None:
+            while self._live is live:
+                gevent.sleep(_REPORT_EVERY_S)
+                if current.is_closed:
+                    return
+                with suppress(RPCError):
+                    self._runner.send_message(LIVE_MESSAGE, live.report())
+
+        self._reporter = gevent.spawn(report)
+
+    def _end_with(self, master: int) -> None:
+        """End when the master of --processes does; Locust would order on for a minute."""
+        while os.getppid() == master:
+            gevent.sleep(_LOOK_EVERY_S)
+        self.end_locust()
+
 
 class WorkerPart:
     """The part of one worker in one run. LoadError where its ledger can have no place."""
@@ -104,7 +165,7 @@ class WorkerPart:
         self._is_shared = settings.stream_ledger != "always" and offer.is_shared()
         self.name = process_id() if self._is_shared else own_name(offer, runner.client_id)
         self.run = RunDirectory(offer.path) if self._is_shared else own_directory(offer, self.name)
-        self._delivery: _Delivery = self._make_delivery(self.run.ledger_file(self.name))
+        self._delivery: Delivery = self._make_delivery(self.run.ledger_file(self.name))
 
     @property
     def run_id(self) -> str:
@@ -142,9 +203,9 @@ class WorkerPart:
         about = {"name": self.name, "how": self._delivery.how}
         return _answer(self._runner, self.run_id, **about, **message)
 
-    def _make_delivery(self, ledger: Path) -> _Delivery:
+    def _make_delivery(self, ledger: Path) -> Delivery:
         if self._is_shared:
-            return _Shared(self)
+            return _Shared(ledger, tell=self.tell)
         if not self._settings.evidence_uri:
             return LedgerStream(ledger, tell=self.tell)
         store = EvidenceStore.connect(self._settings.evidence_uri)
@@ -152,13 +213,10 @@ class WorkerPart:
         return LedgerUpload(ledger, store, folder=folder, tell=self.tell)
 
 
-class _Shared:
+class _Shared(Delivery):
     """The master has the ledger on its own disk: it is only told."""
 
     how = "shared"
-
-    def __init__(self, part: WorkerPart) -> None:
-        self._tell = part.tell
 
     def start(self) -> None:
         self._tell(state="open")
@@ -167,13 +225,8 @@ class _Shared:
         """Take no answer: there is none."""
 
     def finish(self) -> None:
+        self.is_done = True
         self._tell(state="closed")
-
-    def wait(self, *, limit_s: float) -> bool:  # noqa: ARG002 -- there is nothing to wait for
-        return True
-
-    def abandon(self) -> None:
-        """Do nothing: nothing is under way."""
 
 
 def _answer(runner: WorkerRunner, run_id: str, **message: object) -> bool:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from locust import constant
 
-from harness.customers import customer as _customer
+from harness.record.recording import Recording
 from locustfiles import shoppers
 from tests.bench.slices import measure_slices
 
-_PARTS = ("record_sent", "record_end", "record_read")
-_KEPT = {name: getattr(_customer, name) for name in _PARTS}
+_PARTS = ("sent", "ended", "read")
+_KEPT = {name: getattr(Recording, name) for name in _PARTS}
 
 
 class Restless(shoppers.Shopper):
@@ -29,7 +29,7 @@ def _nothing(*_: object, **__: object) -> None:
 
 def _switch(is_on: bool) -> None:
     for name, part in _KEPT.items():
-        setattr(_customer, name, part if is_on else _nothing)
+        setattr(Recording, name, part if is_on else _nothing)
 
 
 measure_slices(_switch)

@@ -11,14 +11,14 @@ import time
 import uuid
 from pathlib import Path
 
+import locust  # noqa: F401  before all that knows of TLS
+
 from analysis.evidence.ledger.format import AttemptSent
 from analysis.evidence.records import Outcome
 from harness.customers.outcome import Conclusion
 from harness.record.journal import now
 from harness.record.ledger import Ledger
-from harness.record.recording import record_end, record_sent
-from harness.run.process import process
-from locustfiles import shoppers
+from harness.record.recording import Recording
 
 ATTEMPTS = 20_000
 _ACKNOWLEDGED = Conclusion(
@@ -31,10 +31,10 @@ _ACKNOWLEDGED = Conclusion(
 
 def main(folder: Path) -> None:
     """Print rows per second and bytes per attempt: each has two rows."""
-    assert shoppers  # it is what makes a process of customers
     folder.mkdir()
     path = folder / "bench.jsonl"
-    ledger = process.ledger = Ledger(path, process_id="bench-1", at=now())
+    ledger = Ledger(path, process_id="bench-1", at=now())
+    recording = Recording(ledger)
     empty = path.stat().st_size
     names = [str(uuid.uuid4()) for _ in range(ATTEMPTS)]
     began = time.perf_counter()
@@ -50,8 +50,8 @@ def main(folder: Path) -> None:
             sent_at=now(),
             trace_id=f"Root=1-{name}",
         )
-        record_sent(attempt)
-        record_end(attempt, _ACKNOWLEDGED, 250)
+        recording.sent(attempt)
+        recording.ended(attempt, _ACKNOWLEDGED, 250)
     ledger.flush()
     took_s = time.perf_counter() - began
     size = path.stat().st_size - empty

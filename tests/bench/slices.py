@@ -10,14 +10,16 @@ import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import gevent
 from locust import events
 from locust.env import Environment
 
+from harness.customers.current_run import current_run
+from harness.errors import LedgerFailed
 from harness.record.ledger import Ledger
-from harness.run.process import process
 
 # So short that what else the machine does seldom changes within a pair.
 SLICE_S = 0.06
@@ -44,10 +46,10 @@ def _measure(environment: Environment, switch: Switch) -> None:
         is_on = number % 4 in (0, 3)  # with, without, without, with: a drift meets both
         switch(is_on)
         gevent.sleep(_SETTLE_S)
-        _flush()
+        _flush(environment)
         before = _reading(environment)
         gevent.sleep(SLICE_S)
-        _flush()  # what the slice has put off is its own
+        _flush(environment)  # what the slice has put off is its own
         after = _reading(environment)
         requests, seconds, cpu_s = (b - a for a, b in zip(before, after, strict=True))
         found.append(
@@ -60,9 +62,11 @@ def _measure(environment: Environment, switch: Switch) -> None:
     beside.rename(result)
 
 
-def _flush() -> None:
-    if isinstance(process.ledger, Ledger):
-        process.ledger.flush()
+def _flush(environment: Environment) -> None:
+    with suppress(LedgerFailed):  # where nothing of ours is loaded
+        ledger = current_run(environment).recording.ledger
+        if isinstance(ledger, Ledger):
+            ledger.flush()
 
 
 def _reading(environment: Environment) -> tuple[float, float, float]:

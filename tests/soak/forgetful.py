@@ -4,16 +4,17 @@ import gevent
 from locust import between
 
 from analysis.evidence.ledger.format import AttemptSent
-from harness.customers import customer as _customer
-from harness.record.recording import record_sent
+from harness.record.recording import Recording
 from locustfiles import shoppers
 
-
-def _record_later(attempt: AttemptSent) -> None:
-    gevent.spawn_later(0.2, record_sent, attempt)
+_record = Recording.sent
 
 
-vars(_customer).update(record_sent=_record_later)
+def _record_later(recording: Recording, attempt: AttemptSent) -> None:
+    gevent.spawn_later(0.2, _record, recording, attempt)
+
+
+Recording.sent = _record_later  # type: ignore[assignment, method-assign]
 
 
 class Forgetful(shoppers.Shopper):

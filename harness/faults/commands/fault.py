@@ -13,16 +13,36 @@ from gevent.lock import RLock
 from analysis.evidence.records import format_time
 from harness.faults.commands.command import Command, Ended
 from harness.faults.moment import FireAt
-from harness.faults.record import FaultRecords
+from harness.faults.record import Fault, FaultRecords
+from harness.faults.settings import FaultSettings
 from harness.record.journal import Journal, now
 
-__all__ = ["CommandFault"]
+__all__ = ["CommandFault", "command_faults"]
 
 _ROOT = Path(__file__).resolve().parents[3]
 _REASON_AT_MOST = 200  # characters; events.csv has more
 
 
-class CommandFault:
+def command_faults(
+    asked: FaultSettings, journal: Journal, records: FaultRecords
+) -> list["CommandFault"]:
+    """Make the commands that were asked for into faults; what heals goes with the first."""
+    return [
+        CommandFault(
+            each.what,
+            journal,
+            records,
+            at=each.at,
+            heals=asked.heals if number == 0 else (),
+            heal_after_s=asked.heal_after_s,
+            in_shell=asked.in_shell,
+            limit_s=asked.command_limit_s,
+        )
+        for number, each in enumerate(asked.commands)
+    ]
+
+
+class CommandFault(Fault):
     """One command at its moment. However the run ends, it is ended and the healing runs."""
 
     def __init__(
@@ -37,7 +57,6 @@ class CommandFault:
         in_shell: bool,
         limit_s: float,
     ) -> None:
-        self.at = at
         self._journal = journal
         self._heals = tuple(heals)
         self._heal_after_s = heal_after_s
@@ -45,10 +64,9 @@ class CommandFault:
         self._limit_s = limit_s
         self._environment = {"CHAOS_RUN": str(journal.run.path), "CHAOS_RUN_ID": journal.run.run_id}
         self._command = self._make(line)
-        self.name = self._command.text[:80]
-        self._record = records.add(
-            name=self.name, action=f"command: {self.name}", at=str(at), exit_code=None
-        )
+        name = self._command.text[:80]
+        record = records.add(name=name, action=f"command: {name}", at=str(at), exit_code=None)
+        super().__init__(record, at=at, name=name)
         self._guard: subprocess.Popen[bytes] | None = None
         self._healing = RLock()
 
@@ -60,15 +78,6 @@ class CommandFault:
         """There is nothing to ask about a command beside what is asked of the load."""
         return ""
 
-    def rule_out(self, why: str) -> None:
-        """Note that it does not happen, and why."""
-        self._record.learn(why_not=why)
-
-    @property
-    def is_ruled_out(self) -> bool:
-        """Whether it is known why it does not happen."""
-        return bool(self._record["why_not"])
-
     @property
     def was_started(self) -> bool:
         """Whether it was."""
@@ -78,11 +87,6 @@ class CommandFault:
     def is_over(self) -> bool:
         """Whether it has ended and, if there is a healing, that has."""
         return self._record["state"] in {"completed", "stopped", "failed"}
-
-    @property
-    def state(self) -> str:
-        """Running, and in the end completed, stopped or failed."""
-        return self._record["state"] or ""
 
     def fire(self) -> None:
         """Run it, and after a while what heals it, if that is to be in the run."""
@@ -148,10 +152,7 @@ class CommandFault:
 
     def _make(self, line: str) -> Command:
         return Command(
-            line=line,
-            in_shell=self._in_shell,
-            limit_s=self._limit_s,
-            environment=self._environment,
+            line=line, in_shell=self._in_shell, limit_s=self._limit_s, environment=self._environment
         )
 
     def _note(self, event: str, detail: str) -> None:

@@ -29,7 +29,7 @@ from harness.faults.fis.experiments import (
 from harness.faults.fis.targets import AWS_ERRORS, Clients, Fleet, reason_of
 from harness.faults.guards import Guards
 from harness.faults.moment import FireAt
-from harness.faults.record import FaultRecords
+from harness.faults.record import Fault, FaultRecords
 from harness.record.journal import Journal, now
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def load_template(clients: Clients, wanted: str) -> "ExperimentTemplateTypeDef":
     raise BadArgument(message)
 
 
-class FisFault:
+class FisFault(Fault):
     """One experiment: it belongs to this process, and to nobody else, from `fire` to `stop`."""
 
     def __init__(
@@ -96,17 +96,17 @@ class FisFault:
         self._journal = journal
         self._guards = guards
         self._poll_every_s = poll_every_s
-        self.at = at
-        self.name = template.get("tags", {}).get("Name") or template["id"]
+        name = template.get("tags", {}).get("Name") or template["id"]
         actions = [action.get("actionId", "") for action in template["actions"].values()]
-        self._record = records.add(
-            name=self.name,
+        record = records.add(
+            name=name,
             template_id=template["id"],
             action=", ".join(actions),
             at=str(at),
             asked_at=None,
             actions=[],
         )
+        super().__init__(record, at=at, name=name)
         self._run_began = time.time()
         self._is_failing = False
         self._stop_is_asked = False
@@ -128,15 +128,6 @@ class FisFault:
             self._journal.note_run("fis_refused", refusal)
             message = f"the fault {self.name} is refused: {refusal}"
             raise BadArgument(message)
-
-    def rule_out(self, why: str) -> None:
-        """Note that it does not happen, and why."""
-        self._record.learn(why_not=why)
-
-    @property
-    def is_ruled_out(self) -> bool:
-        """Whether it is known why it does not happen."""
-        return bool(self._record["why_not"])
 
     def why_refuse(self) -> str:
         """Say why it must not happen now; empty if it may."""
@@ -163,11 +154,6 @@ class FisFault:
     def is_over(self) -> bool:
         """Whether it does nothing any more."""
         return self._record["state"] in OVER
-
-    @property
-    def state(self) -> str:
-        """FIS's word for it; empty before it is there."""
-        return self._record["state"] or ""
 
     @property
     def _subject(self) -> str:

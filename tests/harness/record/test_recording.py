@@ -13,10 +13,9 @@ from pathlib import Path
 from locustfiles import shoppers
 from harness.customers.attempts import first_attempt
 from harness.customers.exchange import Reply
-from harness.record.ledger import Ledger
+from harness.record.ledger import Ledger, NoLedger
 from harness.customers.outcome import Conclusion
-from harness.run.process import process
-from harness.record.recording import Over, record_end, record_read, record_sent
+from harness.record.recording import Over, Recording
 from harness.demand.watermarks import Cell
 from analysis.evidence.records import Outcome
 from tests.harness.ledgers import recorded
@@ -24,14 +23,18 @@ from tests.harness.ledgers import recorded
 folder = Path(sys.argv[1])
 attempt = first_attempt(Cell(product_id=1, quantity=1), user_id="u", due_at=None)
 conclusion = Conclusion(outcome=Outcome.UNSENT, error="connect_refused")
+recording = Recording(NoLedger())
 
 def read():
     reply = Reply(status=200, body=b"", failure=None, found={"served_by": ["no text"]})
-    record_read("u", reply, "/products", 1, "")
+    recording.read("u", reply, "/products", 1, "")
 
 def refusals():
     found = 0
-    for record in (lambda: record_sent(attempt), lambda: record_end(attempt, conclusion, 0), read):
+    records = (
+        lambda: recording.sent(attempt), lambda: recording.ended(attempt, conclusion, 0), read
+    )
+    for record in records:
         try:
             record()
         except Over:
@@ -40,7 +43,7 @@ def refusals():
 """
 _OPEN = """
 path = folder / "{}.jsonl"
-ledger = process.ledger = Ledger(path, process_id="p", at=1)
+ledger = recording.ledger = Ledger(path, process_id="p", at=1)
 """
 
 _BETWEEN_RUNS = "print(refusals())\n"
@@ -56,8 +59,9 @@ _MANY = """
 for number in range(2000):
     user = "\\ud800" if number % 7 == 0 else "u"
     product = 2**70 if number % 5 == 0 else 1
-    record_sent(replace(attempt, attempt_id=f"a{number}", user_id=user, product_id=product))
-    record_end(replace(attempt, attempt_id=f"a{number}"), replace(conclusion, order_id=product), 0)
+    recording.sent(replace(attempt, attempt_id=f"a{number}", user_id=user, product_id=product))
+    ended = replace(conclusion, order_id=product)
+    recording.ended(replace(attempt, attempt_id=f"a{number}"), ended, 0)
 lines = recorded(path).splitlines()[1:]
 names = [line.split(b'"')[3] for line in lines]
 print(names == [b"a%d" % number for number in range(2000) for _ in range(2)])
@@ -67,7 +71,7 @@ _FULL = """
 os.dup2(os.open("/dev/full", os.O_WRONLY), ledger._file)
 try:
     ledger.flush()
-    record_sent(attempt)
+    recording.sent(attempt)
     ledger.flush()
 except Exception as error:
     print(type(error).__name__)

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from analysis.evidence.records import Outcome
-from tests.harness.broken_shop import Visit, Way, answers, closes_at_once, drips, says
+from tests.harness.customers.broken_shop import Visit, Way, answers, closes_at_once, drips, says
 from tests.harness.shop_server import reply
 
 __all__ = ["UNDER_TLS", "WAYS"]

@@ -17,8 +17,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser import chromium, watched_page
+from tests.harness.page.web import serving_locust
 from tests.harness.shop_server import Arrival, Shop, reply, serve
-from tests.harness.web import serving_locust
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.harness.page.web import serving_locust
 from tests.harness.shop_server import Shop
-from tests.harness.web import serving_locust
 
 pytestmark = pytest.mark.slow
 

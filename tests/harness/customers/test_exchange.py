@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.harness.broken_shop import Door, Visit, floods
+from tests.harness.customers.broken_shop import Door, Visit, floods
 from tests.harness.programs import output_of
 from tests.harness.shop_server import serve_connections
 

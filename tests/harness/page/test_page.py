@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import accessibility_faults, chromium, watched_page
-from tests.harness.web import ROOT, serving
+from tests.harness.page.web import ROOT, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.slow]
 

@@ -23,7 +23,7 @@ from harness.workers import upload as _upload_module
 from harness.workers.upload import EvidenceStore, LedgerUpload
 from tests.harness.load import ROOT, Load, Locust, wait_until
 from tests.harness.shop_server import Shop
-from tests.harness.test_workers import UNDECIDED, copies, originals, start_master
+from tests.harness.workers.test_workers import UNDECIDED, copies, originals, start_master
 
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "test",

@@ -12,7 +12,7 @@ from analysis.evidence.ledger.format import LedgerClosed
 from tests.harness.ledgers import recorded
 from tests.harness.load import Load, Locust, wait_until
 from tests.harness.shop_server import Shop
-from tests.harness.wire import free_port, wire_to
+from tests.harness.workers.wire import free_port, wire_to
 
 pytestmark = pytest.mark.slow
 

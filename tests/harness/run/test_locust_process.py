@@ -6,12 +6,19 @@ from tests.harness.programs import output_of
 
 CALLED_OFF = """
 import gevent
-from harness.run.process import LoadProcess
-from tests.harness.test_desk import PLAN, SETTINGS, Desk, Part, World
+from locust.env import Environment
+from harness.customers.current_run import CurrentRun
+from harness.record.ledger import NoLedger
+from harness.record.recording import Recording
+from harness.run.exit_code import ExitCode
+from harness.run.master import MasterProcess
+from tests.harness.demand.test_ordering import PLAN, SETTINGS, Desk, Part, World
 
-world, process = World(), LoadProcess()
-process._desk = Desk(SETTINGS, PLAN, Part(), note=world.note)
-process._desk.start(lambda: world, on_our_fault=world.fail)
+world, environment = World(), Environment()
+process = MasterProcess(environment, ExitCode(), None)
+desk = Desk(SETTINGS, PLAN, Part(), note=world.note)
+process.current = CurrentRun(None, Recording(NoLedger()), desk, note=world.note)
+process.current.begin(environment, lambda _environment: world, on_our_fault=world.fail)
 gevent.sleep(0.2)
 before = len(world.ordered)
 try:
@@ -49,7 +56,7 @@ faults = [
 ]
 hooks = [Hook([each], journal, pulse=None, guards=None, steady_limit_s=1) for each in faults]
 run = Run(None, None, directory, journal, RunClock(None, lambda: None))
-run._hook = hooks[0]
+run.hook = hooks[0]
 hooks[0].start(None)
 run.call_off()
 gevent.sleep(0.3)
@@ -66,19 +73,23 @@ STOPPED_TWICE = """
 import sys
 from pathlib import Path
 import gevent
-from harness.record.ledger import Ledger, LedgerKeeper
-from harness.run.process import LoadProcess
+from harness.record.ledger import Ledger
+from types import SimpleNamespace
+from harness.workers.worker import WorkerProcess
 
 path = Path(sys.argv[1]) / "p-1.jsonl"
-process = LoadProcess()
+environment = Environment()
+runner = SimpleNamespace(client_id="1", environment=environment, send_message=lambda *_: None)
+process = WorkerProcess(runner, ExitCode(), None)
 
 class Delivery:
     def finish(self):
         print(path.read_text().splitlines()[-1].partition(",")[0])
 
-process._worker = Delivery()
-process.ledger = Ledger(path, process_id="p-1", at=1)
-process._keeper = LedgerKeeper(process.ledger)
+process._part = Delivery()
+ledger = Ledger(path, process_id="p-1", at=1)
+desk = Desk(SETTINGS, PLAN, Part(), note=world.note)
+process.current = CurrentRun(None, Recording(ledger), desk, note=world.note)
 gevent.sleep(0.1)
 gevent.joinall([gevent.spawn(process.on_test_stop) for _ in range(2)])
 """

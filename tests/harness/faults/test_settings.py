@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import BadArgument
+from harness.faults.abort import MEASURES, Abort, Watchdog, parse_aborts
 from harness.faults.commands.secrets import masked
 from harness.faults.fis.blast_radius import Blast, Hit, Resource
 from harness.faults.guards import Guards
 from harness.faults.moment import parse_fire_at
 from harness.faults.settings import FaultSettings, add_fault_arguments
-from harness.run.abort import MEASURES, Abort, Reading, Watchdog, parse_aborts
+from harness.record.pulse import Reading
 
 
 def settings(*arguments: str) -> FaultSettings:

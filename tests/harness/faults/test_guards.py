@@ -7,7 +7,7 @@ import pytest
 from moto.moto_api import state_manager
 
 from harness.arguments.arguments import Settings, add_arguments
-from harness.faults.dry_run import rehearse
+from harness.faults.fis.dry_run import rehearse
 from tests.harness.cloud import Cloud, access
 from tests.harness.gate import Gate, refuse
 from tests.harness.load import Load, Locust, wait_until

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.harness.forked_locust import ForkedLocust, start_locust
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 _RISE_S = 60.0
 _Process = subprocess.Popen[bytes] | ForkedLocust
 

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.harness.demand.lossy_way import LossyWay, lossy_way
 from tests.harness.load import ROOT, Load, Locust
-from tests.harness.lossy_way import LossyWay, lossy_way
 from tests.shop.serving.test_server import wait_until_healthy
 
 pytestmark = [pytest.mark.slow, pytest.mark.lab]

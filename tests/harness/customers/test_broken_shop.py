@@ -22,10 +22,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from analysis.evidence.ledger.format import AttemptEnded, AttemptSent
 from analysis.evidence.records import Outcome
 from infra.lab.black_hole import BlackHole
-from tests.harness.broken_shop import Door, Visit, Way, under_tls
+from tests.harness.customers.broken_shop import Door, Visit, Way, under_tls
+from tests.harness.customers.ways import UNDER_TLS, WAYS
 from tests.harness.load import ROOT, Load, Locust
 from tests.harness.shop_server import serve_connections
-from tests.harness.ways import UNDER_TLS, WAYS
 
 pytestmark = pytest.mark.slow
 
@@ -99,7 +99,7 @@ def _start(client: str, folder: Path, stack: ExitStack, doors: dict[str, Door]) 
         **dict.fromkeys(("http_proxy", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9"),
         "NETRC": str(folder / "netrc"),
     }
-    tourists = str(ROOT / "tests" / "harness" / "tourists.py")
+    tourists = str(ROOT / "tests" / "harness" / "customers" / "tourists.py")
     people = str(len(WAYS))
     # Nobody orders here, but Locust wants to see that somebody listens.
     listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))

@@ -48,16 +48,17 @@ def prepare_slowly(self):
 Run.prepare = prepare_slowly
 """
 FAILS_ONCE = """
-from locust import events
-from locust.runners import MasterRunner
-from harness.run.process import process
+from harness.run.master import MasterProcess
 
 failures = ["the first run fails"]
+note_users = MasterProcess.on_spawning_complete
 
-@events.spawning_complete.add_listener
-def fail(**_):
-    if isinstance(process._environment.runner, MasterRunner) and failures:
-        process.fail(failures.pop(), 70)
+def on_spawning_complete(self, **facts):
+    note_users(self, **facts)
+    if failures:
+        self.fail(failures.pop(), 70)
+
+MasterProcess.on_spawning_complete = on_spawning_complete
 """
 
 

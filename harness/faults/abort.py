@@ -1,4 +1,4 @@
-"""Conditions on which a run is ended before its time: `error_rate > 50% for 20s`. Pure.
+"""Conditions on which a run is ended before its time: `error_rate > 50% for 20s`.
 
 A condition holds for N seconds if it held in each of the last N whole seconds in which anything
 ended; seconds in which nothing did say nothing.
@@ -9,8 +9,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["MEASURES", "Abort", "Reading", "Watchdog", "parse_aborts"]
+import gevent
 
+from harness.record.pulse import Pulse, Reading
+
+__all__ = ["MEASURES", "Abort", "Watchdog", "Watchman", "parse_aborts"]
+
+_LOOK_EVERY_S = 0.25
 _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
@@ -53,14 +58,6 @@ class Abort:
         return _OPERATORS[self.sign](value, self.limit)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """What was measured in the second that began at `at`; what is not known is not in `values`."""
-
-    at: int
-    values: Mapping[str, float]
-
-
 def parse_aborts(text: str) -> tuple[Abort, ...]:
     """Read conditions with `;` between them; ValueError says what is wrong with one."""
     return tuple(_parse(part) for part in text.split(";") if part.strip())
@@ -92,11 +89,9 @@ def _parse(text: str) -> Abort:
 
 
 def _limit(text: str, kind: str, limit: float, unit: str) -> float:
-    scales = {
-        "share": {"%": 0.01, "": 1.0},
-        "ms": {"ms": 1.0, "s": 1000.0},
-        "number": {"": 1.0},
-    }[kind]
+    scales = {"share": {"%": 0.01, "": 1.0}, "ms": {"ms": 1.0, "s": 1000.0}, "number": {"": 1.0}}[
+        kind
+    ]
     if unit not in scales:
         wanted = {"share": "a % (or a share such as 0.5)", "ms": "ms or s", "number": "no unit"}
         message = f"{text!r}: its limit needs {wanted[kind]}"
@@ -133,3 +128,46 @@ class Watchdog:
 def _say(name: str, value: float) -> str:
     kind = MEASURES[name]
     return {"share": f"{value:.1%}", "ms": f"{value:.0f} ms"}.get(kind, f"{value:g}")
+
+
+class Watchman:
+    """Watches one run from `start` to `close`; `on_abort` hears once, in a greenlet of its own."""
+
+    def __init__(
+        self,
+        pulse: Pulse,
+        aborts: Sequence[Abort],
+        *,
+        on_abort: Callable[[str], None],
+        on_our_fault: Callable[[BaseException], None],
+    ) -> None:
+        self._pulse = pulse
+        self._watchdog = Watchdog(aborts=aborts)
+        self._on_abort = on_abort
+        self._on_our_fault = on_our_fault
+        self._greenlet: gevent.Greenlet[..., None] | None = None
+
+    def start(self) -> None:
+        """Watch from now on."""
+        self._greenlet = gevent.spawn(self._watch)
+
+    def close(self) -> None:
+        """End."""
+        if self._greenlet is not None:
+            self._greenlet.kill()
+            self._greenlet = None
+
+    def _watch(self) -> None:
+        try:
+            # The second in which users start is not a whole one.
+            done = self._pulse.whole_second() + 1
+            while True:
+                gevent.sleep(_LOOK_EVERY_S)
+                self._pulse.gather()
+                for at in range(done + 1, self._pulse.whole_second() + 1):
+                    done = at
+                    if why := self._watchdog.take(self._pulse.read(at)):
+                        gevent.spawn(self._on_abort, why)
+                        return
+        except Exception as error:  # noqa: BLE001 -- the end of a greenlet: nobody else would hear
+            self._on_our_fault(error)
