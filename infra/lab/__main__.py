@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.lab.errors import BadSetting, LabError
-from infra.lab.network import refuse_taken_port
-from infra.lab.proxies import go_past_proxies
-from infra.lab.raising import KEPT, raise_kept, take_down
+from infra.lab.processes.ports import refuse_taken_port
 from infra.lab.settings import settings_from
-from infra.lab.state import LabFolder, LabState
+from infra.lab.supervision.lab_folder import LabFolder, LabState
+from infra.lab.supervision.raising import KEPT, raise_kept, take_down
+from infra.proxies import go_past_proxies
 
 WELL, UNWELL, BAD_ARGUMENT, INTERRUPTED = 0, 1, 64, 130
 
@@ -98,7 +98,7 @@ def _status(folder: LabFolder) -> int:
 
 
 def _outputs(folder: LabFolder) -> int:
-    from infra.lab.outputs import outputs  # noqa: PLC0415  (boto3 takes its time)
+    from infra.lab.cloud.terraform_outputs import outputs  # noqa: PLC0415  (boto3 takes its time)
 
     state = folder.read() if folder.is_supervised() else None
     if state is None or not state.is_well:
@@ -110,11 +110,11 @@ def _outputs(folder: LabFolder) -> int:
 
 def _serve(folder: LabFolder, *, is_private: bool) -> int:
     # Only the supervisor needs moto and boto3; `lab-status` answers at once without them.
-    from infra.lab.moto_start import hasten_moto  # noqa: PLC0415
+    from infra.lab.cloud.moto_start import hasten_moto  # noqa: PLC0415
 
     hasten_moto()
 
-    from infra.lab.supervisor import Supervisor  # noqa: PLC0415
+    from infra.lab.supervision.supervisor import Supervisor  # noqa: PLC0415
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.lab.errors import BadSetting
-from infra.lab.near_miss import did_you_mean, near_miss
+from infra.near_miss import did_you_mean, near_miss
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

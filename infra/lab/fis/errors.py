@@ -1,10 +1,11 @@
-"""What FIS refuses, under AWS's names and with its HTTP codes.
+"""What FIS refuses, under AWS's names and with its HTTP codes, and the failure of an action.
 
 moto's FISException
   InvalidRequest      ValidationException            400
   NotFound            ResourceNotFoundException      404
   Conflict            ConflictException              409
   QuotaExceeded       ServiceQuotaExceededException  402
+ActionFailed
 """
 
 from __future__ import annotations
@@ -12,7 +13,18 @@ from __future__ import annotations
 from moto.fis.exceptions import FISException
 from moto.fis.exceptions import ResourceNotFoundException as NotFound
 
-__all__ = ["Conflict", "FISException", "InvalidRequest", "NotFound", "QuotaExceeded"]
+__all__ = [
+    "ActionFailed",
+    "Conflict",
+    "FISException",
+    "InvalidRequest",
+    "NotFound",
+    "QuotaExceeded",
+]
+
+
+class ActionFailed(Exception):
+    """The fault cannot be brought about, or not be ended; the text says why."""
 
 
 class InvalidRequest(FISException):
