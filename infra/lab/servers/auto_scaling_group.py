@@ -120,9 +120,8 @@ class AutoScalingGroup:
                 self._take_out(member, f"in response to {cause}", now)
         # A member counts until it has been found bad, whatever has become of it meanwhile.
         members = self._members
-        wanted = min(
-            max(self._record.desired_capacity, self._record.min_size), self._record.max_size
-        )
+        record = self._record
+        wanted = min(max(record.desired_capacity, record.min_size), record.max_size)
         for _ in range(wanted - len(members)):
             self._launch()
         for size in range(len(members), wanted, -1):
@@ -246,8 +245,8 @@ class AutoScalingGroup:
         )
 
     def _subnet_in(self, zone: str) -> str:
-        subnets = backend("ec2").subnets[zone]
-        return next(each for each in self._record.vpc_zone_identifier.split(",") if each in subnets)
+        ours: list[str] = self._record.vpc_zone_identifier.split(",")
+        return next(each for each in ours if each in backend("ec2").subnets[zone])
 
     def _emptiest_zone(self) -> str:
         return min(self._network.zones, key=self._zones_in_use().count)
