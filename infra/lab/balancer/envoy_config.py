@@ -16,7 +16,6 @@ from infra.lab.settings import LabSettings
 
 CLUSTER = "shop"
 _TYPE = "type.googleapis.com/envoy."
-_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 # What the access log's lines are made from (see infra.lab.balancer.access_log).
 ACCESS_LOG_FIELDS = {
@@ -79,22 +78,15 @@ def _flags(*names: str) -> dict[str, Any]:
 
 def _reply_mappers() -> list[dict[str, Any]]:
     """The first that fits decides."""
+    says_timeout = {
+        "name": "envoy.access_loggers.extension_filters.cel",
+        "typed_config": _typed(
+            "extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+            expression="response.code_details.contains('connection_timeout')",
+        ),
+    }
     connect_timed_out = {
-        "and_filter": {
-            "filters": [
-                _flags("UF"),
-                {
-                    "extension_filter": {
-                        "name": "envoy.access_loggers.extension_filters.cel",
-                        "typed_config": {
-                            "@type": _TYPE
-                            + "extensions.access_loggers.filters.cel.v3.ExpressionFilter",
-                            "expression": "response.code_details.contains('connection_timeout')",
-                        },
-                    }
-                },
-            ]
-        }
+        "and_filter": {"filters": [_flags("UF"), {"extension_filter": says_timeout}]}
     }
     return [
         # No connection to the target within the connection timeout, or no answer in time.
@@ -107,7 +99,30 @@ def _reply_mappers() -> list[dict[str, Any]]:
     ]
 
 
+def _access_log(path: Path) -> dict[str, Any]:
+    return {
+        "name": "envoy.access_loggers.file",
+        "typed_config": _typed(
+            "extensions.access_loggers.file.v3.FileAccessLog",
+            path=str(path),
+            log_format={"json_format": ACCESS_LOG_FIELDS},
+        ),
+    }
+
+
 def _http_connection_manager(settings: LabSettings, access_log: Path) -> dict[str, Any]:
+    to_the_shop = {"cluster": CLUSTER, "timeout": _seconds(settings.idle_timeout_s)}
+    all_hosts = {
+        "name": "shop",
+        "domains": ["*"],
+        "routes": [{"match": {"prefix": "/"}, "route": to_the_shop}],
+    }
+    router = {
+        "name": "envoy.filters.http.router",
+        "typed_config": _typed(
+            "extensions.filters.http.router.v3.Router", suppress_envoy_headers=True
+        ),
+    }
     return _typed(
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix="alb",
@@ -123,128 +138,79 @@ def _http_connection_manager(settings: LabSettings, access_log: Path) -> dict[st
         common_http_protocol_options={"idle_timeout": _seconds(settings.idle_timeout_s)},
         stream_idle_timeout=_seconds(settings.idle_timeout_s),
         local_reply_config={"mappers": _reply_mappers()},
-        access_log=[
-            {
-                "name": "envoy.access_loggers.file",
-                "typed_config": _typed(
-                    "extensions.access_loggers.file.v3.FileAccessLog",
-                    path=str(access_log),
-                    log_format={"json_format": ACCESS_LOG_FIELDS},
-                ),
-            }
-        ],
-        route_config={
-            "name": "all",
-            "virtual_hosts": [
-                {
-                    "name": "shop",
-                    "domains": ["*"],
-                    "routes": [
-                        {
-                            "match": {"prefix": "/"},
-                            "route": {
-                                "cluster": CLUSTER,
-                                "timeout": _seconds(settings.idle_timeout_s),
-                            },
-                        }
-                    ],
-                }
-            ],
-        },
-        http_filters=[
-            {
-                "name": "envoy.filters.http.router",
-                "typed_config": _typed(
-                    "extensions.filters.http.router.v3.Router", suppress_envoy_headers=True
-                ),
-            }
-        ],
+        access_log=[_access_log(access_log)],
+        route_config={"name": "all", "virtual_hosts": [all_hosts]},
+        http_filters=[router],
     )
+
+
+def _listener(settings: LabSettings, files: EnvoyFiles, port: int) -> dict[str, Any]:
+    """Where clients come in."""
+    manager = {
+        "name": "envoy.filters.network.http_connection_manager",
+        "typed_config": _http_connection_manager(settings, files.access_log),
+    }
+    return {
+        "name": "http",
+        "address": _address("127.0.0.1", port),
+        # Else two labs could share a port, and each other's customers.
+        "enable_reuse_port": False,
+        "filter_chains": [{"filters": [manager]}],
+    }
+
+
+def _cluster(settings: LabSettings, files: EnvoyFiles) -> dict[str, Any]:
+    """The targets, which it reads from a file, and how it connects to them."""
+    watched = {
+        "path": str(files.endpoints),
+        "watched_directory": {"path": str(files.endpoints.parent)},
+    }
+    # Enough for any load one machine makes: an ALB has no such limits.
+    unlimited = dict.fromkeys(("max_connections", "max_pending_requests", "max_requests"), 100_000)
+    return {
+        "name": CLUSTER,
+        "type": "EDS",
+        "lb_policy": "ROUND_ROBIN",
+        "connect_timeout": _seconds(settings.target_connect_timeout_s),
+        "eds_cluster_config": {"eds_config": {"path_config_source": watched}},
+        # An ALB does not hand a half-made connection of a client that has gone to the
+        # next one, who would then be told of its failure long before its own limit.
+        "connection_pool_per_downstream_connection": True,
+        # Below one per cent healthy is none healthy: an ALB then fails open.
+        "common_lb_config": {"healthy_panic_threshold": {"value": 1.0}},
+        "circuit_breakers": {"thresholds": [unlimited]},
+    }
 
 
 def bootstrap(
     *, settings: LabSettings, files: EnvoyFiles, port: int, admin_port: int
 ) -> dict[str, Any]:
     """The whole configuration, to be written as JSON."""
-    # Enough for any load one machine makes: an ALB has no such limits.
-    unlimited = {
-        "max_connections": 100_000,
-        "max_pending_requests": 100_000,
-        "max_requests": 100_000,
-    }
     return {
         "node": {"id": "alb", "cluster": "chaos-shop"},
         "admin": {"address": _address("127.0.0.1", admin_port)},
         "static_resources": {
-            "listeners": [
-                {
-                    "name": "http",
-                    "address": _address("127.0.0.1", port),
-                    # Else two labs could share a port, and each other's customers.
-                    "enable_reuse_port": False,
-                    "filter_chains": [
-                        {
-                            "filters": [
-                                {
-                                    "name": "envoy.filters.network.http_connection_manager",
-                                    "typed_config": _http_connection_manager(
-                                        settings, files.access_log
-                                    ),
-                                }
-                            ]
-                        }
-                    ],
-                }
-            ],
-            "clusters": [
-                {
-                    "name": CLUSTER,
-                    "type": "EDS",
-                    "lb_policy": "ROUND_ROBIN",
-                    "connect_timeout": _seconds(settings.target_connect_timeout_s),
-                    "eds_cluster_config": {
-                        "eds_config": {
-                            "path_config_source": {
-                                "path": str(files.endpoints),
-                                "watched_directory": {"path": str(files.endpoints.parent)},
-                            }
-                        }
-                    },
-                    # An ALB does not hand a half-made connection of a client that has gone to the
-                    # next one, who would then be told of its failure long before its own limit.
-                    "connection_pool_per_downstream_connection": True,
-                    "common_lb_config": {
-                        # Below one per cent healthy is none healthy: an ALB then fails open.
-                        "healthy_panic_threshold": {"value": 1.0},
-                    },
-                    "circuit_breakers": {"thresholds": [unlimited]},
-                }
-            ],
+            "listeners": [_listener(settings, files, port)],
+            "clusters": [_cluster(settings, files)],
         },
     }
 
 
 def endpoints(targets: Mapping[tuple[str, int], bool]) -> dict[str, Any]:
     """What the watched file holds: each target's address and port, and whether it is healthy."""
-    return {
-        "resources": [
-            _typed(
-                "config.endpoint.v3.ClusterLoadAssignment",
-                cluster_name=CLUSTER,
-                endpoints=[
-                    {
-                        "lb_endpoints": [
-                            {
-                                "endpoint": {"address": _address(*target)},
-                                "health_status": "HEALTHY" if is_healthy else "UNHEALTHY",
-                            }
-                            for target, is_healthy in sorted(targets.items())
-                        ]
-                    }
-                ],
-            )
-        ]
-    }
+    known = [
+        {
+            "endpoint": {"address": _address(*target)},
+            "health_status": "HEALTHY" if is_healthy else "UNHEALTHY",
+        }
+        for target, is_healthy in sorted(targets.items())
+    ]
+    assignment = _typed(
+        "config.endpoint.v3.ClusterLoadAssignment",
+        cluster_name=CLUSTER,
+        endpoints=[{"lb_endpoints": known}],
+    )
+    return {"resources": [assignment]}
 
 
 def _address(address: str, port: int) -> dict[str, Any]:

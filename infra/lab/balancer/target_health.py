@@ -8,7 +8,7 @@ from infra.lab.balancer.health_checks import Opinion
 from infra.lab.servers.machine import Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Health:
     """State, reason and description as DescribeTargetHealth gives them."""
 
@@ -28,35 +28,21 @@ class _Target:
 Address = tuple[str, int]
 
 
-_HEALTHY = Health(state="healthy")
-_REGISTERING = Health(
-    state="initial",
-    reason="Elb.RegistrationInProgress",
-    description="Target registration is in progress",
-)
-_FIRST_CHECKS = Health(
-    state="initial",
-    reason="Elb.InitialHealthChecking",
-    description="Initial health checks in progress",
-)
-_TIMED_OUT = Health(state="unhealthy", reason="Target.Timeout", description="Request timed out")
-_FAILED = Health(
-    state="unhealthy", reason="Target.FailedHealthChecks", description="Health checks failed"
-)
+_HEALTHY = Health("healthy")
+_REGISTERING = Health("initial", "Elb.RegistrationInProgress", "Target registration is in progress")
+_FIRST_CHECKS = Health("initial", "Elb.InitialHealthChecking", "Initial health checks in progress")
+_TIMED_OUT = Health("unhealthy", "Target.Timeout", "Request timed out")
+_FAILED = Health("unhealthy", "Target.FailedHealthChecks", "Health checks failed")
 _WRONG_STATUS = Health(
-    state="unhealthy",
-    reason="Target.ResponseCodeMismatch",
-    description="Health checks failed with another code than 200",
+    "unhealthy",
+    "Target.ResponseCodeMismatch",
+    "Health checks failed with another code than 200",
 )
 _DRAINING = Health(
-    state="draining",
-    reason="Target.DeregistrationInProgress",
-    description="Target deregistration is in progress",
+    "draining", "Target.DeregistrationInProgress", "Target deregistration is in progress"
 )
 _NOT_REGISTERED = Health(
-    state="unused",
-    reason="Target.NotRegistered",
-    description="Target is not registered to the target group",
+    "unused", "Target.NotRegistered", "Target is not registered to the target group"
 )
 _IN_WORDS = {
     Opinion.CHECKING: _FIRST_CHECKS,

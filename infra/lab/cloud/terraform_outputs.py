@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import boto3
-
-from infra.lab.cloud.names import (
-    ACCOUNT,
-    CREDENTIALS,
-    GROUP,
-    PROJECT,
-    REGION,
-    TARGET_TAG,
-)
+from infra.lab.cloud.clients import clients_of
+from infra.lab.cloud.names import ACCOUNT, GROUP, PROJECT, REGION, TARGET_TAG
 from infra.lab.database.data_api import CLUSTER_ARN, SECRET_ARN
 from infra.lab.supervision.lab_folder import LabState
 
@@ -25,14 +17,9 @@ def outputs(state: LabState) -> dict[str, dict[str, Any]]:
 
     The load balancer's name has its port, since it is not 80.
     """
-    session = boto3.Session(
-        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-        region_name=REGION,
-    )
-    elb = session.client("elbv2", endpoint_url=state.aws_endpoint)
-    fis = session.client("fis", endpoint_url=state.aws_endpoint)
-    pages = fis.get_paginator("list_experiment_templates").paginate()
+    clients = clients_of(state.aws_endpoint)
+    group = clients("elbv2").describe_target_groups()["TargetGroups"][0]
+    pages = clients("fis").get_paginator("list_experiment_templates").paginate()
     templates = {
         each["tags"].get("Name"): each["id"]
         for page in pages
@@ -43,7 +30,7 @@ def outputs(state: LabState) -> dict[str, dict[str, Any]]:
         "account_id": ACCOUNT,
         "name": PROJECT,
         "alb_dns_name": state.host.removeprefix("http://"),
-        "target_group_arn": elb.describe_target_groups()["TargetGroups"][0]["TargetGroupArn"],
+        "target_group_arn": group["TargetGroupArn"],
         "asg_name": GROUP,
         "fis_experiment_template_id": templates["stop-one-server"],
         "target_tags": {TARGET_TAG[0]: TARGET_TAG[1], "Project": PROJECT},

@@ -53,16 +53,8 @@ class _Transaction:
 class DataApi:
     """A WSGI application over one database. Close it to end what is open."""
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        cluster: str = CLUSTER_ARN,
-        secret: str = SECRET_ARN,
-        idle_limit_s: float = IDLE_LIMIT_S,
-    ) -> None:
+    def __init__(self, url: str, *, idle_limit_s: float = IDLE_LIMIT_S) -> None:
         self._url = url
-        self._names = {"resourceArn": cluster, "secretArn": secret}
         self._idle_limit_s = idle_limit_s
         self._open: dict[str, _Transaction] = {}
         self._lock = threading.Lock()
@@ -105,7 +97,7 @@ class DataApi:
                 return self._execute(asked)
 
     def _check_names(self, asked: Mapping[str, Any]) -> None:
-        for name, ours in self._names.items():
+        for name, ours in (("resourceArn", CLUSTER_ARN), ("secretArn", SECRET_ARN)):
             if asked.get(name) != ours:
                 raise Refusal("BadRequestException", f"{name} {asked.get(name)} is not known here")
 

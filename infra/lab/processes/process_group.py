@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
 
 import psutil
 
@@ -43,7 +43,18 @@ class ProcessGroup:
         self.log = log
         self.name = Path(command[0]).name
         with log.open("ab") as sink:
-            self._process = self._start(command, sink, environment, folder, user)
+            self._process = subprocess.Popen(
+                ["/bin/sh", "-c", _WAIT_FOR_GO, "sh", *command],
+                stdin=subprocess.PIPE,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=None if environment is None else dict(environment),
+                cwd=folder,
+                user=user,
+                group=None if user is None else pwd.getpwnam(user).pw_gid,
+                extra_groups=None if user is None else [],
+            )
         self.pgid = self._process.pid
         guard.add_group(self.pgid, last_signal)
         assert self._process.stdin is not None
@@ -52,27 +63,6 @@ class ProcessGroup:
             self._process.stdin.close()
         except BrokenPipeError as error:
             raise PartFailed(f"{self.name} could not be started; see {log}") from error
-
-    @staticmethod
-    def _start(
-        command: Sequence[str],
-        sink: IO[bytes],
-        environment: Mapping[str, str] | None,
-        folder: Path | None,
-        user: str | None,
-    ) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            ["/bin/sh", "-c", _WAIT_FOR_GO, "sh", *command],
-            stdin=subprocess.PIPE,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env=None if environment is None else dict(environment),
-            cwd=folder,
-            user=user,
-            group=None if user is None else _group_of(user),
-            extra_groups=None if user is None else [],
-        )
 
     @property
     def pid(self) -> int:
@@ -146,12 +136,6 @@ def _turns(process: psutil.Process) -> int | None:
         return int(process.num_ctx_switches().voluntary)
     except psutil.Error:
         return None
-
-
-def _group_of(user: str) -> int:
-    import pwd  # noqa: PLC0415  (POSIX only, and only needed by root)
-
-    return pwd.getpwnam(user).pw_gid
 
 
 def last_lines(log: Path, lines: int) -> str:

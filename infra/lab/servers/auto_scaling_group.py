@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,12 +14,11 @@ from moto.ec2.models.instances import StateReason
 from infra.lab.balancer.target_health import TargetHealth
 from infra.lab.cloud.moto_server import backend
 from infra.lab.cloud.names import GROUP
-from infra.lab.database.postgres import KEEPALIVE_S
 from infra.lab.errors import LabBusy
 from infra.lab.processes.ports import is_listening
 from infra.lab.processes.process_group import ProcessGroup
 from infra.lab.servers.addresses import Network
-from infra.lab.servers.machine import Machine, MachineState, Pace, Place
+from infra.lab.servers.machine import Machine, MachineState, Place
 from infra.lab.settings import LabSettings
 
 log = logging.getLogger(__name__)
@@ -134,10 +134,9 @@ class AutoScalingGroup:
 
     def _why_bad(self, instance_id: str, now: float) -> str | None:
         machine = self.machines[instance_id]
-        if machine.state in {MachineState.SHUTTING_DOWN, MachineState.TERMINATED}:
-            return "an EC2 health check indicating it has been terminated or stopped"
         since = machine.not_running_since
-        if since is not None and now - since > self._settings.not_running_limit_s:
+        is_late = since is not None and now - since > self._settings.not_running_limit_s
+        if is_late or machine.state in {MachineState.SHUTTING_DOWN, MachineState.TERMINATED}:
             return "an EC2 health check indicating it has been terminated or stopped"
         unhealthy_s = self._health.unhealthy_for_s(instance_id, now)
         if unhealthy_s >= self._settings.unhealthy_limit_s and unhealthy_s:
@@ -189,6 +188,7 @@ class AutoScalingGroup:
             failed.status_message = str(error)  # type: ignore[attr-defined]
             _end(failed, "Failed")
             return
+        tags = {**group.get_propagated_tags(), "aws:autoscaling:groupName": GROUP}
         instance = (
             backend("ec2")
             .run_instances(
@@ -197,12 +197,7 @@ class AutoScalingGroup:
                 None,
                 [],
                 instance_type=group.instance_type,
-                tags={
-                    "instance": {
-                        **group.get_propagated_tags(),
-                        "aws:autoscaling:groupName": GROUP,
-                    }
-                },
+                tags={"instance": tags},
                 placement=zone,
                 subnet_id=self._subnet_in(zone),
                 private_ip=address.private_ip,
@@ -222,23 +217,18 @@ class AutoScalingGroup:
         self._note_state(self.machines[instance.id])
 
     def _new_machine(self, instance: Any, zone: str, host: str, port: int) -> Machine:
-        pace = Pace(
-            # Nobody waits for the first servers' boot: the run has not begun.
-            pending_s=0.0 if self._is_first_fleet else self._settings.pending_s,
-            boot_s=0.0 if self._is_first_fleet else self._settings.boot_s,
-            stopping_s=self._settings.stopping_s,
-            shutting_down_s=self._settings.shutting_down_s,
-            keepalive_s=KEEPALIVE_S,
+        place = Place(
+            instance_id=instance.id,
+            zone=zone,
+            private_ip=instance.private_ip,
+            address=host,
+            port=port,
         )
+        # Nobody waits for the first servers' boot: the run has not begun.
+        at_once = replace(self._settings, pending_s=0.0, boot_s=0.0)
         return Machine(
-            place=Place(
-                instance_id=instance.id,
-                zone=zone,
-                private_ip=instance.private_ip,
-                address=host,
-                port=port,
-            ),
-            pace=pace,
+            place=place,
+            settings=self._settings if self.is_up else at_once,
             serve=self._serve,
             changed=self._note_state,
             now=self._now,
@@ -273,9 +263,8 @@ class AutoScalingGroup:
             if member.lifecycle_state != "Pending" or machine.state is not MachineState.RUNNING:
                 continue
             place = machine.place
-            if self._is_first_fleet and not (
-                machine.is_serving and is_listening(place.address, place.port)
-            ):
+            is_there = machine.is_serving and is_listening(*place.where)
+            if self._is_first_fleet and not is_there:
                 continue
             member.lifecycle_state = "InService"
             self._in_service_at[place.instance_id] = now

@@ -10,8 +10,10 @@ from enum import StrEnum
 
 import psutil
 
+from infra.lab.database.postgres import KEEPALIVE_S
 from infra.lab.processes.process_group import ProcessGroup
 from infra.lab.servers.silent_address import SilencedListener, SilentAddress
+from infra.lab.settings import LabSettings
 
 log = logging.getLogger(__name__)
 
@@ -46,18 +48,6 @@ class Place:
         return self.address, self.port
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How long each part of a machine's life takes, in seconds."""
-
-    pending_s: float
-    boot_s: float
-    stopping_s: float
-    shutting_down_s: float
-    # After a power cut: until a database's keepalive finds that nobody is there any more.
-    keepalive_s: float
-
-
 class Machine:
     """A state machine on the supervisor's clock `now`: `tick` does what has become due."""
 
@@ -65,7 +55,7 @@ class Machine:
         self,
         *,
         place: Place,
-        pace: Pace,
+        settings: LabSettings,
         serve: Callable[[Place], ProcessGroup],
         changed: Callable[[Machine], None],
         now: Callable[[], float],
@@ -73,7 +63,7 @@ class Machine:
         self.place = place
         self.state = MachineState.PENDING
         self.not_running_since: float | None = None
-        self._pace = pace
+        self._settings = settings
         self._serve = serve
         self._changed = changed
         self._now = now
@@ -84,7 +74,7 @@ class Machine:
         self._cuts = 0
         self._noticed_dead_at: float | None = None
         self._rebooting_by: float | None = None
-        self._due = now() + pace.pending_s
+        self._due = now() + settings.pending_s
 
     @property
     def is_serving(self) -> bool:
@@ -122,7 +112,7 @@ class Machine:
         if now < self._due:
             return
         if self.state is MachineState.PENDING:
-            self._due = now + self._pace.boot_s
+            self._due = now + self._settings.boot_s
             self._enter(MachineState.RUNNING)
         elif self.state is MachineState.RUNNING and self._server is None and self.has_power:
             self.server_started_at = now
@@ -143,7 +133,7 @@ class Machine:
         """
         if self.state in _ON:
             self._begin_to_leave()
-            self._due = self._now() + self._pace.stopping_s
+            self._due = self._now() + self._settings.stopping_s
             self._enter(MachineState.STOPPING)
 
     def terminate(self) -> None:
@@ -152,7 +142,7 @@ class Machine:
             return
         self._begin_to_leave()
         was_on = self.state in _ON
-        self._due = self._now() + (self._pace.shutting_down_s if was_on else 0.0)
+        self._due = self._now() + (self._settings.shutting_down_s if was_on else 0.0)
         self._enter(MachineState.SHUTTING_DOWN)
 
     def start(self) -> None:
@@ -160,7 +150,7 @@ class Machine:
         if self.state is MachineState.STOPPED:
             self._be_heard_again()
             self._noticed_dead_at = None
-            self._due = self._now() + self._pace.pending_s
+            self._due = self._now() + self._settings.pending_s
             self._enter(MachineState.PENDING)
 
     def reboot(self) -> None:
@@ -171,7 +161,7 @@ class Machine:
             self._boot_again()
         else:
             self._begin_to_leave()
-            self._rebooting_by = self._now() + self._pace.stopping_s
+            self._rebooting_by = self._now() + self._settings.stopping_s
 
     def freeze(self) -> None:
         """Cut it off from everybody: silent, with its sockets and its transactions open.
@@ -194,7 +184,8 @@ class Machine:
         """
         if self.state is MachineState.RUNNING and self.has_power:
             self._rebooting_by = None
-            self._noticed_dead_at = self._now() + self._pace.keepalive_s
+            # A database's keepalive finds that nobody is there any more.
+            self._noticed_dead_at = self._now() + KEEPALIVE_S
             self._freeze_server()
             if self._server is None:
                 self._switch_off()
@@ -219,7 +210,7 @@ class Machine:
         self._noticed_dead_at = None
         self._kill_server()
         self._be_heard_again()
-        self._due = self._now() + self._pace.boot_s
+        self._due = self._now() + self._settings.boot_s
 
     def _freeze_server(self) -> None:
         if self._server is not None and self._seal is None:

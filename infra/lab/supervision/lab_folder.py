@@ -36,7 +36,6 @@ class LabState:
     host: str = ""
     aws_endpoint: str = ""
     database_url: str = ""
-    versions: dict[str, str] = field(default_factory=dict)
     instances: tuple[InstanceState, ...] = ()
 
     @property

@@ -211,14 +211,8 @@ class Supervisor:
         }
         return ProcessGroup(
             [
-                sys.executable,
-                "-m",
-                "gunicorn",
-                "--config",
-                "python:shop.gunicorn_conf",
-                "--bind",
-                f"{place.address}:{place.port}",
-                self._settings.shop_app,
+                *(sys.executable, "-m", "gunicorn", "--config", "python:shop.gunicorn_conf"),
+                *("--bind", f"{place.address}:{place.port}", self._settings.shop_app),
             ],
             guard=self._guard,
             log=self._folder.path / f"{place.instance_id}.log",
@@ -316,7 +310,6 @@ class Supervisor:
                 host=f"http://127.0.0.1:{self._envoy.port}",
                 aws_endpoint=self._moto.endpoint,
                 database_url=self._postgres.url,
-                versions={"envoy": self._envoy.version, "postgres": self._postgres.version},
                 instances=self._instances(),
             )
         )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infra.lab.cloud.names import ACCOUNT, REGION
@@ -28,60 +27,50 @@ _PARAMETERS: Mapping[str, str] = {
     "startInstancesAfterDuration": "The time to wait before restarting the instances "
     "(ISO 8601 duration).",
 }
+# An action or a resource type, as FIS describes it.
+Entry = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One action or resource type; `summary` is what lists show of `details`."""
-
-    id: str
-    summary: Mapping[str, Any]
-    details: Mapping[str, Any]
-
-
-def action_entries(kinds: Mapping[str, ActionKind]) -> list[Entry]:
-    """All actions, by id."""
-    return [_action(action_id, kinds[action_id]) for action_id in sorted(kinds)]
-
-
-def resource_type_entries(resource_types: Mapping[str, ResourceType]) -> list[Entry]:
-    """All resource types, by id."""
-    return [_resource_type(resource_types[each]) for each in sorted(resource_types)]
+def action_entry(action_id: str, kind: ActionKind) -> Entry:
+    """As GetAction describes it."""
+    of_targets = {key: {"resourceType": of} for key, of in kind.targets.items()}
+    return {
+        "id": action_id,
+        "arn": f"arn:aws:fis:{REGION}:{ACCOUNT}:action/{action_id}",
+        "description": _ACTIONS.get(action_id, action_id),
+        "tags": {},
+        **({"targets": of_targets} if of_targets else {}),
+        "parameters": {
+            name: {"description": _PARAMETERS.get(name, name), "required": name in kind.required}
+            for name in [*kind.required, *kind.optional]
+        },
+    }
 
 
-def find(entries: list[Entry], wanted: str, *, what: str) -> Entry:
+def resource_type_entry(kind: ResourceType) -> Entry:
+    """As GetTargetResourceType describes it."""
+    return {
+        "resourceType": kind.id,
+        "description": kind.description,
+        "parameters": {
+            name: {"description": kind.parameter_descriptions[name], "required": False}
+            for name in kind.parameters
+        },
+    }
+
+
+def summaries(entries: Sequence[Entry]) -> list[Entry]:
+    """What lists show of them."""
+    return [{key: each[key] for key in each if key != "parameters"} for each in entries]
+
+
+def find(entries: Mapping[str, Entry], wanted: str, *, what: str) -> Entry:
     """The one with this id.
 
     Raises:
         NotFound: naming `what` it was.
 
     """
-    for entry in entries:
-        if entry.id == wanted:
-            return entry
-    raise NotFound(f"{what} with ID {wanted} not found.")
-
-
-def _action(action_id: str, kind: ActionKind) -> Entry:
-    summary: dict[str, Any] = {
-        "id": action_id,
-        "arn": f"arn:aws:fis:{REGION}:{ACCOUNT}:action/{action_id}",
-        "description": _ACTIONS.get(action_id, action_id),
-        "tags": {},
-    }
-    if kind.targets:
-        summary["targets"] = {key: {"resourceType": of} for key, of in kind.targets.items()}
-    parameters = {
-        name: {"description": _PARAMETERS.get(name, name), "required": name in kind.required}
-        for name in [*kind.required, *kind.optional]
-    }
-    return Entry(id=action_id, summary=summary, details=summary | {"parameters": parameters})
-
-
-def _resource_type(kind: ResourceType) -> Entry:
-    summary = {"resourceType": kind.id, "description": kind.description}
-    parameters = {
-        name: {"description": kind.parameter_descriptions[name], "required": False}
-        for name in kind.parameters
-    }
-    return Entry(id=kind.id, summary=summary, details=summary | {"parameters": parameters})
+    if wanted not in entries:
+        raise NotFound(f"{what} with ID {wanted} not found.")
+    return entries[wanted]

@@ -28,14 +28,12 @@ from infra.lab.fis.experiments.experiment import LiveExperiment, Surroundings
 from infra.lab.fis.templates.validation import check_template
 
 _ID_LENGTH = 15
-_PAGES = {
-    name: {
-        "input_token": "next_token",
-        "limit_key": "max_results",
-        "limit_default": 100,
-        "unique_attribute": "id",
-    }
-    for name in ("list_actions", "list_target_resource_types")
+
+
+_PAGE = {"input_token": "next_token", "limit_key": "max_results", "limit_default": 100}
+_PAGES: dict[str, Any] = {
+    "list_actions": {**_PAGE, "unique_attribute": "id"},
+    "list_target_resource_types": {**_PAGE, "unique_attribute": "resourceType"},
 }
 
 
@@ -45,6 +43,11 @@ class ControlPlane(FISBackend):
     def __init__(self, surroundings: Surroundings) -> None:
         super().__init__(REGION, ACCOUNT)
         self._surroundings = surroundings
+        kinds, types = surroundings.kinds, surroundings.resource_types
+        self._actions = {each: catalog.action_entry(each, kinds[each]) for each in sorted(kinds)}
+        self._resource_types = {
+            each: catalog.resource_type_entry(types[each]) for each in sorted(types)
+        }
         self._lever = SafetyLever()
         self._template_tokens = ClientTokens()
         self._experiment_tokens = ClientTokens()
@@ -244,25 +247,23 @@ class ControlPlane(FISBackend):
 
     # The catalogue.
 
-    def get_action(self, action_id: str) -> dict[str, Any]:
+    def get_action(self, action_id: str) -> catalog.Entry:
         """As GetAction."""
-        entries = catalog.action_entries(self._surroundings.kinds)
-        return dict(catalog.find(entries, action_id, what="Action").details)
+        return catalog.find(self._actions, action_id, what="Action")
 
     @paginate(pagination_model=_PAGES)
     def list_actions(self) -> list[catalog.Entry]:
         """As ListActions."""
-        return catalog.action_entries(self._surroundings.kinds)
+        return list(self._actions.values())
 
-    def get_target_resource_type(self, resource_type: str) -> dict[str, Any]:
+    def get_target_resource_type(self, resource_type: str) -> catalog.Entry:
         """As GetTargetResourceType."""
-        entries = catalog.resource_type_entries(self._surroundings.resource_types)
-        return dict(catalog.find(entries, resource_type, what="Target resource type").details)
+        return catalog.find(self._resource_types, resource_type, what="Target resource type")
 
     @paginate(pagination_model=_PAGES)
     def list_target_resource_types(self) -> list[catalog.Entry]:
         """As ListTargetResourceTypes."""
-        return catalog.resource_type_entries(self._surroundings.resource_types)
+        return list(self._resource_types.values())
 
 
 def _new_id(prefix: str) -> str:

@@ -9,6 +9,7 @@ from botocore.model import Shape
 from moto.core.utils import get_service_model
 from moto.fis.responses import FISResponse
 
+from infra.lab.fis.api.catalog import summaries
 from infra.lab.fis.api.request_validation import check_shape
 from infra.lab.fis.errors import FISException, InvalidRequest
 
@@ -99,5 +100,5 @@ class LiveFISResponse(FISResponse):
         entries, token = list_them(
             max_results=self._get_int_param("maxResults"), next_token=self._get_param("nextToken")
         )
-        page: dict[str, Any] = {what: [dict(each.summary) for each in entries]}
+        page: dict[str, Any] = {what: summaries(entries)}
         return json.dumps(page | ({"nextToken": token} if token else {}))

@@ -321,7 +321,7 @@ def test_busy_processors_are_processes_that_end_with_the_experiment(lab: Lab) ->
         return [
             each
             for each in psutil.Process(lab.state.pid).children(recursive=True)
-            if any(word.endswith("burner.py") for word in each.cmdline())
+            if any(word.endswith("cpu_load.py") for word in each.cmdline())
         ]
 
     until(lambda: len(burners()) == 1)
