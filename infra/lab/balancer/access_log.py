@@ -89,8 +89,7 @@ class AccessLog:
     ) -> None:
         self._source = source
         self._destination = destination
-        self._target_group_arn = target_group_arn
-        self._load_balancer = load_balancer
+        self._names = {"target_group_arn": target_group_arn, "load_balancer": load_balancer}
         self._offset = 0
 
     def follow(self) -> None:
@@ -104,13 +103,6 @@ class AccessLog:
         if not whole:
             return
         self._offset += len(whole)
-        lines = [
-            alb_line(
-                json.loads(line),
-                target_group_arn=self._target_group_arn,
-                load_balancer=self._load_balancer,
-            )
-            for line in whole.splitlines()
-        ]
+        lines = [alb_line(json.loads(line), **self._names) for line in whole.splitlines()]
         with self._destination.open("a", encoding="utf-8") as destination:
             destination.write("\n".join(lines) + "\n")

@@ -36,6 +36,8 @@ class Record:
     """The checks of one target so far, and what they amount to."""
 
     rules: LabSettings
+    due: float = 0.0
+    is_running: bool = False
     opinion: Opinion = Opinion.CHECKING
     _passes: int = 0
     _failures: int = 0
@@ -59,13 +61,6 @@ class Record:
                 self.opinion = result
 
 
-@dataclass(slots=True, kw_only=True)
-class _Checked:
-    record: Record
-    due: float
-    is_running: bool = False
-
-
 Target = tuple[str, int]
 Check = Callable[[Target, float], Opinion]
 
@@ -77,7 +72,7 @@ class HealthChecks:
         self._rules = rules
         self._check = check or request_health
         self._lock = threading.Lock()
-        self._targets: dict[Target, _Checked] = {}
+        self._targets: dict[Target, Record] = {}
         self._workers = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="health-check")
 
     def watch(self, targets: list[Target], now: float) -> None:
@@ -87,31 +82,31 @@ class HealthChecks:
                 del self._targets[gone]
             for target in targets:
                 if target not in self._targets:
-                    self._targets[target] = _Checked(record=Record(rules=self._rules), due=now)
+                    self._targets[target] = Record(rules=self._rules, due=now)
 
     def tick(self, now: float) -> None:
         """Start the checks that are due."""
         with self._lock:
-            for target, checked in self._targets.items():
-                if now >= checked.due and not checked.is_running:
-                    checked.is_running = True
-                    checked.due = max(checked.due + self._rules.health_check_interval_s, now)
-                    self._workers.submit(self._run, target, checked)
+            for target, record in self._targets.items():
+                if now >= record.due and not record.is_running:
+                    record.is_running = True
+                    record.due = max(record.due + self._rules.health_check_interval_s, now)
+                    self._workers.submit(self._run, target, record)
 
     def opinions(self) -> dict[Target, Opinion]:
         """How each target stands."""
         with self._lock:
-            return {target: each.record.opinion for target, each in self._targets.items()}
+            return {target: each.opinion for target, each in self._targets.items()}
 
     def close(self) -> None:
         """Start no more checks."""
         self._workers.shutdown(wait=False, cancel_futures=True)
 
-    def _run(self, target: Target, checked: _Checked) -> None:
+    def _run(self, target: Target, record: Record) -> None:
         result = self._check(target, self._rules.health_check_timeout_s)
         with self._lock:
-            checked.record.note(result)
-            checked.is_running = False
+            record.note(result)
+            record.is_running = False
 
 
 def request_health(target: Target, timeout_s: float) -> Opinion:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from infra.lab.balancer.health_checks import Opinion
+from infra.lab.balancer.health_checks import Opinion, Target
 from infra.lab.servers.machine import Place
 
 
@@ -25,19 +25,9 @@ class _Target:
     deregistered_at: float | None = None
 
 
-Address = tuple[str, int]
-
-
 _HEALTHY = Health("healthy")
 _REGISTERING = Health("initial", "Elb.RegistrationInProgress", "Target registration is in progress")
 _FIRST_CHECKS = Health("initial", "Elb.InitialHealthChecking", "Initial health checks in progress")
-_TIMED_OUT = Health("unhealthy", "Target.Timeout", "Request timed out")
-_FAILED = Health("unhealthy", "Target.FailedHealthChecks", "Health checks failed")
-_WRONG_STATUS = Health(
-    "unhealthy",
-    "Target.ResponseCodeMismatch",
-    "Health checks failed with another code than 200",
-)
 _DRAINING = Health(
     "draining", "Target.DeregistrationInProgress", "Target deregistration is in progress"
 )
@@ -47,9 +37,13 @@ _NOT_REGISTERED = Health(
 _IN_WORDS = {
     Opinion.CHECKING: _FIRST_CHECKS,
     Opinion.HEALTHY: _HEALTHY,
-    Opinion.FAILED: _FAILED,
-    Opinion.TIMED_OUT: _TIMED_OUT,
-    Opinion.WRONG_STATUS: _WRONG_STATUS,
+    Opinion.FAILED: Health("unhealthy", "Target.FailedHealthChecks", "Health checks failed"),
+    Opinion.TIMED_OUT: Health("unhealthy", "Target.Timeout", "Request timed out"),
+    Opinion.WRONG_STATUS: Health(
+        "unhealthy",
+        "Target.ResponseCodeMismatch",
+        "Health checks failed with another code than 200",
+    ),
 }
 
 
@@ -59,8 +53,8 @@ class TargetHealth:
     def __init__(self, *, deregistration_delay_s: float) -> None:
         self._deregistration_delay_s = deregistration_delay_s
         self._targets: dict[str, _Target] = {}
-        self._opinions: dict[Address, Opinion] = {}
-        self._routed: dict[Address, bool] = {}
+        self._opinions: dict[Target, Opinion] = {}
+        self._routed: dict[Target, bool] = {}
 
     def register(self, place: Place) -> None:
         """Send requests to this machine once its checks allow it."""
@@ -73,7 +67,7 @@ class TargetHealth:
             target.deregistered_at = now
 
     def look(
-        self, *, opinions: dict[Address, Opinion], routed: dict[Address, bool] | None, now: float
+        self, *, opinions: dict[Target, Opinion], routed: dict[Target, bool] | None, now: float
     ) -> None:
         """Take note of what checks say and what Envoy routes by, and let drained targets go.
 
@@ -89,13 +83,11 @@ class TargetHealth:
                 continue
             opinion = opinions.get(target.place.where)
             target.has_answered |= opinion in {Opinion.HEALTHY, Opinion.WRONG_STATUS}
-            if self.is_unhealthy(instance_id):
-                target.unhealthy_since = target.unhealthy_since or now
-            else:
-                target.unhealthy_since = None
+            is_unhealthy = self.of(instance_id).state == "unhealthy"
+            target.unhealthy_since = (target.unhealthy_since or now) if is_unhealthy else None
 
-    def registered(self) -> list[Address]:
-        """Addresses and ports of those that are to have requests."""
+    def registered(self) -> list[Target]:
+        """Targetes and ports of those that are to have requests."""
         return [
             target.place.where
             for target in self._targets.values()
@@ -133,10 +125,6 @@ class TargetHealth:
     def is_healthy(self, instance_id: str) -> bool:
         """Whether it passes its checks, and Envoy knows."""
         return self.of(instance_id).state == "healthy"
-
-    def is_unhealthy(self, instance_id: str) -> bool:
-        """Whether it has failed its checks, and Envoy knows."""
-        return self.of(instance_id).state == "unhealthy"
 
     def unhealthy_for_s(self, instance_id: str, now: float) -> float:
         """How long it has been unhealthy; 0 if it is not."""

@@ -83,12 +83,12 @@ class MotoReplacements:
         yield DomainDispatcherApplication, "__call__", self._one_at_a_time()
         for verb in ("start", "stop", "terminate", "reboot"):
             yield Instance, verb, self._instance_verb(verb)
-        # The group's size is the fleet's business, not moto's.
+        # The group's size is the group's business, not moto's.
         yield FakeAutoScalingGroup, "set_desired_capacity", _note_desired_capacity
         yield AutoScalingBackend, "notify_terminate_instances", lambda *_: None
         yield AutoScalingBackend, "update_attached_target_groups", lambda *_: None
-        yield AutoScalingResponse, "describe_scaling_activities", self._activities()
-        yield ELBv2Backend, "describe_target_health", self._target_health()
+        yield AutoScalingResponse, "describe_scaling_activities", _method(self._describe_activities)
+        yield ELBv2Backend, "describe_target_health", _method(self._describe_health)
 
     def _one_at_a_time(self) -> Callable[..., Any]:
         moto_answers = DomainDispatcherApplication.__call__
@@ -120,50 +120,39 @@ class MotoReplacements:
 
         return act
 
-    def _activities(self) -> Callable[[AutoScalingResponse], ActionResult]:
-        def describe(response: AutoScalingResponse) -> ActionResult:
-            group, ids, most, start = (
-                response._get_param(name)  # noqa: SLF001
-                for name in ("AutoScalingGroupName", "ActivityIds", "MaxRecords", "NextToken")
-            )
-            activities = [
-                each
-                for each in self._group.activities
-                if group in {None, GROUP} and (not ids or each.activity_id in ids)
-            ]
-            # A token is the id of the page's first: newer ones may come before it meanwhile.
-            known = [each.activity_id for each in activities]
-            first = known.index(start) if start in known else 0
-            last = first + min(int(most or _PAGE), _PAGE)
-            page: dict[str, Any] = {"Activities": activities[first:last]}
-            if last < len(activities):
-                page["NextToken"] = known[last]
-            return ActionResult(page)
+    def _describe_activities(self, response: AutoScalingResponse) -> ActionResult:
+        group, ids, most, start = (
+            response._get_param(name)  # noqa: SLF001
+            for name in ("AutoScalingGroupName", "ActivityIds", "MaxRecords", "NextToken")
+        )
+        activities = [
+            each
+            for each in self._group.activities
+            if group in {None, GROUP} and (not ids or each.activity_id in ids)
+        ]
+        # A token is the id of the page's first: newer ones may come before it meanwhile.
+        known = [each.activity_id for each in activities]
+        first = known.index(start) if start in known else 0
+        last = first + min(int(most or _PAGE), _PAGE)
+        page: dict[str, Any] = {"Activities": activities[first:last]}
+        if last < len(activities):
+            page["NextToken"] = known[last]
+        return ActionResult(page)
 
-        return describe
-
-    def _target_health(self) -> Callable[..., list[FakeHealthStatus]]:
-        def describe(
-            elb: ELBv2Backend, target_group_arn: str, targets: list[dict[str, Any]]
-        ) -> list[FakeHealthStatus]:
-            group = next(iter(elb.describe_target_groups(None, [target_group_arn], None)))
-            answers = []
-            for instance_id in [each["Id"] for each in targets] or self._health.instance_ids():
-                state = self._health.of(instance_id)
-                port = self._health.port_of(instance_id) or group.port
-                answers.append(
-                    FakeHealthStatus(
-                        instance_id,
-                        port,  # type: ignore[arg-type]  # a number, as AWS answers
-                        str(port),
-                        state.state,
-                        state.reason,
-                        state.description,
-                    )
+    def _describe_health(
+        self, elb: ELBv2Backend, target_group_arn: str, targets: list[dict[str, Any]]
+    ) -> list[FakeHealthStatus]:
+        group = next(iter(elb.describe_target_groups(None, [target_group_arn], None)))
+        answers = []
+        for instance_id in [each["Id"] for each in targets] or self._health.instance_ids():
+            health = self._health.of(instance_id)
+            port: Any = self._health.port_of(instance_id) or group.port  # a number, as of AWS
+            answers.append(
+                FakeHealthStatus(
+                    instance_id, port, str(port), health.state, health.reason, health.description
                 )
-            return answers
-
-        return describe
+            )
+        return answers
 
 
 def _note_desired_capacity(group: FakeAutoScalingGroup, new_capacity: int | None) -> None:
@@ -175,3 +164,8 @@ def _alarm_state(arn: str) -> str | None:
         if alarm.alarm_arn == arn:
             return str(alarm.state_value)
     return None
+
+
+def _method(ours: Callable[..., Any]) -> Callable[..., Any]:
+    """As a method of moto's class: the object that it is called on becomes the first argument."""
+    return lambda *given, **named: ours(*given, **named)  # noqa: PLW0108  (`ours` is bound already)

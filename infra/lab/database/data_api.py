@@ -76,14 +76,11 @@ class DataApi:
 
     def close(self) -> None:
         """Roll back what is open."""
-        with self._lock:
-            left, self._open = list(self._open.values()), {}
-        for each in left:
-            each.connection.close()
+        self._forget_idle(float("-inf"))
 
     def _answer(self, path: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         self._check_names(asked)
-        self._forget_idle()
+        self._forget_idle(self._idle_limit_s)
         match path:
             case "/BeginTransaction":
                 return {"transactionId": self._begin(asked)}
@@ -147,13 +144,11 @@ class DataApi:
         found.used_at = time.monotonic()
         return found
 
-    def _forget_idle(self) -> None:
+    def _forget_idle(self, limit_s: float) -> None:
+        """Roll back those that have been idle for longer."""
+        since = time.monotonic() - limit_s
         with self._lock:
-            old = [
-                name
-                for name, each in self._open.items()
-                if time.monotonic() - each.used_at > self._idle_limit_s
-            ]
+            old = [name for name, each in self._open.items() if each.used_at < since]
             left = [self._open.pop(name) for name in old]
         for each in left:
             each.connection.close()

@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import LiteralString
 
 import psutil
 import psycopg
@@ -71,9 +72,6 @@ class Postgres:
         if commit_delay_ms:
             delay_us = str(commit_delay_ms * 1000)
             self._settings = self._settings | {"commit_delay": delay_us, "commit_siblings": "0"}
-        self._data = folder / "data"
-        self._programs = folder
-        self._user: str | None = None
         self._folder = folder
         self._guard = guard
         self._process: ProcessGroup | None = None
@@ -104,18 +102,16 @@ class Postgres:
         self._folder.mkdir(parents=True, exist_ok=True)
         user = UNPRIVILEGED_USER if os.geteuid() == 0 else None
         home = self._home_for(user)
-        programs = _programs_for(user, home)
-        data = home / "data"
-        data.mkdir(mode=0o700)
+        self._programs, self._data, self._user = _programs_for(user, home), home / "data", user
+        self._data.mkdir(mode=0o700)
         password_file = home / "superuser"
         password_file.touch(mode=0o600)
         password_file.write_text(self._superuser_password, encoding="utf-8")
         if user is not None:
-            _give_to(user, home, data, password_file)
-        _initialise(programs, data, password_file, user)
+            _give_to(user, home, self._data, password_file)
+        _initialise(self._programs, self._data, password_file, user)
         password_file.unlink()
-        (data / "pg_hba.conf").write_text(ACCESS, encoding="utf-8")
-        self._programs, self._data, self._user = programs, data, user
+        (self._data / "pg_hba.conf").write_text(ACCESS, encoding="utf-8")
         self.launch()
         self._wait_until_ready()
         self._make_database()
@@ -162,8 +158,7 @@ class Postgres:
 
     def settle(self) -> None:
         """Have all that was committed so far on the disk, whatever waits for it and does not."""
-        with psycopg.connect(self.admin_url, autocommit=True) as connection:
-            connection.execute("CHECKPOINT")
+        self._as_superuser("CHECKPOINT")
 
     def set_stock(self, pieces: int) -> None:
         """Have so many pieces of each product. Before the load: a run's orders have to add up."""
@@ -189,9 +184,7 @@ class Postgres:
     def _wait_until_ready(self) -> None:
         assert self._process is not None
         limit = ProgressTimeout()
-        while True:
-            if self.is_ready():
-                return
+        while not self.is_ready():
             if not self._process.is_alive() or limit.is_over():
                 raise PartFailed(
                     f"PostgreSQL did not start: {self._process.tail()} ({self._process.log})"
@@ -199,11 +192,17 @@ class Postgres:
             time.sleep(0.05)
 
     def _make_database(self) -> None:
-        with psycopg.connect(self.admin_url, autocommit=True) as connection:
-            connection.execute("CREATE ROLE shop LOGIN")
+        self._as_superuser(
+            "CREATE ROLE shop LOGIN",
             # As Aurora's master user: no superuser, but sees every session's state.
-            connection.execute("GRANT pg_monitor TO shop")
-            connection.execute("CREATE DATABASE shop OWNER shop")
+            "GRANT pg_monitor TO shop",
+            "CREATE DATABASE shop OWNER shop",
+        )
+
+    def _as_superuser(self, *statements: LiteralString) -> None:
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            for each in statements:
+                connection.execute(each)
 
     @property
     def pid(self) -> int:

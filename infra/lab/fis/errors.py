@@ -27,28 +27,26 @@ class ActionFailed(Exception):
     """The fault cannot be brought about, or not be ended; the text says why."""
 
 
-class InvalidRequest(FISException):
+class _Refusal(FISException):
+    name = ""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(self.name, message)
+
+
+class InvalidRequest(_Refusal):
     """What was asked makes no sense."""
 
-    code = 400
-
-    def __init__(self, message: str) -> None:
-        super().__init__("ValidationException", message)
+    code, name = 400, "ValidationException"
 
 
-class Conflict(FISException):
+class Conflict(_Refusal):
     """What was asked does not go with what is."""
 
-    code = 409
-
-    def __init__(self, message: str) -> None:
-        super().__init__("ConflictException", message)
+    code, name = 409, "ConflictException"
 
 
-class QuotaExceeded(FISException):
+class QuotaExceeded(_Refusal):
     """More than an account may have."""
 
-    code = 402
-
-    def __init__(self, message: str) -> None:
-        super().__init__("ServiceQuotaExceededException", message)
+    code, name = 402, "ServiceQuotaExceededException"

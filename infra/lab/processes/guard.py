@@ -29,8 +29,7 @@ class Guard(contextlib.AbstractContextManager["Guard"]):
     """Tells this file, run as a process, which process groups to end when we are gone."""
 
     def __init__(self) -> None:
-        self._groups: dict[int, str] = {}
-        self._folders: dict[Path, str] = {}
+        self._told: dict[int | Path, str] = {}  # group or folder -> its line
         self._process = self._start()
 
     @staticmethod
@@ -65,32 +64,28 @@ class Guard(contextlib.AbstractContextManager["Guard"]):
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         self._process = self._start()
-        self._tell(*self._groups.values(), *self._folders.values())
+        self._tell(*self._told.values())
 
     def add_group(
-        self,
-        pgid: int,
-        signal_number: int = signal.SIGKILL,
-        *,
-        grace_s: float = GRACE_S,
+        self, pgid: int, signal_number: int = signal.SIGKILL, *, grace_s: float = GRACE_S
     ) -> None:
         """Have this group ended with us."""
-        self._groups[pgid] = f"group {pgid} {int(signal_number)} {grace_s:g}"
-        self._tell(self._groups[pgid])
+        self._told[pgid] = f"group {pgid} {int(signal_number)} {grace_s:g}"
+        self._tell(self._told[pgid])
 
     def drop_group(self, pgid: int) -> None:
         """The group has ended: its number may soon belong to somebody else."""
-        if self._groups.pop(pgid, None) is not None:
+        if self._told.pop(pgid, None) is not None:
             self._tell(f"ungroup {pgid}")
 
     def remove_folder(self, folder: Path) -> None:
         """Have this folder removed when all is over."""
-        self._folders[folder] = f"remove {folder}"
-        self._tell(self._folders[folder])
+        self._told[folder] = f"remove {folder}"
+        self._tell(self._told[folder])
 
     def keep_folder(self, folder: Path) -> None:
         """Have it stay after all."""
-        if self._folders.pop(folder, None) is not None:
+        if self._told.pop(folder, None) is not None:
             self._tell(f"keep {folder}")
 
     def close(self) -> None:

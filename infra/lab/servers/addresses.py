@@ -30,21 +30,15 @@ class Address:
 class Network:
     """The VPC's address range, held as long as this object is open."""
 
+    # The availability zones, each with one subnet.
+    zones = tuple(_SUBNETS)
+
     def __init__(self, *, instance_port: int, one_address: bool = False) -> None:
         self._instance_port = instance_port
         self._next_host = dict.fromkeys(_SUBNETS, _FIRST_HOST)
         self._lock = socket.socket()
+        # 0: all instances share 127.0.0.1.
         self._slot = 0 if one_address or not _has_whole_range() else self._take_slot()
-
-    @property
-    def is_one_address(self) -> bool:
-        """Whether all instances share 127.0.0.1."""
-        return self._slot == 0
-
-    @property
-    def zones(self) -> tuple[str, ...]:
-        """The availability zones, each with one subnet."""
-        return tuple(_SUBNETS)
 
     @property
     def vpc_cidr(self) -> str:
@@ -57,7 +51,7 @@ class Network:
 
     def allocate(self, zone: str) -> Address:
         """An address of that zone that was never given before."""
-        if self.is_one_address:
+        if not self._slot:
             return Address(host="127.0.0.1", port=free_port(), private_ip=None)
         number = self._next_host[zone]
         if number > 254:  # noqa: PLR2004

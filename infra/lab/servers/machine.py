@@ -85,12 +85,7 @@ class Machine:
     def has_lost_server(self) -> bool:
         """Whether its server process has ended, and the machine runs on without it."""
         is_on = self.state is MachineState.RUNNING
-        return is_on and self._server is not None and not self._server.is_alive()
-
-    @property
-    def is_frozen(self) -> bool:
-        """Whether its server is stopped in the middle of things, silent to everybody."""
-        return self._seal is not None
+        return is_on and self._server is not None and not self.is_serving
 
     @property
     def has_power(self) -> bool:
@@ -157,7 +152,7 @@ class Machine:
         """End the server in good order and boot again, without leaving the state `running`."""
         if self.state is not MachineState.RUNNING or self._rebooting_by is not None:
             return
-        if self.is_frozen or not self.has_power:
+        if self._seal is not None or not self.has_power:
             self._boot_again()
         else:
             self._begin_to_leave()
@@ -174,8 +169,11 @@ class Machine:
     def thaw(self) -> None:
         """End one `freeze`: with the last one it goes on with what it was doing."""
         self._cuts = max(self._cuts - 1, 0)
-        if not self._cuts and self.has_power:
-            self._thaw_server()
+        if not self._cuts and self.has_power and self._seal is not None:
+            self._seal.close()
+            self._seal = None
+            if self._server is not None:
+                self._server.thaw()
 
     def power_off(self) -> None:
         """Be gone without a word, in whatever it is doing; EC2 goes on to call it running.
@@ -216,13 +214,6 @@ class Machine:
         if self._server is not None and self._seal is None:
             self._server.freeze()
             self._seal = SilencedListener(self._server.pid, *self.place.where)
-
-    def _thaw_server(self) -> None:
-        if self._seal is not None:
-            self._seal.close()
-            self._seal = None
-            if self._server is not None:
-                self._server.thaw()
 
     def _switch_off(self) -> None:
         self._kill_server()

@@ -30,24 +30,19 @@ class SilentAddress:
     def __init__(self, address: str, port: int, *, limit_s: float = 20.0) -> None:
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._bind(listener, address, port, limit_s)
-        listener.listen(0)
-        self._sockets = [listener, *_fill_queue(address, port)]
-
-    @staticmethod
-    def _bind(listener: socket.socket, address: str, port: int, limit_s: float) -> None:
         # The server that was just killed may hold the port for a moment longer.
         deadline = time.monotonic() + limit_s
         while True:
             try:
                 listener.bind((address, port))
+                break
             except OSError:
                 if time.monotonic() > deadline:
                     listener.close()
                     raise
                 time.sleep(0.01)
-            else:
-                return
+        listener.listen(0)
+        self._sockets = [listener, *_fill_queue(address, port)]
 
     def close(self) -> None:
         """Give the address back."""

@@ -50,16 +50,10 @@ class LabFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._state = path / "state.json"
-
-    @property
-    def supervisor_log(self) -> Path:
-        """What the supervisor says."""
-        return self.path / "supervisor.log"
-
-    @property
-    def access_log(self) -> Path:
-        """The load balancer's, in an ALB's format."""
-        return self.path / "access.log"
+        # What the supervisor says.
+        self.supervisor_log = path / "supervisor.log"
+        # The load balancer's, in an ALB's format.
+        self.access_log = path / "access.log"
 
     def write(self, state: LabState) -> None:
         """Replace the file, so that readers see the old or the new one whole."""

@@ -11,13 +11,12 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from types import FrameType
 
 from infra import ROOT
 from infra.lab.balancer.access_log import AccessLog
 from infra.lab.balancer.envoy import Envoy
 from infra.lab.balancer.health_checks import HealthChecks, Opinion
-from infra.lab.balancer.target_health import TargetHealth
+from infra.lab.balancer.target_health import Health, TargetHealth
 from infra.lab.cloud import account
 from infra.lab.cloud.moto_replacements import MotoReplacements
 from infra.lab.cloud.moto_server import MotoServer
@@ -55,7 +54,6 @@ class Supervisor:
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._status = "starting"
-        self._detail = ""
         self._next_look = 0.0
         self._next_write = 0.0
 
@@ -86,18 +84,11 @@ class Supervisor:
                 raise
         lock.close()
 
-    def stop(self) -> None:
-        """Have `run` end."""
-        self._stop.set()
-
     # Making and ending.
 
     def _take_signals(self) -> None:
-        def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-            self._stop.set()
-
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, end)
+            signal.signal(number, lambda *_: self._stop.set())
         if self._is_private:
             threading.Thread(target=self._stop_with_our_maker, daemon=True).start()
 
@@ -305,7 +296,6 @@ class Supervisor:
             LabState(
                 pid=os.getpid(),
                 status=self._status,
-                detail=self._detail,
                 parts=self._parts(),
                 host=f"http://127.0.0.1:{self._envoy.port}",
                 aws_endpoint=self._moto.endpoint,
@@ -332,9 +322,9 @@ class Supervisor:
                     zone=each.place.zone,
                     address=f"{each.place.address}:{each.place.port}",
                     state=each.state.value,
-                    health=health.state if each.place.instance_id in registered else "",
-                    reason=(health.reason or "") if each.place.instance_id in registered else "",
+                    health=health.state,
+                    reason=health.reason or "",
                 )
-                for each in self._group.machines.values()
-                for health in [self._health.of(each.place.instance_id)]
+                for name, each in self._group.machines.items()
+                for health in [self._health.of(name) if name in registered else Health("")]
             )

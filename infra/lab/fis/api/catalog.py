@@ -53,8 +53,8 @@ def resource_type_entry(kind: ResourceType) -> Entry:
         "resourceType": kind.id,
         "description": kind.description,
         "parameters": {
-            name: {"description": kind.parameter_descriptions[name], "required": False}
-            for name in kind.parameters
+            name: {"description": each.description, "required": False}
+            for name, each in kind.parameters.items()
         },
     }
 

@@ -18,7 +18,7 @@ from moto.fis.models import ExperimentTemplate, FISBackend, fis_backends
 from moto.utilities.paginator import paginate
 
 from infra.lab.cloud.names import ACCOUNT, REGION
-from infra.lab.fis import quotas as limits
+from infra.lab.fis import quotas
 from infra.lab.fis.api import catalog, safety_lever
 from infra.lab.fis.api.client_tokens import ClientTokens
 from infra.lab.fis.api.responses import LiveFISResponse
@@ -28,6 +28,10 @@ from infra.lab.fis.experiments.experiment import LiveExperiment, Surroundings
 from infra.lab.fis.templates.validation import check_template
 
 _ID_LENGTH = 15
+_COPIED = (
+    *("targets", "stop_conditions", "log_configuration"),
+    *("experiment_report_configuration", "target_account_configurations"),
+)
 
 
 _PAGE = {"input_token": "next_token", "limit_key": "max_results", "limit_default": 100}
@@ -83,8 +87,8 @@ class ControlPlane(FISBackend):
         if known is not None:
             return self.get_experiment_template(known)
         self._check(request)
-        if len(self.experiment_templates) >= limits.TEMPLATES:
-            raise QuotaExceeded(f"The quota is {limits.TEMPLATES} experiment templates.")
+        if len(self.experiment_templates) >= quotas.TEMPLATES:
+            raise QuotaExceeded(f"The quota is {quotas.TEMPLATES} experiment templates.")
         template = self._make_template(client_token, request)
         self.experiment_templates[template.id] = template
         self._template_tokens.remember(client_token, request, template.id)
@@ -155,9 +159,9 @@ class ControlPlane(FISBackend):
         template = self.experiment_templates[experiment_template_id]
         if (template.experiment_options or {}).get("accountTargeting") == "multi-account":
             raise InvalidRequest("The lab has one account: it runs no multi-account experiments.")
-        if len(self._active()) >= limits.ACTIVE_EXPERIMENTS:
+        if len(self._active()) >= quotas.ACTIVE_EXPERIMENTS:
             raise QuotaExceeded(
-                f"The quota is {limits.ACTIVE_EXPERIMENTS} active experiments; "
+                f"The quota is {quotas.ACTIVE_EXPERIMENTS} active experiments; "
                 "wait for one to end, or stop it."
             )
         experiment = self._make_experiment(template, client_token, experiment_options or {})
@@ -183,19 +187,15 @@ class ControlPlane(FISBackend):
             experiment_template_id=template.id,
             role_arn=template.role_arn,
             # Copies: what becomes of the template does not change the experiment.
-            targets=copy.deepcopy(template.targets),
+            **{name: copy.deepcopy(getattr(template, name)) for name in _COPIED},
             actions={
                 name: copy.deepcopy(action) | copy.deepcopy(pending)
                 for name, action in template.actions.items()
             },
-            stop_conditions=copy.deepcopy(template.stop_conditions),
-            log_configuration=copy.deepcopy(template.log_configuration),
             experiment_options={
                 **(template.experiment_options or {}),
                 "actionsMode": options.get("actionsMode", "run-all"),
             },
-            experiment_report_configuration=copy.deepcopy(template.experiment_report_configuration),
-            target_account_configurations=copy.deepcopy(template.target_account_configurations),
             creation_time=now,
             start_time=now,
         )
@@ -212,8 +212,8 @@ class ControlPlane(FISBackend):
     def tag_resource(self, resource_arn: str, tags: dict[str, str]) -> None:
         """As TagResource."""
         have = self.list_tags_for_resource(resource_arn)
-        if len(have | tags) > limits.TAGS:
-            raise InvalidRequest(f"A resource has at most {limits.TAGS} tags.")
+        if len(have | tags) > quotas.TAGS:
+            raise InvalidRequest(f"A resource has at most {quotas.TAGS} tags.")
         if tags:
             super().tag_resource(resource_arn, tags)
 

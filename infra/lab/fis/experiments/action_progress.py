@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 _REASON_LENGTH = 512  # AWS's
 _OVER = frozenset({"completed", "skipped"})
 _ENDED = _OVER | {"cancelled", "stopped", "failed"}
+_BEGUN = _ENDED | {"running", "stopping"}
 
 
 class ActionProgress:
@@ -50,7 +51,7 @@ class ActionProgress:
             if self._call(name, action.is_done):
                 del self._acting[name]
                 self._note(name, "completed", "Action was completed.")
-        while due := ready(self._order, over=self._those(_OVER), begun=self._begun()):
+        while due := ready(self._order, over=self._those(_OVER), begun=self._those(_BEGUN)):
             for name in due:
                 self._begin(name)
 
@@ -113,6 +114,3 @@ class ActionProgress:
 
     def _those(self, statuses: frozenset[str]) -> list[str]:
         return [name for name in self._records if self._is(name, statuses)]
-
-    def _begun(self) -> list[str]:
-        return [name for name in self._records if not self._is(name, {"pending"})]

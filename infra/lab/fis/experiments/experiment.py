@@ -11,10 +11,10 @@ from typing import Any
 from moto.fis.models import Experiment, ResolvedTarget
 
 from infra.lab.cloud.names import ACCOUNT
-from infra.lab.fis import quotas as limits
+from infra.lab.fis import quotas
 from infra.lab.fis.action import Action, ActionKind
 from infra.lab.fis.errors import ActionFailed
-from infra.lab.fis.experiments import stop_conditions as stop_condition
+from infra.lab.fis.experiments import stop_conditions as alarms
 from infra.lab.fis.experiments.action_progress import ActionProgress
 from infra.lab.fis.targets.resolution import EMPTY, resolve
 from infra.lab.fis.targets.resource_types import Candidate, ResourceType
@@ -33,7 +33,7 @@ class Surroundings:
     lab: Any
     kinds: Mapping[str, ActionKind]
     resource_types: Mapping[str, ResourceType]
-    alarm_states: stop_condition.AlarmStates
+    alarm_states: alarms.AlarmStates
     initiating_s: float
     now: Callable[[], float] = time.monotonic
 
@@ -57,7 +57,7 @@ class LiveExperiment(Experiment):
         self._began = surroundings.now()
         self._resolved: dict[str, list[Candidate]] = {}
         self._progress = ActionProgress(self.actions, make=self._make_action)
-        self._end = ("stopped", STOPPED_BY_USER)
+        self._stopped_for = STOPPED_BY_USER
 
     # moto moves a state at each read; ours moves with the lab's clock.
 
@@ -121,7 +121,7 @@ class LiveExperiment(Experiment):
         """Nothing begins any more; what acts is healed with the next turn, and then it is over."""
         if self.is_final or self.status == "stopping":
             return
-        self._end = ("stopped", reason)
+        self._stopped_for = reason
         self._progress.halt()
         self._enter("stopping", "Stopping Experiment.")
 
@@ -145,13 +145,11 @@ class LiveExperiment(Experiment):
             reason = f"a fault of the lab's: {type(error).__name__}: {error}"
             self._fail(reason, code="InternalError")
             return
-        missing = stop_condition.missing_alarms(
-            self.stop_conditions, self._surroundings.alarm_states
-        )
+        missing = alarms.missing_alarms(self.stop_conditions, self._surroundings.alarm_states)
         if missing:
             self._fail(f"Stop condition {missing[0]} does not exist.", code="InvalidStopCondition")
         elif self._should_halt():
-            self.stop(stop_condition.HALTED)
+            self.stop(alarms.HALTED)
         elif self.experiment_options.get("actionsMode") == "skip-all":
             self._progress.skip_all()
             self._enter("completed", "Experiment completed.")
@@ -161,8 +159,8 @@ class LiveExperiment(Experiment):
 
     def _go_on(self, elapsed_s: float) -> None:
         if self._should_halt():
-            self.stop(stop_condition.HALTED)
-        elif elapsed_s > limits.EXPERIMENT_DURATION_S:
+            self.stop(alarms.HALTED)
+        elif elapsed_s > quotas.EXPERIMENT_DURATION_S:
             self.stop("Experiment exceeded the maximum duration of 12 hours.")
         else:
             self._advance_actions()
@@ -181,10 +179,10 @@ class LiveExperiment(Experiment):
         if failures:
             self._enter_failed("; ".join(failures), code="ActionFailed")
         else:
-            self._enter(*self._end)
+            self._enter("stopped", self._stopped_for)
 
     def _should_halt(self) -> bool:
-        return stop_condition.should_halt(self.stop_conditions, self._surroundings.alarm_states)
+        return alarms.should_halt(self.stop_conditions, self._surroundings.alarm_states)
 
     def _fail(self, reason: str, *, code: str, location: str = "") -> None:
         self._progress.halt()
@@ -217,7 +215,7 @@ class LiveExperiment(Experiment):
 
     def _check_counts(self) -> None:
         for name, action in self.actions.items():
-            most = limits.RESOURCES_PER_ACTION.get(action["actionId"])
+            most = quotas.RESOURCES_PER_ACTION.get(action["actionId"])
             for target in (action.get("targets") or {}).values():
                 count = len(self._resolved[target])
                 if most is not None and count > most:

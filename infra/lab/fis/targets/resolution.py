@@ -73,7 +73,7 @@ def _fits_parameters(
         name: [each.strip() for each in value.split(",")] for name, value in parameters.items()
     }
     return all(
-        values == ["all"] or _has_one(candidate, kind.parameters[name], values)
+        values == ["all"] or _has_one(candidate, kind.parameters[name].paths, values)
         for name, values in wanted.items()
     )
 

@@ -25,36 +25,37 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResourceType:
-    """A kind of resource: where they are found, and how a template may name them.
+class Parameter:
+    """Of a target: paths in the description, any of which must have one of the named values."""
 
-    `parameters` leads from a target's parameter to paths in the description, any of which must
-    have one of the values that the parameter names.
-    """
+    description: str
+    paths: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceType:
+    """A kind of resource: where they are found, and how a template may name them."""
 
     id: str
     description: str
     arn_prefix: str
     candidates: Callable[[], Iterable[Candidate]]
-    parameters: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    parameter_descriptions: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
 
 
 def _instances() -> Iterator[Candidate]:
     for reservation in backend("ec2").reservations.values():
         for instance in reservation.instances:
+            state = instance._state  # noqa: SLF001
             yield Candidate(
                 id=instance.id,
-                arn=f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{instance.id}",
+                arn=f"{_EC2}:instance/{instance.id}",
                 tags=_tags(instance.get_tags()),
                 description={
                     "InstanceId": instance.id,
                     "ImageId": instance.image_id,
                     "InstanceType": instance.instance_type,
-                    "State": {
-                        "Name": instance._state.name,  # noqa: SLF001
-                        "Code": str(instance._state.code),  # noqa: SLF001
-                    },
+                    "State": {"Name": state.name, "Code": str(state.code)},
                     "Placement": {"AvailabilityZone": instance.placement.zone},
                     "SubnetId": instance.subnet_id,
                     "VpcId": instance.vpc_id,
@@ -73,7 +74,7 @@ def _subnets() -> Iterator[Candidate]:
         for subnet in of_zone.values():
             yield Candidate(
                 id=subnet.id,
-                arn=f"arn:aws:ec2:{REGION}:{ACCOUNT}:subnet/{subnet.id}",
+                arn=f"{_EC2}:subnet/{subnet.id}",
                 tags=_tags(subnet.get_tags()),
                 description={
                     "SubnetId": subnet.id,
@@ -130,50 +131,50 @@ def _tags(tags: Iterable[Mapping[str, str]], key: str = "key", value: str = "val
     return {each[key]: each.get(value) or "" for each in tags}
 
 
+_EC2 = f"arn:aws:ec2:{REGION}:{ACCOUNT}"
+_RDS = f"arn:aws:rds:{REGION}:{ACCOUNT}"
 _ZONES = "a comma separated list of Availability Zone identifiers, or all"
+_INSTANCE = ResourceType(
+    id="aws:ec2:instance",
+    description="An Amazon EC2 instance",
+    arn_prefix=f"{_EC2}:instance/",
+    candidates=_instances,
+)
+_SUBNET = ResourceType(
+    id="aws:ec2:subnet",
+    description="An Amazon VPC subnet",
+    arn_prefix=f"{_EC2}:subnet/",
+    candidates=_subnets,
+    parameters={
+        "availabilityZoneIdentifier": Parameter(
+            paths=("AvailabilityZone", "AvailabilityZoneId"),
+            description="The code or id of the Availability Zone that contains the target subnets",
+        ),
+        "vpc": Parameter(paths=("VpcId",), description="The VPC that contains the target subnets"),
+    },
+)
+_CLUSTER = ResourceType(
+    id="aws:rds:cluster",
+    description="An Amazon Aurora DB cluster",
+    arn_prefix=f"{_RDS}:cluster:",
+    candidates=_clusters,
+    parameters={
+        "writerAvailabilityZoneIdentifiers": Parameter(
+            paths=("WriterAvailabilityZone",), description=f"The zones of the writer: {_ZONES}"
+        )
+    },
+)
+_DATABASE = ResourceType(
+    id="aws:rds:db",
+    description="An Amazon RDS DB instance",
+    arn_prefix=f"{_RDS}:db:",
+    candidates=_databases,
+    parameters={
+        "availabilityZoneIdentifiers": Parameter(
+            paths=("AvailabilityZone",), description=f"The zones of the DB instance: {_ZONES}"
+        )
+    },
+)
 RESOURCE_TYPES: Mapping[str, ResourceType] = {
-    each.id: each
-    for each in (
-        ResourceType(
-            id="aws:ec2:instance",
-            description="An Amazon EC2 instance",
-            arn_prefix="arn:aws:ec2:{region}:{account}:instance/",
-            candidates=_instances,
-        ),
-        ResourceType(
-            id="aws:ec2:subnet",
-            description="An Amazon VPC subnet",
-            arn_prefix="arn:aws:ec2:{region}:{account}:subnet/",
-            candidates=_subnets,
-            parameters={
-                "availabilityZoneIdentifier": ("AvailabilityZone", "AvailabilityZoneId"),
-                "vpc": ("VpcId",),
-            },
-            parameter_descriptions={
-                "availabilityZoneIdentifier": "The code or id of the Availability Zone that "
-                "contains the target subnets",
-                "vpc": "The VPC that contains the target subnets",
-            },
-        ),
-        ResourceType(
-            id="aws:rds:cluster",
-            description="An Amazon Aurora DB cluster",
-            arn_prefix="arn:aws:rds:{region}:{account}:cluster:",
-            candidates=_clusters,
-            parameters={"writerAvailabilityZoneIdentifiers": ("WriterAvailabilityZone",)},
-            parameter_descriptions={
-                "writerAvailabilityZoneIdentifiers": f"The zones of the writer: {_ZONES}"
-            },
-        ),
-        ResourceType(
-            id="aws:rds:db",
-            description="An Amazon RDS DB instance",
-            arn_prefix="arn:aws:rds:{region}:{account}:db:",
-            candidates=_databases,
-            parameters={"availabilityZoneIdentifiers": ("AvailabilityZone",)},
-            parameter_descriptions={
-                "availabilityZoneIdentifiers": f"The zones of the DB instance: {_ZONES}"
-            },
-        ),
-    )
+    each.id: each for each in (_INSTANCE, _SUBNET, _CLUSTER, _DATABASE)
 }

@@ -10,14 +10,14 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from infra.lab.cloud.names import ACCOUNT, REGION
-from infra.lab.fis import quotas as limits
+from infra.lab.fis import quotas
 from infra.lab.fis.action import ActionKind
 from infra.lab.fis.duration import seconds_of
 from infra.lab.fis.errors import InvalidRequest, NotFound, QuotaExceeded
-from infra.lab.fis.experiments import stop_conditions as stop_condition
+from infra.lab.fis.experiments import stop_conditions as alarms
 from infra.lab.fis.targets.resolution import selection
 from infra.lab.fis.targets.resource_types import RESOURCE_TYPES, ResourceType
-from infra.lab.fis.templates import action_order as schedule
+from infra.lab.fis.templates import action_order
 
 Parts = Mapping[str, Mapping[str, Any]]
 
@@ -38,11 +38,7 @@ def check_template(
     _check_stop_conditions(stop_conditions)
     if not actions:
         raise InvalidRequest("You must specify at least one action.")
-    if len(actions) > limits.ACTIONS_PER_TEMPLATE:
-        raise QuotaExceeded(
-            f"The experiment template has {len(actions)} actions; the quota is "
-            f"{limits.ACTIONS_PER_TEMPLATE} actions per experiment template."
-        )
+    _check_number("actions", actions, quotas.ACTIONS_PER_TEMPLATE)
     for name, target in targets.items():
         _check_target(name, target)
     for name, action in actions.items():
@@ -60,23 +56,27 @@ def check_template(
 def _check_stop_conditions(conditions: Collection[Mapping[str, Any]]) -> None:
     if not conditions:
         raise InvalidRequest("You must specify at least one stop condition.")
-    if len(conditions) > limits.STOP_CONDITIONS_PER_TEMPLATE:
-        raise QuotaExceeded(
-            f"The experiment template has {len(conditions)} stop conditions; the quota is "
-            f"{limits.STOP_CONDITIONS_PER_TEMPLATE} stop conditions per experiment template."
-        )
+    _check_number("stop conditions", conditions, quotas.STOP_CONDITIONS_PER_TEMPLATE)
     for condition in conditions:
         source, value = condition["source"], condition.get("value")
-        if source not in stop_condition.SOURCES:
+        if source not in alarms.SOURCES:
             raise InvalidRequest(f"Stop condition source {source} is not supported.")
-        if source == stop_condition.NONE and (value or len(conditions) > 1):
+        if source == alarms.NONE and (value or len(conditions) > 1):
             raise InvalidRequest(
                 'A stop condition with source "none" has no value, and none beside it.'
             )
-        if source == stop_condition.ALARM and not _is_alarm(value):
+        if source == alarms.ALARM and not _is_alarm(value):
             raise InvalidRequest(
                 f"Stop condition value {value} is not the ARN of a CloudWatch alarm."
             )
+
+
+def _check_number(what: str, given: Collection[Any], most: int) -> None:
+    if len(given) > most:
+        raise QuotaExceeded(
+            f"The experiment template has {len(given)} {what}; the quota is {most} {what} per "
+            "experiment template."
+        )
 
 
 def _is_alarm(value: str | None) -> bool:
@@ -110,9 +110,8 @@ def _check_target(name: str, target: Mapping[str, Any]) -> None:
 
 
 def _check_names(name: str, target: Mapping[str, Any], kind: ResourceType) -> None:
-    prefix = kind.arn_prefix.format(region=REGION, account=ACCOUNT)
     for arn in target.get("resourceArns") or ():
-        if not arn.startswith(prefix):
+        if not arn.startswith(kind.arn_prefix):
             raise InvalidRequest(
                 f'Resource ARN {arn} of target "{name}" is not that of a resource of type '
                 f"{kind.id} in this account and Region."
@@ -158,27 +157,27 @@ def _check_duration(name: str, parameter: str, value: str) -> None:
         seconds = seconds_of(value)
     except ValueError as error:
         raise InvalidRequest(f'Parameter "{parameter}" of action "{name}": {error}.') from error
-    if seconds > limits.ACTION_DURATION_S:
+    if seconds > quotas.ACTION_DURATION_S:
         raise InvalidRequest(
             f'Parameter "{parameter}" of action "{name}" is {value}; the longest is PT12H.'
         )
 
 
-def _check_order(order: schedule.Order) -> None:
+def _check_order(order: action_order.Order) -> None:
     for name, after in order.items():
         for each in after:
             if each not in order:
                 raise InvalidRequest(
                     f'Action "{name}" starts after action "{each}", which is not defined.'
                 )
-    circle = schedule.stuck(order)
+    circle = action_order.stuck(order)
     if circle:
         raise InvalidRequest(
             f"Actions {', '.join(circle)} can never start: startAfter leads in a circle."
         )
-    together = schedule.parallel(order)
-    if together > limits.PARALLEL_ACTIONS:
+    together = action_order.parallel(order)
+    if together > quotas.PARALLEL_ACTIONS:
         raise QuotaExceeded(
             f"{together} actions of the experiment template may run in parallel; the quota is "
-            f"{limits.PARALLEL_ACTIONS} parallel actions per experiment."
+            f"{quotas.PARALLEL_ACTIONS} parallel actions per experiment."
         )
