@@ -13,7 +13,7 @@ from infra.lab.fis.templates.provided import templates
 from infra.lab.processes.ports import refuse_taken_port
 from infra.lab.settings import LabSettings
 from infra.launch.commands import BAD_ARGUMENT
-from infra.near_miss import did_you_mean, near_miss
+from infra.near_miss import did_you_mean, near_misses
 
 # Variables of the Makefile, and the arguments of Locust that they become.
 FLAGS = {
@@ -34,11 +34,9 @@ def check_make_variables(environment: Mapping[str, str]) -> None:
     """See that nothing was given to make under a name that is nearly ours; BadSetting."""
     # make escapes blanks and nothing else.
     words = re.split(r"(?<!\\)\s+", environment.get("MAKEFLAGS") or "")
-    known = (*FLAGS, *_OTHERS)
-    for name in (word.partition("=")[0] for word in words if re.match(r"\w+=", word)):
-        meant = "" if name in known else near_miss(name, known)
-        if meant:
-            raise BadSetting(f"{name}: there is no such variable; did you mean {meant}?")
+    names = (word.partition("=")[0] for word in words if re.match(r"\w+=", word))
+    for name, meant in near_misses(names, (*FLAGS, *_OTHERS)):
+        raise BadSetting(f"{name}: there is no such variable; did you mean {meant}?")
 
 
 def check_command(command: Sequence[str], environment: Mapping[str, str]) -> None:

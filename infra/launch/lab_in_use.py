@@ -31,7 +31,7 @@ class LabInUse:
         elif state is not None and not state.is_well:
             progress("the lab that is up is not well (`make lab-status`): raising one more")
         elif state is not None:
-            lock = self.folder.use_lock()
+            lock = self.folder.lock("use")
             if lock.try_take():
                 self.is_kept, self._holder, self.state = True, lock, state
                 progress("using the lab that is up (`make lab-status` shows it)")

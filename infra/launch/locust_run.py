@@ -62,7 +62,8 @@ class LocustRun:
                 self._process.send_signal(self._early_signal)
             code = self._process.wait()
             guard.drop_group(self._process.pid)
-            self.run_directories = _lines(run_file)
+            written = run_file.read_text(encoding="utf-8") if run_file.exists() else ""
+            self.run_directories = written.split("\n")[:-1]
             return self._finish(code) if code < 0 else code
 
     def _finish(self, code: int) -> int:
@@ -97,10 +98,3 @@ class LocustRun:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").split("\n")[:-1]
-    except FileNotFoundError:
-        return []

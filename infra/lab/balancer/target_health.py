@@ -88,11 +88,7 @@ class TargetHealth:
 
     def registered(self) -> list[Target]:
         """Targetes and ports of those that are to have requests."""
-        return [
-            target.place.where
-            for target in self._targets.values()
-            if target.deregistered_at is None
-        ]
+        return [each.place.where for each in self._targets.values() if each.deregistered_at is None]
 
     def instance_ids(self) -> list[str]:
         """Of all targets, draining ones too."""

@@ -160,10 +160,8 @@ def _note_desired_capacity(group: FakeAutoScalingGroup, new_capacity: int | None
 
 
 def _alarm_state(arn: str) -> str | None:
-    for alarm in backend("cloudwatch").alarms.values():
-        if alarm.alarm_arn == arn:
-            return str(alarm.state_value)
-    return None
+    alarms = backend("cloudwatch").alarms.values()
+    return next((str(each.state_value) for each in alarms if each.alarm_arn == arn), None)
 
 
 def _method(ours: Callable[..., Any]) -> Callable[..., Any]:

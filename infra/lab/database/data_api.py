@@ -170,7 +170,11 @@ class DataApi:
 
 def _bound(statement: str, parameters: list[Mapping[str, Any]]) -> sql.Composed:
     """Put the parameters' values where their names are."""
-    values = {each["name"]: _python(each.get("value") or {}) for each in parameters}
+    given = {each["name"]: each.get("value") or {} for each in parameters}
+    values = {
+        name: None if value.get("isNull") else next(iter(value.values()), None)
+        for name, value in given.items()
+    }
     parts: list[sql.Composable] = []
     end = 0
     for found in _PARAMETER.finditer(statement):
@@ -182,10 +186,6 @@ def _bound(statement: str, parameters: list[Mapping[str, Any]]) -> sql.Composed:
         end = found.end()
     parts.append(sql.SQL(statement[end:]))
     return sql.Composed(parts)
-
-
-def _python(value: Mapping[str, Any]) -> Any:
-    return None if value.get("isNull") else next(iter(value.values()), None)
 
 
 def _answer_of(

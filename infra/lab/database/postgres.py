@@ -108,7 +108,8 @@ class Postgres:
         password_file.touch(mode=0o600)
         password_file.write_text(self._superuser_password, encoding="utf-8")
         if user is not None:
-            _give_to(user, home, self._data, password_file)
+            for each in (home, self._data, password_file):
+                shutil.chown(each, user, pwd.getpwnam(user).pw_gid)
         _initialise(self._programs, self._data, password_file, user)
         password_file.unlink()
         (self._data / "pg_hba.conf").write_text(ACCESS, encoding="utf-8")
@@ -246,12 +247,6 @@ def _initialise(programs: Path, data: Path, password_file: Path, user: str | Non
     )
     if made.returncode != 0:
         raise PartFailed(f"initdb failed: {' | '.join(made.stderr.strip().splitlines()[-3:])}")
-
-
-def _give_to(user: str, *paths: Path) -> None:
-    account = pwd.getpwnam(user)
-    for path in paths:
-        os.chown(path, account.pw_uid, account.pw_gid)
 
 
 def _programs_for(user: str | None, folder: Path) -> Path:

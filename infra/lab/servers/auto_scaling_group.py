@@ -37,9 +37,6 @@ _CODES = {
 }
 
 
-_FAILED_CHECKS = "an ELB system health check failure"
-
-
 class AutoScalingGroup:
     """All machines of the lab, and the group's decisions about them."""
 
@@ -140,7 +137,8 @@ class AutoScalingGroup:
             return "an EC2 health check indicating it has been terminated or stopped"
         unhealthy_s = self._health.unhealthy_for_s(instance_id, now)
         if unhealthy_s >= self._settings.unhealthy_limit_s and unhealthy_s:
-            return None if self._is_in_grace(instance_id, now) else _FAILED_CHECKS
+            is_in_grace = self._is_in_grace(instance_id, now)
+            return None if is_in_grace else "an ELB system health check failure"
         return None
 
     def _is_in_grace(self, instance_id: str, now: float) -> bool:
@@ -179,7 +177,7 @@ class AutoScalingGroup:
             self._finish(instance_id)
 
     def _launch(self) -> None:
-        zone = self._emptiest_zone()
+        zone = min(self._network.zones, key=self._zones_in_use().count)
         group = self._record
         try:
             address = self._network.allocate(zone)
@@ -238,18 +236,13 @@ class AutoScalingGroup:
         ours: list[str] = self._record.vpc_zone_identifier.split(",")
         return next(each for each in ours if each in backend("ec2").subnets[zone])
 
-    def _emptiest_zone(self) -> str:
-        return min(self._network.zones, key=self._zones_in_use().count)
-
     def _oldest_of_fullest_zone(self) -> InstanceState:
-        fullest = max(self._network.zones, key=self._zones_in_use().count)
-        return next(each for each in self._members if self._zone_of(each) == fullest)
+        zones = self._zones_in_use()
+        fullest = max(self._network.zones, key=zones.count)
+        return self._members[zones.index(fullest)]
 
     def _zones_in_use(self) -> list[str]:
-        return [self._zone_of(each) for each in self._members]
-
-    def _zone_of(self, member: InstanceState) -> str:
-        return self.machines[member.instance.id].place.zone
+        return [self.machines[each.instance.id].place.zone for each in self._members]
 
     def _register_new(self, now: float) -> None:
         """A machine joins the target group when it is running, whether or not it serves yet.

@@ -10,7 +10,7 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,34 +102,29 @@ class LabFolder:
 
     def is_supervised(self) -> bool:
         """Whether a supervisor lives: it holds a lock that no death can leave behind."""
-        path = self.path / "supervisor.lock"
-        with contextlib.closing(Lock(path)) as lock:
-            return path.exists() and not lock.try_take()
+        with contextlib.closing(self.lock("supervisor")) as lock:
+            return lock.path.exists() and not lock.try_take()
 
-    def raise_lock(self) -> Lock:
-        """Held by who raises the lab, until it is up."""
-        return Lock(self.path / "raise.lock")
+    def lock(self, of: Literal["raise", "supervisor", "use"]) -> Lock:
+        """One of its three locks.
 
-    def supervisor_lock(self) -> Lock:
-        """Held by the supervisor as long as it lives."""
-        return Lock(self.path / "supervisor.lock")
-
-    def use_lock(self) -> Lock:
-        """Held by the run that uses the lab: two runs' orders would mix in one table."""
-        return Lock(self.path / "use.lock")
+        Who raises the lab holds `raise` until it is up, the supervisor holds `supervisor` as long
+        as it lives, and a run holds `use`: two runs' orders would mix in one table.
+        """
+        return Lock(self.path / f"{of}.lock")
 
 
 class Lock:
     """An advisory file lock that ends with its holder."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._file: IO[str] | None = None
 
     def try_take(self) -> bool:
         """Take it, or say that somebody has it."""
         try:
-            self._file = self._path.open("a+", encoding="utf-8")
+            self._file = self.path.open("a+", encoding="utf-8")
         except FileNotFoundError:
             return True
         except PermissionError:  # another user's lab

@@ -37,7 +37,7 @@ def raise_kept(
     folder.path.mkdir(parents=True, exist_ok=True)
     if not folder.is_ours():
         raise LabError(f"{folder.path} holds something else than a lab: name another folder")
-    with contextlib.closing(folder.raise_lock()) as lock:
+    with contextlib.closing(folder.lock("raise")) as lock:
         if not lock.try_take():
             raise LabBusy("somebody else is raising the lab just now")
         if folder.is_supervised():

@@ -64,7 +64,7 @@ class Supervisor:
             LabError: it could not be raised; what had started has ended, and the logs are kept.
 
         """
-        lock = self._folder.supervisor_lock()
+        lock = self._folder.lock("supervisor")
         if not lock.try_take():
             raise LabBusy(f"a lab is up already in {self._folder.path}: `make lab-status` shows it")
         self._take_signals()

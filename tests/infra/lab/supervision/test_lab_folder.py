@@ -33,7 +33,7 @@ def test_asking_leaves_no_trace(tmp_path: Path) -> None:
 
 def test_a_lab_is_supervised_as_long_as_its_lock_is_held(tmp_path: Path) -> None:
     folder = LabFolder(tmp_path)
-    with contextlib.closing(folder.supervisor_lock()) as lock:
+    with contextlib.closing(folder.lock("supervisor")) as lock:
         assert lock.try_take()
         assert folder.is_supervised()
     assert not folder.is_supervised()
@@ -41,7 +41,7 @@ def test_a_lab_is_supervised_as_long_as_its_lock_is_held(tmp_path: Path) -> None
 
 def test_clearing_removes_all_but_locks(tmp_path: Path) -> None:
     folder = LabFolder(tmp_path)
-    with contextlib.closing(folder.raise_lock()) as lock:
+    with contextlib.closing(folder.lock("raise")) as lock:
         assert lock.try_take()
         (tmp_path / "postgres").mkdir()
         (tmp_path / "postgres" / "log").touch()
