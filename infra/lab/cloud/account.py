@@ -14,13 +14,7 @@ from botocore.config import Config
 
 from infra.lab.cloud.clients import Clients, clients_of
 from infra.lab.cloud.moto_server import backend
-from infra.lab.cloud.names import (
-    CLUSTER,
-    GROUP,
-    PROJECT,
-    TARGET_TAG,
-    WRITER,
-)
+from infra.lab.cloud.names import CLUSTER, GROUP, PROJECT, TARGET_TAG, WRITER
 from infra.lab.fis.templates.provided import templates
 from infra.lab.processes.progress_timeout import STUCK_AFTER_S
 from infra.lab.servers.addresses import Network

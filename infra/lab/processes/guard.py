@@ -102,10 +102,8 @@ def is_group_alive(pgid: int) -> bool:
     """Whether any process of the group is left (an unreaped one counts)."""
     try:
         os.killpg(pgid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
+    except (ProcessLookupError, PermissionError) as error:
+        return isinstance(error, PermissionError)
     return True
 
 

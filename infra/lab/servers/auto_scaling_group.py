@@ -270,9 +270,8 @@ class AutoScalingGroup:
     def _deregister_old(self, now: float) -> None:
         """What has left the group, by whatever call, leaves the target group too."""
         members = {member.instance.id for member in self._members}
-        for instance_id in self._health.instance_ids():
-            if instance_id not in members:
-                self._health.deregister(instance_id, now)
+        for instance_id in set(self._health.instance_ids()) - members:
+            self._health.deregister(instance_id, now)
 
     # Records.
 

@@ -238,8 +238,6 @@ class Machine:
 
     def _enter(self, state: MachineState) -> None:
         self.state = state
-        if state in _ON:
-            self.not_running_since = None
-        elif self.not_running_since is None:
-            self.not_running_since = self._now()
+        since = self.not_running_since
+        self.not_running_since = None if state in _ON else since or self._now()
         self._changed(self)

@@ -47,7 +47,7 @@ def values_at(description: Any, path: Sequence[str]) -> Iterator[str]:
             yield from values_at(each, path)
     elif not path:
         if description is not None and not isinstance(description, Mapping):
-            yield _text(description)
+            yield str(description).lower() if isinstance(description, bool) else str(description)
     elif isinstance(description, Mapping) and path[0] in description:
         yield from values_at(description[path[0]], path[1:])
 
@@ -55,10 +55,15 @@ def values_at(description: Any, path: Sequence[str]) -> Iterator[str]:
 def _fits(target: Mapping[str, Any], kind: ResourceType, candidate: Candidate) -> bool:
     arns: Sequence[str] = target.get("resourceArns") or ()
     tags: Mapping[str, str] = target.get("resourceTags") or {}
+    parameters: Mapping[str, str] = target.get("parameters") or {}
     return (
         (not arns or candidate.arn in arns)
         and all(candidate.tags.get(key) == value for key, value in tags.items())
-        and _fits_parameters(target.get("parameters") or {}, kind, candidate)
+        and all(
+            values == ["all"] or _has_one(candidate, kind.parameters[name].paths, values)
+            for name, value in parameters.items()
+            for values in [[each.strip() for each in value.split(",")]]
+        )
         and all(
             _has_one(candidate, [each["path"]], each["values"])
             for each in target.get("filters") or ()
@@ -66,22 +71,6 @@ def _fits(target: Mapping[str, Any], kind: ResourceType, candidate: Candidate) -
     )
 
 
-def _fits_parameters(
-    parameters: Mapping[str, str], kind: ResourceType, candidate: Candidate
-) -> bool:
-    wanted = {
-        name: [each.strip() for each in value.split(",")] for name, value in parameters.items()
-    }
-    return all(
-        values == ["all"] or _has_one(candidate, kind.parameters[name].paths, values)
-        for name, values in wanted.items()
-    )
-
-
 def _has_one(candidate: Candidate, paths: Iterable[str], values: Iterable[str]) -> bool:
     found = {value for path in paths for value in values_at(candidate.description, path.split("."))}
     return not found.isdisjoint(values)
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -19,6 +19,7 @@ from infra.lab.fis.targets.resolution import selection
 from infra.lab.fis.targets.resource_types import RESOURCE_TYPES, ResourceType
 from infra.lab.fis.templates import action_order
 
+_ALARM_PREFIX = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:"
 Parts = Mapping[str, Mapping[str, Any]]
 
 
@@ -65,7 +66,7 @@ def _check_stop_conditions(conditions: Collection[Mapping[str, Any]]) -> None:
             raise InvalidRequest(
                 'A stop condition with source "none" has no value, and none beside it.'
             )
-        if source == alarms.ALARM and not _is_alarm(value):
+        if source == alarms.ALARM and not f"{value}".startswith(_ALARM_PREFIX):
             raise InvalidRequest(
                 f"Stop condition value {value} is not the ARN of a CloudWatch alarm."
             )
@@ -77,10 +78,6 @@ def _check_number(what: str, given: Collection[Any], most: int) -> None:
             f"The experiment template has {len(given)} {what}; the quota is {most} {what} per "
             "experiment template."
         )
-
-
-def _is_alarm(value: str | None) -> bool:
-    return bool(value) and f"{value}".startswith(f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:")
 
 
 def _check_target(name: str, target: Mapping[str, Any]) -> None:
