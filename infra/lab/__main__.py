@@ -97,7 +97,7 @@ def _outputs(folder: LabFolder, _: argparse.Namespace) -> int:
 
 def _serve(folder: LabFolder, options: argparse.Namespace) -> int:
     # Only the supervisor needs moto and boto3; `lab-status` answers at once without them.
-    from infra.lab.cloud.moto_start import hasten_moto  # noqa: PLC0415
+    from infra.lab.cloud.moto_speedup import hasten_moto  # noqa: PLC0415
 
     hasten_moto()
 

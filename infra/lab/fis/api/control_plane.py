@@ -21,11 +21,11 @@ from infra.lab.cloud.names import ACCOUNT, REGION
 from infra.lab.fis import quotas
 from infra.lab.fis.api import catalog, safety_lever
 from infra.lab.fis.api.client_tokens import ClientTokens
-from infra.lab.fis.api.responses import LiveFISResponse
+from infra.lab.fis.api.http_calls import LiveFISResponse
 from infra.lab.fis.api.safety_lever import SafetyLever
 from infra.lab.fis.errors import InvalidRequest, NotFound, QuotaExceeded
 from infra.lab.fis.experiments.experiment import LiveExperiment, Surroundings
-from infra.lab.fis.templates.validation import check_template
+from infra.lab.fis.templates.template_rules import check_template
 
 _ID_LENGTH = 15
 _COPIED = (

@@ -10,7 +10,7 @@ from moto.core.utils import get_service_model
 from moto.fis.responses import FISResponse
 
 from infra.lab.fis.api.catalog import summaries
-from infra.lab.fis.api.request_validation import check_shape
+from infra.lab.fis.api.request_shape import check_shape
 from infra.lab.fis.errors import FISException, InvalidRequest
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto.core.utils import get_service_model
 
-from infra.lab.fis.api.request_validation import check_shape
+from infra.lab.fis.api.request_shape import check_shape
 from infra.lab.fis.errors import Conflict, FISException, InvalidRequest, NotFound, QuotaExceeded
 from tests.infra.lab.fis.fis_account import Account, act, said, stop, tagged
 
