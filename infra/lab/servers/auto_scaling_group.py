@@ -59,7 +59,8 @@ class AutoScalingGroup:
         self._has_booted: set[str] = set()
         self._slowest_boot_s = 0.0
         self._next_decision = 0.0
-        self._is_first_fleet = True
+        # Whether all servers have been healthy at one time, as a run finds them.
+        self.is_up = False
         self.machines: dict[str, Machine] = {}
         self.activities: list[Activity] = []
 
@@ -88,11 +89,6 @@ class AutoScalingGroup:
         elif now >= self._next_decision:
             self._next_decision = now + self._settings.scaling_interval_s
             self._take_stock(now)
-
-    @property
-    def is_up(self) -> bool:
-        """Whether all servers have been healthy at one time, as a run finds them."""
-        return not self._is_first_fleet
 
     def progress(self) -> tuple[int, int]:
         """How many servers are in service and how many have answered: neither ever falls."""
@@ -247,7 +243,7 @@ class AutoScalingGroup:
     def _register_new(self, now: float) -> None:
         """A machine joins the target group when it is running, whether or not it serves yet.
 
-        The first fleet waits for its servers: a target whose first check succeeds is healthy
+        The first servers are waited for: a target whose first check succeeds is healthy
         at once, one whose first check fails has to pass two.
         """
         members = self._members
@@ -256,8 +252,7 @@ class AutoScalingGroup:
             if member.lifecycle_state != "Pending" or machine.state is not MachineState.RUNNING:
                 continue
             place = machine.place
-            is_there = machine.is_serving and is_listening(*place.where)
-            if self._is_first_fleet and not is_there:
+            if not self.is_up and not (machine.is_serving and is_listening(*place.where)):
                 continue
             member.lifecycle_state = "InService"
             self._in_service_at[place.instance_id] = now
@@ -265,7 +260,7 @@ class AutoScalingGroup:
             self._finish(place.instance_id)
         healthy = sum(self._health.is_healthy(member.instance.id) for member in members)
         if healthy >= self._settings.desired_capacity:
-            self._is_first_fleet = False
+            self.is_up = True
 
     def _deregister_old(self, now: float) -> None:
         """What has left the group, by whatever call, leaves the target group too."""
