@@ -337,7 +337,7 @@ def test_fleet_boots_and_its_master_is_on_loopback_alone(
 
 
 def test_lab_and_server_start_the_same_gunicorn() -> None:
-    lab = (ROOT / "infra" / "lab" / "supervisor.py").read_text()
+    lab = (ROOT / "infra" / "lab" / "supervision" / "supervisor.py").read_text()
     server = (ROOT / BOOT / "serve.sh").read_text()
     for word in ("python:shop.gunicorn_conf",):
         assert word in lab

@@ -20,10 +20,12 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from infra import ROOT
+
 PACKAGE = "cdktn-provider-aws==25.8.1"
 HERE = Path(__file__).resolve().parent
 SCHEMA = HERE / "provider_schema.json"
-CONFIGURATION = HERE.parents[1] / "infra" / "aws"
+CONFIGURATION = ROOT / "infra" / "aws"
 
 Block = dict[str, Any]
 
