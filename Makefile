@@ -112,7 +112,7 @@ check: $(TESTS) ## lint, format and types, and checkov on infra/aws (installed i
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m mypy
-	@$(BIN)/python -m tests.infra.audit
+	@$(BIN)/python -m tests.infra.aws.configuration.audit
 
 format: $(TESTS) ## mend lint and format where that can be done safely
 	@$(BIN)/python -m ruff check --fix .

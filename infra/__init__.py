@@ -1,1 +1,9 @@
-"""Where the shop runs: `infra.lab` on one machine, `infra/aws` on AWS."""
+"""Where the shop runs, and what starts a run.
+
+`lab` is one machine, `aws` is AWS, `launch` is behind make. Imports nothing else of ours.
+"""
+
+from pathlib import Path
+
+# The clone.
+ROOT = Path(__file__).resolve().parents[1]

@@ -16,8 +16,8 @@ from botocore.loaders import JSONFileLoader
 from hypothesis import settings
 from psycopg import sql
 
-from infra.lab.postgres import Postgres
-from infra.lab.processes import Guard
+from infra.lab.database.postgres import Postgres
+from infra.lab.processes.guard import Guard
 from tests.harness.forked_locust import end_fork_servers
 
 # As a new database is: nobody in it, nothing set for it, and an empty schema.

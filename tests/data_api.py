@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from werkzeug.serving import make_server
 
-from infra.lab.cloud_names import REGION
-from infra.lab.data_api import CLUSTER_ARN, SECRET_ARN, DataApi
+from infra.lab.cloud.names import REGION
+from infra.lab.database.data_api import CLUSTER_ARN, SECRET_ARN, DataApi
 
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 

@@ -15,10 +15,10 @@ def test_every_link_leads_somewhere() -> None:
     assert len(LINKED) > 30
 
 
-def test_every_package_of_the_harness_and_the_analysis_is_on_it() -> None:
+def test_every_package_of_the_harness_the_analysis_and_infra_is_on_it() -> None:
     packages = {
         init.parent
-        for name in ("analysis", "harness")
+        for name in ("analysis", "harness", "infra")
         for init in (ROOT / name).rglob("__init__.py")
     }
     assert packages - LINKED == set()

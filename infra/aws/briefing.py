@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import boto3
@@ -17,6 +18,9 @@ from infra.aws.stack import Stack
 # docs/aws.md has the arithmetic: list prices of us-east-1, November 2026.
 FIS_USD_PER_ACTION_MINUTE = 0.10
 IDLE_USD_PER_HOUR = 0.24
+_LIMITS = Config(
+    connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 5, "mode": "standard"}
+)
 _HINTS = {
     "ExpiredToken": "get new credentials",
     "ExpiredTokenException": "get new credentials",
@@ -75,23 +79,24 @@ def brief(stack: Stack, *, templates: Sequence[str], profile: str = "") -> Brief
     """
     with _translated("who we are"):
         aws = boto3.Session(region_name=stack.region, profile_name=profile or None)
-        caller = _client(aws, "sts").get_caller_identity()
+        client: Any = partial(aws.client, config=_LIMITS)
+        caller = client("sts").get_caller_identity()
     if caller["Account"] != stack.account_id:
         raise NotFit(
             f"these credentials are of account {caller['Account']}, and Terraform made the lab in "
             f"{stack.account_id}: AWS_PROFILE names another profile"
         )
     with _translated("the FIS template"):
-        found = [_template(_client(aws, "fis"), stack, each) for each in templates]
+        found = [_template(client("fis"), stack, each) for each in templates]
     with _translated("the targets' health"):
-        health = _client(aws, "elbv2").describe_target_health(
-            TargetGroupArn=stack.target_group_arn
-        )["TargetHealthDescriptions"]
+        health = client("elbv2").describe_target_health(TargetGroupArn=stack.target_group_arn)[
+            "TargetHealthDescriptions"
+        ]
     healthy = sorted(
         each["Target"]["Id"] for each in health if each["TargetHealth"]["State"] == "healthy"
     )
     with _translated("the instances"):
-        candidates = _tagged(_client(aws, "ec2"), stack)
+        candidates = _tagged(client("ec2"), stack)
     if not healthy:
         raise NotFit("no server is healthy: look at the target group before you break anything")
     return Briefing(
@@ -164,14 +169,6 @@ def _tagged(ec2: Any, stack: Stack) -> Sequence[str]:
         for reservation in page["Reservations"]
         for instance in reservation["Instances"]
     )
-
-
-def _client(aws: boto3.Session, service: str) -> Any:
-    config = Config(
-        connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 5, "mode": "standard"}
-    )
-    name: Any = service
-    return aws.client(name, config=config)
 
 
 @contextmanager

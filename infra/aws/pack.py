@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra import ROOT
 from infra.aws.errors import PackError
 
-ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "build" / "aws"
 BOOT = "infra/aws/boot"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -64,7 +64,7 @@ class Stack:
         wrong = [
             name
             for name, each in known.items()
-            if (name not in found and _is_needed(each))
+            if (name not in found and each.default is MISSING)
             or (name in found and not isinstance(found[name], wanted.get(name, str)))
         ]
         if wrong:
@@ -147,7 +147,3 @@ class Stack:
             *("--expect-account", self.account_id),
             *("--guard-tag", f"{TARGET_TAG}={self.target_tags[TARGET_TAG]}"),
         ]
-
-
-def _is_needed(field: Field[Any]) -> bool:
-    return field.default is MISSING

@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.lab.errors import BadSetting, LabError
-from infra.lab.network import refuse_taken_port
-from infra.lab.proxies import go_past_proxies
-from infra.lab.raising import KEPT, raise_kept, take_down
+from infra.lab.processes.ports import refuse_taken_port
 from infra.lab.settings import settings_from
-from infra.lab.state import LabFolder, LabState
+from infra.lab.supervision.lab_folder import LabFolder, LabState
+from infra.lab.supervision.raising import KEPT, raise_kept, take_down
+from infra.proxies import go_past_proxies
 
 WELL, UNWELL, BAD_ARGUMENT, INTERRUPTED = 0, 1, 64, 130
 
@@ -29,46 +29,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m infra.lab", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, text in {
-        "up": "raise the lab and leave it running",
-        "down": "take it down",
-        "status": "show its parts and servers",
-        "outputs": "print what Terraform would tell of it",
-    }.items():
-        commands.add_parser(name, help=text).add_argument("--folder", type=Path, default=KEPT)
+    for name, run, text in (
+        ("up", _up, "raise the lab and leave it running"),
+        ("down", _down, "take it down"),
+        ("status", _status, "show its parts and servers"),
+        ("outputs", _outputs, "print what Terraform would tell of it"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("--folder", type=Path, default=KEPT)
+        command.set_defaults(run=run)
     serve = commands.add_parser("serve", help="be the lab's supervisor (the others start this)")
     serve.add_argument("folder", type=Path)
     serve.add_argument("--private", action="store_true", help="end when standard input ends")
+    serve.set_defaults(run=_serve)
     options = parser.parse_args(arguments)
     go_past_proxies(os.environ)
     try:
-        return _run(options, LabFolder(options.folder))
-    except BadSetting as error:
-        print(f"lab: {error}", file=sys.stderr)
-        return BAD_ARGUMENT
+        code: int = options.run(LabFolder(options.folder), options)
+        return code
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
-        return UNWELL
+        return BAD_ARGUMENT if isinstance(error, BadSetting) else UNWELL
     except KeyboardInterrupt:
         print("lab: interrupted", file=sys.stderr)
         return INTERRUPTED
 
 
-def _run(options: argparse.Namespace, folder: LabFolder) -> int:
-    match options.command:
-        case "up":
-            return _up(folder)
-        case "down":
-            return _down(folder)
-        case "status":
-            return _status(folder)
-        case "outputs":
-            return _outputs(folder)
-        case _:
-            return _serve(folder, is_private=options.private)
-
-
-def _up(folder: LabFolder) -> int:
+def _up(folder: LabFolder, _: argparse.Namespace) -> int:
     settings = settings_from(os.environ)  # a bad setting is said here, not in the supervisor's log
     if not folder.is_supervised():
         refuse_taken_port(settings.load_balancer_port, "LAB_LOAD_BALANCER_PORT")
@@ -80,12 +67,12 @@ def _up(folder: LabFolder) -> int:
     return WELL
 
 
-def _down(folder: LabFolder) -> int:
+def _down(folder: LabFolder, _: argparse.Namespace) -> int:
     print("lab: down" if take_down(folder) else "lab: there was none")
     return WELL
 
 
-def _status(folder: LabFolder) -> int:
+def _status(folder: LabFolder, _: argparse.Namespace) -> int:
     state = folder.read()
     if state is None:
         print("lab: not up (`make lab-up` raises it)")
@@ -97,10 +84,10 @@ def _status(folder: LabFolder) -> int:
     return WELL if state.is_well else UNWELL
 
 
-def _outputs(folder: LabFolder) -> int:
-    from infra.lab.outputs import outputs  # noqa: PLC0415  (boto3 takes its time)
+def _outputs(folder: LabFolder, _: argparse.Namespace) -> int:
+    from infra.lab.cloud.terraform_outputs import outputs  # noqa: PLC0415  (boto3 takes its time)
 
-    state = folder.read() if folder.is_supervised() else None
+    state = folder.read_live()
     if state is None or not state.is_well:
         print("lab: not up (`make lab-up` raises it)", file=sys.stderr)
         return UNWELL
@@ -108,18 +95,18 @@ def _outputs(folder: LabFolder) -> int:
     return WELL
 
 
-def _serve(folder: LabFolder, *, is_private: bool) -> int:
+def _serve(folder: LabFolder, options: argparse.Namespace) -> int:
     # Only the supervisor needs moto and boto3; `lab-status` answers at once without them.
-    from infra.lab.moto_start import hasten_moto  # noqa: PLC0415
+    from infra.lab.cloud.moto_speedup import hasten_moto  # noqa: PLC0415
 
     hasten_moto()
 
-    from infra.lab.supervisor import Supervisor  # noqa: PLC0415
+    from infra.lab.supervision.supervisor import Supervisor  # noqa: PLC0415
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
     supervisor = Supervisor(
-        folder=folder, settings=settings_from(os.environ), is_private=is_private
+        folder=folder, settings=settings_from(os.environ), is_private=options.private
     )
     try:
         supervisor.run()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.lab.errors import BadSetting
-from infra.lab.near_miss import did_you_mean, near_miss
+from infra.near_miss import did_you_mean, near_misses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,13 +113,15 @@ def settings_from(environment: Mapping[str, str]) -> LabSettings:
         meant = did_you_mean(name, PROFILES)
         raise BadSetting(f"LAB_PROFILE={name}: {meant}choose one of {', '.join(sorted(PROFILES))}")
     settings = PROFILES[name]
-    changes: dict[str, Any] = {}
-    _refuse_near_misses(environment)
-    for variable, field in VARIABLES.items():
-        if variable in environment:
-            changes[field.name] = _value(
-                variable, environment[variable], default=getattr(settings, field.name)
-            )
+    # One that is like none of ours may be another program's.
+    named = [each for each in environment if each.startswith("LAB_")]
+    for misspelt, meant in near_misses(named, ["LAB_PROFILE", *VARIABLES]):
+        raise BadSetting(f"{misspelt}: the lab has no such setting; did you mean {meant}?")
+    changes: dict[str, Any] = {
+        field.name: _value(variable, environment[variable], default=getattr(settings, field.name))
+        for variable, field in VARIABLES.items()
+        if variable in environment
+    }
     changed = dataclasses.replace(settings, **changes)
     if changed.commit_delay_ms > COMMIT_DELAY_MAX_MS:
         raise BadSetting(
@@ -131,15 +133,6 @@ def settings_from(environment: Mapping[str, str]) -> LabSettings:
             f"({changed.min_size}) to LAB_MAX_SIZE ({changed.max_size})"
         )
     return changed
-
-
-def _refuse_near_misses(environment: Mapping[str, str]) -> None:
-    """One that is like none of ours may be another program's."""
-    known = ["LAB_PROFILE", *VARIABLES]
-    for name in environment:
-        meant = near_miss(name, known) if name.startswith("LAB_") and name not in known else ""
-        if meant:
-            raise BadSetting(f"{name}: the lab has no such setting; did you mean {meant}?")
 
 
 def _value(variable: str, text: str, *, default: str | float) -> str | int | float:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from infra.lab.processes import Guard
+from infra.lab.processes.guard import Guard
 from tests.bench import (
     closing,
     hung_database,

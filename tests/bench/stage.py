@@ -15,8 +15,10 @@ from urllib.parse import urlsplit, urlunsplit
 import psutil
 import psycopg
 
-from infra.lab.postgres import Postgres
-from infra.lab.processes import Guard, ProcessGroup, free_port
+from infra.lab.database.postgres import Postgres
+from infra.lab.processes.guard import Guard
+from infra.lab.processes.ports import free_port
+from infra.lab.processes.process_group import ProcessGroup
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKERS = 4

@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from infra.lab.processes import free_port
+from infra.lab.processes.ports import free_port
 from tests.bench.measurement import Measurement, median
 from tests.bench.stage import Stage
 

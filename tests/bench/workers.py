@@ -13,7 +13,7 @@ from analysis.evidence.ledger.format import (
     RequestDone,
     parse_line,
 )
-from infra.lab.processes import free_port
+from infra.lab.processes.ports import free_port
 from tests.bench.measurement import Measurement, median
 from tests.bench.restless import quick_server, restless_load, wait_until
 from tests.bench.stage import Stage

@@ -8,7 +8,7 @@ from typing import Any
 
 import boto3
 
-from infra.lab.moto_start import hasten_moto
+from infra.lab.cloud.moto_speedup import hasten_moto
 from tests.harness.shop_server import Shop
 
 __all__ = ["REGION", "Cloud", "access", "build"]

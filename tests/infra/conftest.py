@@ -1,5 +1,5 @@
 """What is tested against moto here has it start as the lab does."""
 
-from infra.lab.moto_start import hasten_moto
+from infra.lab.cloud.moto_speedup import hasten_moto
 
 hasten_moto()

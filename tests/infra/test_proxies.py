@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 
-from infra.lab.proxies import go_past_proxies
+from infra.proxies import go_past_proxies
 
 
 @pytest.mark.parametrize("kept", ["", "intern.example", "127.0.0.1, intern.example", "*"])

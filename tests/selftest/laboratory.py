@@ -9,9 +9,12 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.lab.processes import Guard, ProcessGroup
-from infra.lab.raising import PrivateLab
-from infra.launch import ROOT, Launch, lab_environment
+from infra import ROOT
+from infra.lab.processes.guard import Guard
+from infra.lab.processes.process_group import ProcessGroup
+from infra.lab.supervision.raising import PrivateLab
+from infra.launch.lab_in_use import lab_environment
+from infra.launch.request import Launch
 from tests.selftest.cases import Case
 from tests.selftest.judgements import Judgements, RunFailed, judge_both_ways
 

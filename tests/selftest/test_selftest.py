@@ -19,8 +19,10 @@ import psycopg
 import pytest
 
 from analysis.judging.checks import CHECKS
-from infra.lab.postgres import Postgres
-from infra.lab.processes import Guard, ProcessGroup, free_port
+from infra.lab.database.postgres import Postgres
+from infra.lab.processes.guard import Guard
+from infra.lab.processes.ports import free_port
+from infra.lab.processes.process_group import ProcessGroup
 from tests.harness.load import ROOT, Load
 from tests.selftest.cases import CASES, REAL, SHOPS, Case
 from tests.selftest.judgements import Judgements, judge_both_ways

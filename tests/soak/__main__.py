@@ -19,8 +19,8 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from infra.lab.postgres import Postgres
-from infra.lab.processes import Guard
+from infra.lab.database.postgres import Postgres
+from infra.lab.processes.guard import Guard
 from tests.harness.forked_locust import end_fork_servers
 from tests.soak.lane import Lane
 from tests.soak.rounds import KINDS, Finding, Round, late_orders, play

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import psycopg
 
-from infra.lab.processes import Guard, ProcessGroup, free_port
+from infra.lab.processes.guard import Guard
+from infra.lab.processes.ports import free_port
+from infra.lab.processes.process_group import ProcessGroup
 
 ROOT = Path(__file__).resolve().parents[2]
 _START_LIMIT_S = 60

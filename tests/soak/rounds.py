@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from infra.lab.processes import free_port
+from infra.lab.processes.ports import free_port
 from tests.harness.forked_locust import ForkedLocust, start_locust
 from tests.soak.lane import ROOT, Lane
 

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 
-from infra.lab.postgres import Postgres
-from infra.lab.processes import Guard
+from infra.lab.database.postgres import Postgres
+from infra.lab.processes.guard import Guard
 from tests.soak.lane import Lane
 from tests.soak.rounds import Finding, Round, late_orders, play
 

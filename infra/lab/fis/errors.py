@@ -1,10 +1,11 @@
-"""What FIS refuses, under AWS's names and with its HTTP codes.
+"""What FIS refuses, under AWS's names and with its HTTP codes, and the failure of an action.
 
 moto's FISException
   InvalidRequest      ValidationException            400
   NotFound            ResourceNotFoundException      404
   Conflict            ConflictException              409
   QuotaExceeded       ServiceQuotaExceededException  402
+ActionFailed
 """
 
 from __future__ import annotations
@@ -12,31 +13,40 @@ from __future__ import annotations
 from moto.fis.exceptions import FISException
 from moto.fis.exceptions import ResourceNotFoundException as NotFound
 
-__all__ = ["Conflict", "FISException", "InvalidRequest", "NotFound", "QuotaExceeded"]
+__all__ = [
+    "ActionFailed",
+    "Conflict",
+    "FISException",
+    "InvalidRequest",
+    "NotFound",
+    "QuotaExceeded",
+]
 
 
-class InvalidRequest(FISException):
+class ActionFailed(Exception):
+    """The fault cannot be brought about, or not be ended; the text says why."""
+
+
+class _Refusal(FISException):
+    name = ""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(self.name, message)
+
+
+class InvalidRequest(_Refusal):
     """What was asked makes no sense."""
 
-    code = 400
-
-    def __init__(self, message: str) -> None:
-        super().__init__("ValidationException", message)
+    code, name = 400, "ValidationException"
 
 
-class Conflict(FISException):
+class Conflict(_Refusal):
     """What was asked does not go with what is."""
 
-    code = 409
-
-    def __init__(self, message: str) -> None:
-        super().__init__("ConflictException", message)
+    code, name = 409, "ConflictException"
 
 
-class QuotaExceeded(FISException):
+class QuotaExceeded(_Refusal):
     """More than an account may have."""
 
-    code = 402
-
-    def __init__(self, message: str) -> None:
-        super().__init__("ServiceQuotaExceededException", message)
+    code, name = 402, "ServiceQuotaExceededException"

@@ -29,7 +29,7 @@ from analysis.evidence.tables import ATTEMPTS, ORDERS, PRODUCTS
 from analysis.judging.undisputed import NONE_UNDISPUTED, Undisputed
 from analysis.terminal.verdict import render
 from analysis.verdict.judgement import judge_run
-from infra.lab.access_log import alb_line
+from infra.lab.balancer.access_log import alb_line
 from tests.analysis.histories import (
     NOON,
     PRICES,
@@ -42,7 +42,7 @@ from tests.analysis.histories import (
     store,
 )
 from tests.examples import examples
-from tests.infra.test_access_log import ANSWERED
+from tests.infra.lab.balancer.test_access_log import ANSWERED
 
 NEVER = 1 << 62
 FAULT = {

@@ -15,9 +15,9 @@ from analysis.evidence.errors import EvidenceError, UsageError
 from analysis.evidence.records import format_time
 from analysis.evidence.run_directory import RunDirectory
 from analysis.verdict.judgement import load_evidence
-from infra.lab.access_log import alb_line
+from infra.lab.balancer.access_log import alb_line
 from tests.analysis.histories import NOON, SECOND, evidence, indeterminate, store
-from tests.infra.test_access_log import REFUSED
+from tests.infra.lab.balancer.test_access_log import REFUSED
 
 MINUTE = 60 * SECOND
 LONG_AFTER = NOON + 24 * 60 * MINUTE

@@ -21,7 +21,7 @@ from analysis.evidence.errors import DatabaseError
 from analysis.evidence.records import parse_time
 from analysis.evidence.run_directory import RunDirectory
 from analysis.evidence.tables import ORDERS, PRODUCTS
-from infra.lab.data_api import DataApi
+from infra.lab.database.data_api import DataApi
 from tests.analysis.database.test_reading import (
     ARTICLES_SQL,
     KEYED_SQL,

@@ -21,9 +21,9 @@ from analysis.evidence.errors import DatabaseAway, DatabaseError
 from analysis.evidence.run_directory import BEFORE_FILE, RunDirectory
 from analysis.evidence.tables import ATTEMPTS, ORDERS, REQUESTS
 from analysis.terminal import commands
-from infra.lab.data_api import DataApi
-from infra.lab.postgres import Postgres
-from infra.lab.processes import Guard
+from infra.lab.database.data_api import DataApi
+from infra.lab.database.postgres import Postgres
+from infra.lab.processes.guard import Guard
 from tests.analysis.database.test_reading import AT, KEYED_SQL, PRODUCTS_SQL, execute
 from tests.data_api import BadDay, served, url_of
 from tests.shop.conftest import Wire

@@ -23,7 +23,7 @@ from analysis.evidence.records import Outcome, RunVerdict, parse_time
 from analysis.evidence.run_directory import RunDirectory
 from analysis.evidence.tables import ATTEMPTS, ORDERS, PRODUCTS
 from analysis.verdict.judgement import judge, load_evidence
-from infra.lab.postgres import Postgres
+from infra.lab.database.postgres import Postgres
 
 AT = parse_time("2026-11-23T12:00:00Z")
 

@@ -14,8 +14,8 @@ from analysis.database.snapshot import take_after, take_before
 from analysis.evidence.errors import DatabaseError
 from analysis.evidence.run_directory import BEFORE_FILE, RunDirectory
 from analysis.evidence.tables import ORDERS
-from infra.lab.data_api import DataApi
-from infra.lab.postgres import Postgres
+from infra.lab.database.data_api import DataApi
+from infra.lab.database.postgres import Postgres
 from tests.analysis.database.test_reading import (
     ARTICLES_SQL,
     AT,

@@ -15,7 +15,7 @@ from analysis.evidence.tables import EVENTS
 from analysis.judging.access_log import BalancerLog, parse_access_log_line, trace_root
 from analysis.measures.windows import find_exposure
 from analysis.verdict.judgement import load_evidence
-from infra.lab.access_log import alb_line
+from infra.lab.balancer.access_log import alb_line
 from tests.analysis.histories import (
     NOON,
     SECOND,
@@ -27,7 +27,7 @@ from tests.analysis.histories import (
     store,
 )
 from tests.analysis.measures.test_windows import FAULT
-from tests.infra.test_access_log import ANSWERED, GAVE_UP, REFUSED
+from tests.infra.lab.balancer.test_access_log import ANSWERED, GAVE_UP, REFUSED
 
 # The example in AWS' documentation of an HTTPS listener, with a longer list at its end.
 DOCUMENTED = (

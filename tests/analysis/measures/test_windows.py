@@ -12,7 +12,7 @@ from analysis.judging.access_log import BalancerLog
 from analysis.judging.clock import measure_clock
 from analysis.judging.evidence import Evidence
 from analysis.measures.windows import find_exposure, find_windows
-from infra.lab.access_log import alb_line
+from infra.lab.balancer.access_log import alb_line
 from tests.analysis.histories import (
     NOON,
     SECOND,
@@ -25,7 +25,7 @@ from tests.analysis.histories import (
     run,
 )
 from tests.examples import examples
-from tests.infra.test_access_log import ANSWERED
+from tests.infra.lab.balancer.test_access_log import ANSWERED
 
 FAULT = Fault(
     experiment_id="EXP1",

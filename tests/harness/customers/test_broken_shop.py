@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from analysis.evidence.ledger.format import AttemptEnded, AttemptSent
 from analysis.evidence.records import Outcome
-from infra.lab.black_hole import BlackHole
+from infra.lab.servers.silent_address import SilentAddress
 from tests.harness.customers.broken_shop import Door, Visit, Way, under_tls
 from tests.harness.customers.ways import UNDER_TLS, WAYS
 from tests.harness.load import ROOT, Load, Locust
@@ -80,7 +80,7 @@ def _urls(stack: ExitStack, doors: dict[str, Door], context: ssl.SSLContext) -> 
     urls["refused"] = "http://127.0.0.1:9"
     with socket.create_server(("127.0.0.1", 0)) as free:
         address, port = free.getsockname()
-    stack.callback(BlackHole(address, port).close)
+    stack.callback(SilentAddress(address, port).close)
     urls["a black hole"] = f"http://{address}:{port}"
     return [urls[name] for name in WAYS]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.lab.processes import free_port
+from infra.lab.processes.ports import free_port
 from tests.harness.load import ROOT, Load, Locust, wait_until
 from tests.harness.programs import output_of
 from tests.harness.shop_server import Shop

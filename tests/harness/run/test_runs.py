@@ -17,7 +17,7 @@ from analysis.evidence.records import Outcome
 from analysis.evidence.run_directory import RunDirectory
 from analysis.evidence.tables import ATTEMPTS
 from harness.errors import EXIT_USAGE
-from infra.lab.processes import free_port
+from infra.lab.processes.ports import free_port
 from tests.harness.load import ROOT, Load, Locust, wait_until
 from tests.harness.run.test_exit_code import SAYS
 from tests.harness.shop_server import Shop, read_arrival, reply, serve, serve_connections

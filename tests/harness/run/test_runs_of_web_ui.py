@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from infra.lab.processes import free_port
+from infra.lab.processes.ports import free_port
 from tests.harness.ledgers import recorded
 from tests.harness.load import ROOT, Load, wait_until
 from tests.harness.shop_server import Shop, serve

@@ -17,8 +17,9 @@ import psutil
 import psycopg
 import pytest
 
-from infra.lab.postgres import UNPRIVILEGED_USER, Postgres
-from infra.lab.processes import Guard, ProcessGroup
+from infra.lab.database.postgres import UNPRIVILEGED_USER, Postgres
+from infra.lab.processes.guard import Guard
+from infra.lab.processes.process_group import ProcessGroup
 from shop.orders.schema import prepare_database
 from shop.settings import Settings
 from shop.web import current

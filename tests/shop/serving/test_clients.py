@@ -12,8 +12,8 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 
-from infra.lab.postgres import Postgres
-from infra.lab.processes import free_port
+from infra.lab.database.postgres import Postgres
+from infra.lab.processes.ports import free_port
 from tests.shop.serving.test_server import ask, gunicorn, wait_until_healthy
 from tests.shop.serving.test_two_servers import drain
 

@@ -18,8 +18,8 @@ import psutil
 import psycopg
 import pytest
 
-from infra.lab.postgres import Postgres
-from infra.lab.processes import free_port
+from infra.lab.database.postgres import Postgres
+from infra.lab.processes.ports import free_port
 from tests.shop.conftest import wait_until_cut_sessions_ended
 from tests.shop.serving.test_server import ask, gunicorn, wait_until_healthy
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import time
 
-from infra.lab.fis.action import ActionFailed, Lab, Parameters, Targets, ids_of, registers
+from infra.lab.fis.action import Parameters, Targets, ids_of, registers
 from infra.lab.fis.duration import seconds_of
+from infra.lab.fis.errors import ActionFailed
+from infra.lab.fis.servers_and_database import Lab
 
 # Load balancer and database are elsewhere, so that each of these cuts both off.
 _CUTTING = frozenset({"all", "availability-zone", "vpc"})

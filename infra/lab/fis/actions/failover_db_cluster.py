@@ -6,11 +6,12 @@ writer is there that has what was on disk.
 
 from __future__ import annotations
 
-from infra.lab.fis.action import Lab, Parameters, Targets, ids_of, registers
+from infra.lab.fis.action import Action, Parameters, Targets, ids_of, registers
+from infra.lab.fis.servers_and_database import Lab
 
 
 @registers("aws:rds:failover-db-cluster", targets={"Clusters": "aws:rds:cluster"})
-class FailoverDbCluster:
+class FailoverDbCluster(Action):
     """Done when there is a writer again."""
 
     def __init__(self, lab: Lab, targets: Targets, _parameters: Parameters) -> None:
@@ -25,6 +26,3 @@ class FailoverDbCluster:
     def is_done(self) -> bool:
         """Whether it is back."""
         return self._database.is_available()
-
-    def heal(self) -> None:
-        """It comes back by itself."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 
-from infra.lab.fis.action import Lab, Parameters, Targets, ids_of, registers
+from infra.lab.fis.action import Parameters, Targets, ids_of, registers
 from infra.lab.fis.duration import seconds_of
+from infra.lab.fis.servers_and_database import Lab
 
 
 @registers("lab:power-off", targets={"Instances": "aws:ec2:instance"}, optional=("duration",))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from infra.lab.fis.action import ActionFailed, Lab, Parameters, Targets, ids_of, registers
+from infra.lab.fis.action import Action, Parameters, Targets, ids_of, registers
+from infra.lab.fis.errors import ActionFailed
+from infra.lab.fis.servers_and_database import Lab
 
 
 @registers(
@@ -10,7 +12,7 @@ from infra.lab.fis.action import ActionFailed, Lab, Parameters, Targets, ids_of,
     targets={"DBInstances": "aws:rds:db"},
     optional=("forceFailover",),
 )
-class RebootDbInstances:
+class RebootDbInstances(Action):
     """Done when it lets somebody in again."""
 
     def __init__(self, lab: Lab, targets: Targets, parameters: Parameters) -> None:
@@ -28,6 +30,3 @@ class RebootDbInstances:
     def is_done(self) -> bool:
         """Whether it is back."""
         return self._database.is_available()
-
-    def heal(self) -> None:
-        """It comes back by itself."""

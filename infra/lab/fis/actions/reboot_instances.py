@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from infra.lab.fis.action import Lab, Parameters, Targets, ids_of, registers
+from infra.lab.fis.action import Action, Parameters, Targets, ids_of, registers
+from infra.lab.fis.servers_and_database import Lab
 
 
 @registers("aws:ec2:reboot-instances", targets={"Instances": "aws:ec2:instance"})
-class RebootInstances:
+class RebootInstances(Action):
     """Done when it has been asked for: to EC2 a server that reboots is `running` all the time."""
 
     def __init__(self, lab: Lab, targets: Targets, _parameters: Parameters) -> None:
@@ -17,10 +18,3 @@ class RebootInstances:
         """Reboot each."""
         for instance_id in self._instance_ids:
             self._servers.reboot(instance_id)
-
-    def is_done(self) -> bool:
-        """It is."""
-        return True
-
-    def heal(self) -> None:
-        """They come back by themselves."""

@@ -12,18 +12,14 @@ import sys
 import time
 from pathlib import Path
 
-from infra.lab.fis.action import (
-    ActionFailed,
-    Lab,
-    Neighbour,
-    Parameters,
-    Targets,
-    ids_of,
-    registers,
-)
+from infra.lab.fis.action import Parameters, Targets, ids_of, registers
 from infra.lab.fis.duration import seconds_of
+from infra.lab.fis.errors import ActionFailed
+from infra.lab.fis.servers_and_database import Lab
+from infra.lab.processes.process_group import ProcessGroup
+from infra.lab.servers import cpu_load
 
-_BURNER = Path(__file__).resolve().parents[2] / "burner.py"
+_CPU_LOAD = Path(cpu_load.__file__)
 _SHAPING = frozenset({"AWSFIS-Run-Network-Latency", "AWSFIS-Run-Network-Packet-Loss"})
 
 
@@ -43,7 +39,7 @@ class SendCommand:
         self._given = _document_parameters(parameters.get("documentParameters") or "{}")
         self._duration_s = seconds_of(parameters["duration"])
         self._until = float("inf")
-        self._neighbours: list[Neighbour] = []
+        self._neighbours: list[ProcessGroup] = []
 
     def inject(self) -> None:
         """Run it on each."""
@@ -88,7 +84,7 @@ class SendCommand:
         cores = _whole(self._given, "CPU", default=0) or os.cpu_count() or 1
         if not 1 <= load_percent <= 100:  # noqa: PLR2004  (per cent)
             raise ActionFailed(f"LoadPercent {load_percent} is not from 1 to 100")
-        command = [sys.executable, "-I", str(_BURNER), str(seconds), str(load_percent)]
+        command = [sys.executable, "-I", str(_CPU_LOAD), str(seconds), str(load_percent)]
         for instance_id in self._instance_ids:
             for _ in range(min(cores, os.cpu_count() or 1)):
                 self._neighbours.append(self._servers.run_beside(instance_id, command))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 
-from infra.lab.fis.action import ActionFailed, Lab, Parameters, Targets, ids_of, registers
+from infra.lab.fis.action import Parameters, Targets, ids_of, registers
 from infra.lab.fis.duration import seconds_of
+from infra.lab.fis.errors import ActionFailed
+from infra.lab.fis.servers_and_database import Lab
 
 _GONE = frozenset({"shutting-down", "terminated"})
 _OFF = _GONE | {"stopped"}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from infra.lab.fis.action import Lab, Parameters, Targets, ids_of, registers
+from infra.lab.fis.action import Action, Parameters, Targets, ids_of, registers
+from infra.lab.fis.servers_and_database import Lab
 
 
 @registers("aws:ec2:terminate-instances", targets={"Instances": "aws:ec2:instance"})
-class TerminateInstances:
+class TerminateInstances(Action):
     """Done when every target is terminated. The Auto Scaling group replaces them."""
 
     def __init__(self, lab: Lab, targets: Targets, _parameters: Parameters) -> None:
@@ -21,6 +22,3 @@ class TerminateInstances:
     def is_done(self) -> bool:
         """Whether all are."""
         return all(self._servers.state_of(each) == "terminated" for each in self._instance_ids)
-
-    def heal(self) -> None:
-        """Nothing can be."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 
-from infra.lab.fis.action import Lab, Parameters, Targets, registers
+from infra.lab.fis.action import Action, Parameters, Targets, registers
 from infra.lab.fis.duration import seconds_of
+from infra.lab.fis.servers_and_database import Lab
 
 
 @registers("aws:fis:wait", required=("duration",))
-class Wait:
+class Wait(Action):
     """Done when its duration has run out."""
 
     def __init__(self, _lab: Lab, _targets: Targets, parameters: Parameters) -> None:
@@ -23,6 +24,3 @@ class Wait:
     def is_done(self) -> bool:
         """Whether it has been long enough."""
         return time.monotonic() >= self._until
-
-    def heal(self) -> None:
-        """Nothing was done."""
