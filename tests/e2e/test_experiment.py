@@ -70,6 +70,11 @@ class Evidence:
             if each["source"] == source and subject in {None, each["subject"]}
         ]
 
+    def told(self) -> int:
+        """How many orders were acknowledged, as far as the ledgers show by now."""
+        ledgers = (self.path / "ledger").iterdir()
+        return sum(each.read_bytes().count(b'"acknowledged"') for each in ledgers)
+
 
 def chaos_load(run_dir: Path, **variables: str) -> subprocess.Popen[str]:
     environment = {**os.environ, **variables, "RUN_DIR": str(run_dir)}

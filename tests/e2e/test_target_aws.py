@@ -164,7 +164,9 @@ def test_what_must_not_happen_harms_nobody_and_the_load_goes_on(
             short(aws, asked),
             tmp_path / "run",
             is_enough=lambda run: (
-                run.events("harness").count("fis_refused") == 2 and "failed" in run.events("fis")
+                run.events("harness").count("fis_refused") == 2
+                and "failed" in run.events("fis")
+                and run.told() > 0
             ),
         )
         # It is not ours, so it is let be.
@@ -221,13 +223,13 @@ def test_an_engaged_safety_lever_keeps_the_servers_and_the_run_says_so(
 def test_a_run_reads_its_database_by_the_data_api_ends_when_it_is_to_and_is_judged(
     aws: dict[str, str], tmp_path: Path
 ) -> None:
-    environment = {**aws, "YES": "1"}
+    environment = {**aws, "YES": "1", "USERS": "12", "SPAWN_RATE": "12"}
     environment["LOCUST_ARGS"] += " --abort-if 'healthy_targets < 2 for 1s'"
     code, printed = chaos_load(environment, tmp_path / "run")
     evidence = Evidence(path=tmp_path / "run")
     assert code == 0, printed
     assert evidence.summary["verdict"] == "held"
-    assert evidence.summary["orders"]["rows"] > 10
+    assert evidence.summary["orders"]["rows"] > 0
     assert evidence.summary["fault"]["experiment_id"].startswith("EXP")
     assert evidence.run["target"] == "aws"
     assert evidence.run["settings"]["database"] == "rds-data://us-east-1/shop"

@@ -38,6 +38,10 @@ def pinned(path: Path) -> set[str]:
     return {each.lower() for each in re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)}
 
 
+# Whoever judges on Spark has it, and nobody else needs it: requirements-spark.lock.
+SPARK = {"py4j", "pyspark"}
+
+
 @BOTH
 def test_same_files_are_the_same_bytes_whenever_they_were_touched(
     contents: Contents, tmp_path: Path
@@ -80,7 +84,8 @@ def test_lock_has_what_is_imported(contents: Contents, tmp_path: Path) -> None:
             for name in imported(module) - OURS - set(sys.stdlib_module_names):
                 found = {each.lower().replace("_", "-") for each in distributions.get(name, ())}
                 only_types = name == "_typeshed" or name.startswith("mypy_boto3")
-                assert found & locked or only_types, f"{module}: {name}"
+                of_spark = module.name == "spark_engine.py" and name in SPARK
+                assert found & locked or only_types or of_spark, f"{module}: {name}"
 
 
 def imported(module: Path) -> set[str]:
