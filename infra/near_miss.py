@@ -1,7 +1,5 @@
 """What somebody may have meant who wrote a name that is not known."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Collection, Iterable, Iterator
 

@@ -1,7 +1,5 @@
 """Proxies are for what is elsewhere: what is said to this machine itself goes past them."""
 
-from __future__ import annotations
-
 from collections.abc import MutableMapping
 
 # urllib and botocore compare names; they know no ranges as 127.0.0.0/8.

@@ -8,8 +8,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__: list[str] = []
-
 
 def main() -> int:
     """Run one command; returns the exit code."""

@@ -11,7 +11,6 @@ from locust import between, task
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from harness.customers.customer import Customer
-from harness.customers.outcome import Outcome
 
 _SOME_ORDERS = 20
 
@@ -50,7 +49,7 @@ class Shopper(Customer):
             self.look_at_one()
             return
         conclusion = self.order_one_of(self.product_ids)
-        if conclusion.outcome is Outcome.ACKNOWLEDGED and conclusion.order_id is not None:
+        if conclusion.outcome == "acknowledged" and conclusion.order_id is not None:
             self.order_ids = [*self.order_ids, conclusion.order_id][-_SOME_ORDERS:]
             self._read_order(conclusion.order_id)
 

@@ -14,8 +14,6 @@
 One at a time: Playwright's loop holds the thread while it is open, so keep it within a module.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

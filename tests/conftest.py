@@ -1,7 +1,5 @@
 """What several suites share: one PostgreSQL server, and an empty database for each test."""
 
-from __future__ import annotations
-
 import os
 import signal
 import tempfile

@@ -1,7 +1,5 @@
 """The lab's RDS Data API on a port of its own, and one that answers as AWS does on a bad day."""
 
-from __future__ import annotations
-
 import io
 import json
 import threading

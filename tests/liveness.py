@@ -1,7 +1,5 @@
 """Whether a process has really ended, which several suites ask."""
 
-from __future__ import annotations
-
 import psutil
 
 

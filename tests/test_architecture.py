@@ -1,7 +1,5 @@
 """Who may import whom (design.md): the stages meet through files, not through each other."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 from pathlib import Path
@@ -147,6 +145,13 @@ def test_locust_finds_only_files_with_users() -> None:
 def test_listeners_of_locust_are_registered_in_one_place() -> None:
     registering = [m.name for m in modules("harness") if "add_listener" in m.read_text("utf-8")]
     assert registering == ["listeners.py"]
+
+
+def test_public_is_what_has_no_underscore() -> None:
+    listing = "\n__all__ ="
+    assert [
+        m for package in OURS for m in modules(package) if listing in m.read_text("utf-8")
+    ] == []
 
 
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 50

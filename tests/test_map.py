@@ -1,7 +1,5 @@
 """docs/map.md leads to files that are there, and leaves out no package."""
 
-from __future__ import annotations
-
 import re
 
 from tests.test_architecture import ROOT

@@ -20,8 +20,6 @@ from harness.demand.settings import OrderSettings, add_order_arguments
 from harness.errors import EXIT_USAGE, BadArgument
 from harness.faults.settings import FaultSettings, add_fault_arguments
 
-__all__ = ["Settings", "Target", "add_arguments", "without_password"]
-
 _HOST = r"(?:\[[0-9a-f:.]+\]|[^:@/?#,\[\]]*)(?::\d*)?"
 # As libpq reads it, whose passwords may hold `#` and `?`. A second `@` makes it anybody's guess.
 _URL = re.compile(
@@ -91,8 +89,7 @@ class Settings:
         try:
             check_new(self.run_dir)
         except (EvidenceError, OSError) as error:
-            message = f"the run's directory cannot be made: {error}"
-            raise BadArgument(message) from error
+            raise BadArgument(f"the run's directory cannot be made: {error}") from error
 
     @classmethod
     def from_options(cls, options: Namespace) -> "Settings":
@@ -119,8 +116,9 @@ class Settings:
         except ValueError as error:
             raise BadArgument(str(error)) from error
         if settings.connect_timeout_s > settings.total_timeout_s:
-            message = "--connect-timeout is longer than --total-timeout, which it is part of"
-            raise BadArgument(message)
+            raise BadArgument(
+                "--connect-timeout is longer than --total-timeout, which it is part of"
+            )
         return settings
 
 
@@ -234,8 +232,9 @@ def _experiment_of(config: str | None) -> str:
 
 def _name(text: str) -> str:
     if not _NAME.fullmatch(text):
-        message = f"{text!r} cannot be an experiment's name: letters, digits, dots, dashes only"
-        raise ValueError(message)
+        raise ValueError(
+            f"{text!r} cannot be an experiment's name: letters, digits, dots, dashes only"
+        )
     return text
 
 

@@ -12,8 +12,6 @@ from harness.arguments.experiment import load_hypotheses
 from harness.arguments.host import Host
 from harness.errors import BadArgument
 
-__all__ = ["check_options", "is_headless"]
-
 
 def check_options(options: Namespace) -> Settings | None:
     """Return the settings of a run, None where there will be none; BadArgument.
@@ -30,8 +28,7 @@ def check_options(options: Namespace) -> Settings | None:
     if options.master or options.processes:
         _check_port(options.master_bind_host, options.master_bind_port, "--master-bind-port")
     if options.num_users is not None and options.num_users < 0:
-        message = f"--users {options.num_users}: there cannot be fewer than none"
-        raise BadArgument(message)
+        raise BadArgument(f"--users {options.num_users}: there cannot be fewer than none")
     if options.host:
         Host.parse(options.host)
     settings.check_run_dir()
@@ -49,8 +46,7 @@ def is_headless(options: Namespace) -> bool:
 def _check_without_form(settings: Settings, options: Namespace) -> None:
     """Check what people could still fill in where a web UI asks them first."""
     if not options.host:
-        message = "no host: name the shop's URL with --host"
-        raise BadArgument(message)
+        raise BadArgument("no host: name the shop's URL with --host")
     run_time_s = options.run_time or None
     settings.orders.check(run_time_s=run_time_s, parts=max(1, options.processes or 1))
     settings.faults.check(run_time_s=run_time_s, users=options.num_users)
@@ -58,23 +54,21 @@ def _check_without_form(settings: Settings, options: Namespace) -> None:
 
 def _check_processes(options: Namespace) -> None:
     if options.processes and options.processes < -1:
-        message = f"--processes {options.processes}: give how many, or -1 for one on each processor"
-        raise BadArgument(message)
+        raise BadArgument(
+            f"--processes {options.processes}: give how many, or -1 for one on each processor"
+        )
     if options.master and (options.worker or options.processes):
         other = "--worker" if options.worker else "--processes, which has a master by itself"
-        message = f"--master cannot be combined with {other}"
-        raise BadArgument(message)
+        raise BadArgument(f"--master cannot be combined with {other}")
 
 
 def _check_web_ui(options: Namespace) -> None:
     if options.autoquit != -1 and not options.autostart:
-        message = "--autoquit is for a run that begins by itself: add --autostart"
-        raise BadArgument(message)
+        raise BadArgument("--autoquit is for a run that begins by itself: add --autostart")
     if is_headless(options):
         return
     if options.web_base_path and not options.web_base_path.startswith("/"):
-        message = f"--web-base-path {options.web_base_path}: it has to begin with a slash"
-        raise BadArgument(message)
+        raise BadArgument(f"--web-base-path {options.web_base_path}: it has to begin with a slash")
     _check_port(options.web_host, options.web_port, "--web-port")
 
 
@@ -96,5 +90,4 @@ def _check_port(host: str, port: int, flag: str) -> None:
         why = (
             "is in use: name another one, or end who has it" if is_taken else f"cannot be: {error}"
         )
-        message = f"{flag} {port}{f' at {where}' if where else ''} {why}"
-        raise BadArgument(message) from error
+        raise BadArgument(f"{flag} {port}{f' at {where}' if where else ''} {why}") from error

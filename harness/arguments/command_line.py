@@ -17,8 +17,6 @@ from harness.arguments.experiment import experiment_file
 from harness.errors import EXIT_USAGE, BadArgument
 from harness.run.analysis_command import AnalysisCommand
 
-__all__ = ["check_command_line"]
-
 
 def check_command_line(arguments: Sequence[str]) -> int:
     """Say whether `locust ARGUMENTS` can become a run; returns 0, or 64 after one line on stderr.
@@ -47,8 +45,7 @@ def _check_users(options: Namespace, known: set[str]) -> None:
     unknown = sorted(set(options.user_classes or ()) - known)
     if not known or unknown:
         missing = f"no user class is called {', '.join(unknown)}" if unknown else "no user class"
-        message = f"{missing} (in the locustfiles: {', '.join(sorted(known)) or 'none'})"
-        raise BadArgument(message)
+        raise BadArgument(f"{missing} (in the locustfiles: {', '.join(sorted(known)) or 'none'})")
 
 
 def _check_hypotheses(options: Namespace) -> None:

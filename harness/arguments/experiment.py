@@ -6,8 +6,6 @@ from typing import Any
 
 from harness.errors import BadArgument
 
-__all__ = ["experiment_file", "load_hypotheses"]
-
 _FOLDER = Path(__file__).resolve().parents[2] / "infra" / "experiments"
 
 
@@ -28,9 +26,9 @@ def load_hypotheses(*, config: str | None, experiment: str) -> list[dict[str, An
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8")).get("hypothesis", [])
     except (OSError, ValueError) as error:
-        message = f"{path} cannot be read: {error}; save it as TOML in UTF-8 without a mark"
-        raise BadArgument(message) from error
+        raise BadArgument(
+            f"{path} cannot be read: {error}; save it as TOML in UTF-8 without a mark"
+        ) from error
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        message = f"{path}: write each hypothesis as a table under [[hypothesis]]"
-        raise BadArgument(message)
+        raise BadArgument(f"{path}: write each hypothesis as a table under [[hypothesis]]")
     return tables

@@ -9,8 +9,6 @@ from gevent import socket
 
 from harness.errors import BadArgument
 
-__all__ = ["Host"]
-
 _PORTS = {"http": 80, "https": 443}
 _ASK_AGAIN_S = 0.2
 
@@ -31,8 +29,9 @@ class Host:
         except ValueError:
             parts, port = urlsplit(""), None
         if not parts.hostname or port is None or parts.scheme not in _PORTS:
-            message = "--host is no URL of a shop: give it as http://NAME:PORT, or with https"
-            raise BadArgument(message)
+            raise BadArgument(
+                "--host is no URL of a shop: give it as http://NAME:PORT, or with https"
+            )
         return cls(name=parts.hostname, port=port)
 
     def __str__(self) -> str:

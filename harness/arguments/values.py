@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Any, TypeVar
 
-__all__ = ["ArgumentGroup", "checked", "count", "seconds"]
-
 Value = TypeVar("Value")
 
 
@@ -65,8 +63,7 @@ def seconds(value: str | float) -> float:
     """Read a time in seconds."""
     found = float(value)
     if not 0 < found <= 3600:  # noqa: PLR2004
-        message = f"{value!r} is not a time in seconds above 0 and up to 3600"
-        raise ValueError(message)
+        raise ValueError(f"{value!r} is not a time in seconds above 0 and up to 3600")
     return found
 
 
@@ -74,6 +71,5 @@ def count(value: str | int) -> int:
     """Read a number of things, at least one."""
     found = int(value)
     if not 0 < found <= 1_000_000:  # noqa: PLR2004
-        message = f"{value!r} is not a number from 1 to 1000000"
-        raise ValueError(message)
+        raise ValueError(f"{value!r} is not a number from 1 to 1000000")
     return found

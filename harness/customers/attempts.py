@@ -10,8 +10,6 @@ from harness.customers.retries import RetryKind
 from harness.demand.watermarks import Cell
 from harness.record.journal import now
 
-__all__ = ["first_attempt", "headers_of", "next_attempt"]
-
 
 def first_attempt(cell: Cell, *, user_id: str, due_at: int | None) -> AttemptSent:
     """Return the first attempt at a new order, to be sent now."""

@@ -5,8 +5,6 @@ import json
 from harness.customers.exchange import Reply
 from harness.customers.outcome import json_kind
 
-__all__ = ["ids_of", "why_none", "wrong_with_products"]
-
 _NONE = "an empty list"  # which is an answer, though nobody can order from it
 _EXPECTED = "an object with products, a list of objects with a whole number as id"
 

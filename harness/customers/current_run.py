@@ -16,8 +16,6 @@ from harness.record.journal import now
 from harness.record.ledger import Ledger, LedgerKeeper, NoLedger
 from harness.record.recording import Recording
 
-__all__ = ["CurrentRun", "current_run"]
-
 
 class CurrentRun:
     """One run in one process: `begin` before its users start, `stop`, and `close` after them.
@@ -85,5 +83,4 @@ def current_run(environment: Environment) -> CurrentRun:
     try:
         return _current_runs[environment]
     except KeyError:
-        message = "no run is on, so nothing may be ordered"
-        raise LedgerFailed(message) from None
+        raise LedgerFailed("no run is on, so nothing may be ordered") from None

@@ -28,8 +28,6 @@ from harness.record.journal import now
 from harness.record.recording import Over
 from harness.run.listeners import listen
 
-__all__ = ["Customer", "Reply", "RequestsCustomer"]
-
 _numbers = itertools.count(1)
 
 

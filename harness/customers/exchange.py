@@ -16,8 +16,6 @@ from analysis.evidence.ledger.format import frequent
 from harness.customers.outcome import connect_token, json_object
 from harness.errors import NotConnected, ReplyTooLong
 
-__all__ = ["Client", "Intake", "Received", "Reply", "Request", "connect_within", "exchange"]
-
 _LARGEST_HEAD_BYTES = 256 * 2**10
 _LARGEST_REPLY_BYTES = 16 * 2**20
 _BREATHE_EVERY_BYTES = 64 * 2**10
@@ -91,8 +89,7 @@ class Intake:
         """Count `size` bytes more; ReplyTooLong."""
         self._bytes += size
         if self._bytes > (_LARGEST_HEAD_BYTES if is_head else _LARGEST_REPLY_BYTES):
-            message = f"the reply is longer than {self._bytes} bytes"
-            raise ReplyTooLong(message)
+            raise ReplyTooLong(f"the reply is longer than {self._bytes} bytes")
         if self._bytes - self._breathed_at > _BREATHE_EVERY_BYTES:
             self._breathed_at = self._bytes
             gevent.sleep(0)

@@ -20,8 +20,6 @@ from locust.contrib.fasthttp import FAILURE_EXCEPTIONS, ErrorResponse, FastReque
 
 from harness.customers.exchange import Intake, Received, Request, connect_within
 
-__all__ = ["FastClient"]
-
 _FINAL = 200
 # Reading less leaves the rest where asking the socket whether more has come does not find it.
 _TLS_RECORD_BYTES = 16 * 1024
@@ -95,8 +93,7 @@ class FastClient:
         if _is_plain(path):
             return self._prefix + path
         if not path.startswith("/"):
-            message = f"{path!r} is no path of the shop: it should begin with /"
-            raise ValueError(message)
+            raise ValueError(f"{path!r} is no path of the shop: it should begin with /")
         target: str = URL(self._base + path).quoted_uri
         return target
 
@@ -170,8 +167,7 @@ class _SendOnceClient(HTTPClient):
         lines = [f"{name}: {value}" for name, value in fields.items()]
         head = "\r\n".join((f"{method} {target} {self.version}", *lines, "", ""))
         if head.count("\n") != len(lines) + 2 or head.count("\r") != len(lines) + 2:
-            message = f"a header of {method} {target} has a line's end in it"
-            raise ValueError(message)
+            raise ValueError(f"a header of {method} {target} has a line's end in it")
         return head
 
 
@@ -190,8 +186,7 @@ class _OneReply(HTTPSocketPoolResponse):
 
     def _on_message_begin(self) -> None:
         if self._is_final:
-            message = "another reply follows the reply"
-            raise HTTPProtocolViolationError(message)
+            raise HTTPProtocolViolationError("another reply follows the reply")
         super()._on_message_begin()
 
     def _on_message_complete(self) -> None:

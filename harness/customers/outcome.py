@@ -23,18 +23,6 @@ from analysis.evidence.ledger.format import frequent
 from analysis.evidence.records import Outcome
 from harness.errors import NotConnected, ReplyTooLong
 
-__all__ = [
-    "Conclusion",
-    "Outcome",
-    "cause_of",
-    "conclude",
-    "connect_token",
-    "failure_name",
-    "json_kind",
-    "json_object",
-    "status_name",
-]
-
 # Replies that an application gives before it writes anything.
 _REJECTIONS = frozenset({400, 404, 405, 409, 413, 415, 422, 429})
 _LARGEST_ID = 2**63 - 1
@@ -174,8 +162,7 @@ def _object_said_once(body: bytes) -> dict[str, object] | None:
     def refuse_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            message = "a name stands in it twice"
-            raise ValueError(message)
+            raise ValueError("a name stands in it twice")
         return found
 
     try:

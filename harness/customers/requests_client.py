@@ -18,8 +18,6 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from harness.customers.exchange import Intake, Received, Request, connect_within
 
-__all__ = ["RequestsClient"]
-
 _PART_BYTES = 64 * 1024
 
 
@@ -139,11 +137,9 @@ def _read_body(response: requests.Response) -> bytes:
 def _check_end(raw: Any) -> None:
     """Raise where a reply's end is not certain: it has two lengths, or something follows it."""
     if "Transfer-Encoding" in raw.headers and "Content-Length" in raw.headers:
-        message = "the reply has two lengths"
-        raise http.client.HTTPException(message)
+        raise http.client.HTTPException("the reply has two lengths")
     if raw._original_response.is_followed:  # noqa: SLF001 -- urllib3 has no other door
-        message = "something follows the reply"
-        raise http.client.HTTPException(message)
+        raise http.client.HTTPException("something follows the reply")
 
 
 class _Connection(HTTPConnection):

@@ -14,8 +14,6 @@ from analysis.evidence.answers import was_answered
 from analysis.evidence.records import Outcome
 from harness.customers.outcome import Conclusion
 
-__all__ = ["Answer", "Retries", "RetryKind", "retry_after_s"]
-
 _IN_PROGRESS = "key-in-progress"
 _LARGEST_POWER = 60
 

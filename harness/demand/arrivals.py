@@ -16,8 +16,6 @@ from gevent.pool import Group
 from harness.errors import NothingMore
 from harness.record.journal import now
 
-__all__ = ["Arrivals", "Arriving", "Note"]
-
 TOO_MANY_OPEN = "too_many_open"
 RUN_STOPPING = "run_stopping"
 _LOOK_FOR_PRODUCTS_EVERY_S = 0.5

@@ -12,8 +12,6 @@ from harness.demand.schedule import due_times
 from harness.demand.settings import OrderSettings
 from harness.demand.watermarks import Cell, Watermarks
 
-__all__ = ["Desk"]
-
 
 class Desk:
     """Where customers order: `start`, `stop` (nothing begins any more), `close`.

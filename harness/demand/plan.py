@@ -8,8 +8,6 @@ from argparse import Namespace
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["Part", "Plan"]
-
 _OPTION = "chaos_plan"
 
 

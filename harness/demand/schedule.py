@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Rate", "Spacing", "due_times", "parse_rate"]
-
 _RATE = re.compile(r"(\d+(?:\.\d+)?)(?:\.\.(\d+(?:\.\d+)?))?")
 _LARGEST_RATE = 100_000
 
@@ -66,13 +64,11 @@ def parse_rate(text: str) -> Rate:
     """Read `20` or `5..50`, orders per second; ValueError otherwise."""
     found = _RATE.fullmatch(text.strip())
     if not found:
-        message = f"{text!r} is neither a rate (20, orders per second) nor a ramp (5..50)"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} is neither a rate (20, orders per second) nor a ramp (5..50)")
     begins = float(found[1])
     ends = begins if found[2] is None else float(found[2])
     if not 0 < max(begins, ends) <= _LARGEST_RATE:
-        message = f"{text!r} is not above 0 and up to {_LARGEST_RATE} orders per second"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} is not above 0 and up to {_LARGEST_RATE} orders per second")
     return Rate(begins=begins, ends=ends)
 
 

@@ -8,8 +8,6 @@ from harness.customers.retries import Retries, RetryKind
 from harness.demand.schedule import Rate, Spacing, parse_rate
 from harness.errors import BadArgument
 
-__all__ = ["OrderSettings", "add_order_arguments"]
-
 _QUANTITY_MAX = 3
 _QUANTITY_MAX_OF_WATERMARKS = 50
 
@@ -58,19 +56,19 @@ class OrderSettings:
         if rate is None or not rate.is_ramp:
             return rate
         if not run_time_s:
-            message = "--arrival-rate as a ramp needs a --run-time, which is what it goes over"
-            raise BadArgument(message)
+            raise BadArgument(
+                "--arrival-rate as a ramp needs a --run-time, which is what it goes over"
+            )
         return replace(rate, over_s=float(run_time_s))
 
     def check(self, *, run_time_s: float | None, parts: int) -> None:
         """Raise BadArgument for what only a run's time and its processes show to be wrong."""
         self.rate_over(run_time_s)
         if self.watermark and self.quantity_max < parts:
-            message = (
+            raise BadArgument(
                 f"--order-quantity-max {self.quantity_max} gives {parts} processes too few "
                 "watermarks: each needs a quantity of its own"
             )
-            raise BadArgument(message)
 
     def to_keep(self) -> dict[str, object]:
         """Return what run.json says of them."""

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 
-__all__ = ["Cell", "Watermarks"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
@@ -46,8 +44,7 @@ class Watermarks:
         self, *, quantity_max: int, window_s: float, seed: int, part: int = 0, parts: int = 1
     ) -> None:
         if quantity_max < parts:
-            message = f"{quantity_max} quantities are too few for {parts} processes"
-            raise ValueError(message)
+            raise ValueError(f"{quantity_max} quantities are too few for {parts} processes")
         self.exhausted = 0
         self._quantity_max = quantity_max
         self._window_s = window_s

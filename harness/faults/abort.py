@@ -13,8 +13,6 @@ import gevent
 
 from harness.record.pulse import Pulse, Reading
 
-__all__ = ["MEASURES", "Abort", "Watchdog", "Watchman", "parse_aborts"]
-
 _LOOK_EVERY_S = 0.25
 _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
@@ -66,24 +64,21 @@ def parse_aborts(text: str) -> tuple[Abort, ...]:
 def _parse(text: str) -> Abort:
     found = _FORM.fullmatch(text.strip())
     if found is None:
-        message = f"{text.strip()!r} is no condition; {_EXAMPLE}"
-        raise ValueError(message)
+        raise ValueError(f"{text.strip()!r} is no condition; {_EXAMPLE}")
     name = found["name"]
     if name not in MEASURES:
-        message = f"{name!r} cannot be measured while a run goes on; known: {', '.join(MEASURES)}"
-        raise ValueError(message)
+        raise ValueError(
+            f"{name!r} cannot be measured while a run goes on; known: {', '.join(MEASURES)}"
+        )
     for_s = float(found["for"] or 0)
     if for_s > _LONGEST_S:
-        message = f"{text.strip()!r}: a condition may be for {_LONGEST_S} s at most"
-        raise ValueError(message)
+        raise ValueError(f"{text.strip()!r}: a condition may be for {_LONGEST_S} s at most")
     if name == "no_healthy_targets":
         if found["sign"]:
-            message = f"{text.strip()!r}: no_healthy_targets takes no limit"
-            raise ValueError(message)
+            raise ValueError(f"{text.strip()!r}: no_healthy_targets takes no limit")
         return Abort(text=text.strip(), name="healthy_targets", sign="<", limit=1, for_s=for_s)
     if not found["sign"]:
-        message = f"{text.strip()!r} has no limit; {_EXAMPLE}"
-        raise ValueError(message)
+        raise ValueError(f"{text.strip()!r} has no limit; {_EXAMPLE}")
     limit = _limit(text.strip(), MEASURES[name], float(found["limit"]), found["unit"] or "")
     return Abort(text=text.strip(), name=name, sign=found["sign"], limit=limit, for_s=for_s)
 
@@ -94,12 +89,10 @@ def _limit(text: str, kind: str, limit: float, unit: str) -> float:
     ]
     if unit not in scales:
         wanted = {"share": "a % (or a share such as 0.5)", "ms": "ms or s", "number": "no unit"}
-        message = f"{text!r}: its limit needs {wanted[kind]}"
-        raise ValueError(message)
+        raise ValueError(f"{text!r}: its limit needs {wanted[kind]}")
     scaled = limit * scales[unit]
     if kind == "share" and scaled > 1:
-        message = f"{text!r}: more than 100% never comes"
-        raise ValueError(message)
+        raise ValueError(f"{text!r}: more than 100% never comes")
     return scaled
 
 

@@ -7,8 +7,6 @@ from harness.faults.fis.blast_radius import Blast, Hit
 from harness.faults.fis.experiments import RUN_TAG, list_experiments, targets_of
 from harness.faults.fis.targets import AWS_ERRORS, Clients, reason_of
 
-__all__ = ["GUARDS", "Guards", "Identity", "who_am_i"]
-
 GUARDS = ("account", "tag", "healthy", "experiments", "baseline")
 
 

@@ -11,8 +11,6 @@ from harness.faults.record import Fault
 from harness.record.journal import Journal
 from harness.record.pulse import Pulse
 
-__all__ = ["Hook"]
-
 _LOOK_EVERY_S = 0.25
 _BASELINE_S = 10
 

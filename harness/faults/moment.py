@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from harness.errors import BadArgument
 
-__all__ = ["FireAt", "parse_duration_s", "parse_fire_at"]
-
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)%")
 _USERS = re.compile(r"users:([1-9]\d{0,6})")
@@ -38,12 +36,14 @@ class FireAt:
     def after_s(self, run_time_s: float | None) -> float:
         """Seconds after users start; BadArgument if that is not within the run."""
         if self.share is not None and run_time_s is None:
-            message = "--fault-at as a share needs a --run-time; give it as a time, such as 30s"
-            raise BadArgument(message)
+            raise BadArgument(
+                "--fault-at as a share needs a --run-time; give it as a time, such as 30s"
+            )
         after_s = self.seconds if self.share is None else self.share * (run_time_s or 0)
         if after_s is None or (run_time_s is not None and after_s >= run_time_s):
-            message = f"--fault-at is {after_s or 0:g} s, but the run ends after {run_time_s:g} s"
-            raise BadArgument(message)
+            raise BadArgument(
+                f"--fault-at is {after_s or 0:g} s, but the run ends after {run_time_s:g} s"
+            )
         return after_s
 
     def check(self, *, run_time_s: float | None, users: int | None) -> None:
@@ -51,11 +51,9 @@ class FireAt:
         if self.is_by_clock:
             self.after_s(run_time_s)
         if self.users is not None and users is not None and self.users > users:
-            message = f"--fault-at {self} never comes: the run has {users} users"
-            raise BadArgument(message)
+            raise BadArgument(f"--fault-at {self} never comes: the run has {users} users")
         if self.steady_s is not None and run_time_s is not None and self.steady_s >= run_time_s:
-            message = f"--fault-at {self} never comes: the run ends after {run_time_s:g} s"
-            raise BadArgument(message)
+            raise BadArgument(f"--fault-at {self} never comes: the run ends after {run_time_s:g} s")
 
 
 def parse_fire_at(text: str) -> FireAt:
@@ -66,22 +64,19 @@ def parse_fire_at(text: str) -> FireAt:
     if text.startswith(_STEADY):
         steady_s = parse_duration_s(text.removeprefix(_STEADY))
         if steady_s is None or steady_s < _STEADY_LEAST_S:
-            message = f"{text!r} is not as steady:10s, with at least {_STEADY_LEAST_S} s"
-            raise ValueError(message)
+            raise ValueError(f"{text!r} is not as steady:10s, with at least {_STEADY_LEAST_S} s")
         return FireAt(steady_s=steady_s)
     if share := _SHARE.fullmatch(text):
         percent = float(share[1])
         if percent >= 100:  # noqa: PLR2004
-            message = f"{text!r} is not before the end of the run"
-            raise ValueError(message)
+            raise ValueError(f"{text!r} is not before the end of the run")
         return FireAt(share=percent / 100)
     seconds = parse_duration_s(text)
     if seconds is None:
-        message = (
+        raise ValueError(
             f"{text!r} is neither a time (30s, 1m30s), a share of the run time (40%), "
             "users:200 nor steady:10s"
         )
-        raise ValueError(message)
     return FireAt(seconds=seconds)
 
 

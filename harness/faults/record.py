@@ -6,8 +6,6 @@ from typing import Any
 from harness.faults.moment import FireAt
 from harness.record.journal import Journal
 
-__all__ = ["Fault", "FaultRecord", "FaultRecords"]
-
 
 class FaultRecords:
     """All faults of one run, in the order in which they were asked for."""

@@ -12,8 +12,6 @@ from harness.faults.commands.secrets import masked
 from harness.faults.guards import GUARDS, Guards
 from harness.faults.moment import FireAt, parse_fire_at
 
-__all__ = ["FROZEN", "FaultSettings", "Planned", "add_fault_arguments"]
-
 # Whoever reaches the web UI may post any option: these stay as whoever started Locust gave them.
 FROZEN = (
     *("database_url", "fault_command", "heal_command", "fault_shell", "fault_command_limit"),
@@ -250,30 +248,26 @@ def _command(text: str, default: FireAt) -> Planned:
 def _tag(text: str) -> tuple[str, str]:
     key, sign, value = text.partition("=")
     if not key or not sign:
-        message = f"{text!r} is no tag; write it as ChaosTarget=true"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} is no tag; write it as ChaosTarget=true")
     return key, value
 
 
 def _whole(text: str) -> int:
     if not str(text).isdecimal():
-        message = f"{text!r} is not a whole number of targets"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} is not a whole number of targets")
     return int(text)
 
 
 def _account(text: str) -> str:
     if text and not re.fullmatch(r"\d{12}", text):
-        message = f"{text!r} is not the number of an AWS account, which has 12 digits"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} is not the number of an AWS account, which has 12 digits")
     return text
 
 
 def _share(text: str) -> float:
     found = _PERCENT.fullmatch(text.strip())
     if found is None or float(found[1]) > 100:  # noqa: PLR2004
-        message = f"{text!r} is not a share such as 10%"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} is not a share such as 10%")
     return float(found[1]) / 100
 
 
@@ -281,6 +275,5 @@ def _guards(text: str) -> frozenset[str]:
     names = frozenset(filter(None, (each.strip() for each in text.split(","))))
     unknown = sorted(names - set(GUARDS))
     if unknown:
-        message = f"{unknown[0]!r} is no guard; there are: {', '.join(GUARDS)}"
-        raise ValueError(message)
+        raise ValueError(f"{unknown[0]!r} is no guard; there are: {', '.join(GUARDS)}")
     return names

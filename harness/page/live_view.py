@@ -8,8 +8,6 @@ from locust.env import Environment
 
 from harness.page.runs_seen import Watch, WatchedRun
 
-__all__ = ["live_view"]
-
 
 def live_view(
     watch: Watch, environment: Environment, *, run_id: str, since: int, after: int

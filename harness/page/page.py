@@ -17,8 +17,6 @@ from harness.page.live_view import live_view
 from harness.page.results import known_files
 from harness.page.runs_seen import Watch
 
-__all__ = ["add_chaos_page"]
-
 _WEB = Path(__file__).resolve().parent / "web"
 _ASSETS = {
     "chaos.css": "text/css",

@@ -19,8 +19,6 @@ import gevent
 from harness.record.live import Doubt
 from harness.record.live_run import LiveFleet
 
-__all__ = ["Resolution"]
-
 _ROOT = Path(__file__).resolve().parents[2]
 _ASK_EVERY_S = 3.0
 _KEYS_AT_ONCE = 1_000
@@ -110,14 +108,12 @@ class Resolution:
         if process is None or process.poll() is not None:
             process = self._process = self._start_process()
         if process.stdin is None or process.stdout is None:
-            message = "it has no pipes"
-            raise OSError(message)
+            raise OSError("it has no pipes")
         process.stdin.write(json.dumps(keys) + "\n")
         process.stdin.flush()
         answer = json.loads(process.stdout.readline())
         if not isinstance(answer, dict):
-            message = "the answer is no object"
-            raise ValueError(message)
+            raise ValueError("the answer is no object")
         return answer
 
     def _start_process(self) -> subprocess.Popen[str]:

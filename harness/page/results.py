@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Results", "known_files", "read_results"]
-
 _UNTOLD_MAX = 200
 # What a run's directory may hold that people want, in the order in which they want it.
 _KNOWN = (

@@ -13,8 +13,6 @@ from harness.page.results import Results, read_results
 from harness.page.servers import Scene
 from harness.run.run import Run
 
-__all__ = ["Watch", "WatchedRun"]
-
 
 class WatchedRun:
     """One run: what is live of it, and in the end what was found.

@@ -9,8 +9,6 @@ from typing import Any
 
 from analysis.evidence.records import Event, format_time
 
-__all__ = ["Scene"]
-
 _KEPT = 400
 _TROUBLES = frozenset(
     {"fis_refused", "fis_not_stopped", "fault_not_injected", "run_aborted", "observe_failed"}

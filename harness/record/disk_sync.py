@@ -7,8 +7,6 @@ from collections.abc import Callable
 import gevent
 from gevent.lock import Semaphore
 
-__all__ = ["SLOW_S", "DiskSync"]
-
 # What is promised is a second and the fsync's own time; one that takes longer is told of.
 SLOW_S = 1.0
 

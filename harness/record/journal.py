@@ -9,8 +9,6 @@ import gevent
 from analysis.evidence.records import Event
 from analysis.evidence.run_directory import RunDirectory
 
-__all__ = ["Journal", "now"]
-
 
 def now() -> int:
     """Microseconds since the Unix epoch."""

@@ -35,8 +35,6 @@ from harness.errors import LedgerFailed
 from harness.record.disk_sync import DiskSync
 from harness.record.tail import LedgerTail
 
-__all__ = ["KEEP_EVERY_S", "WAITING_MAX", "Ledger", "LedgerKeeper", "NoLedger", "process_id"]
-
 KEEP_EVERY_S = 1.0
 FLUSH_EVERY_S = 0.25
 # Lines made one after the other take half the time of lines made here and there; so many take
@@ -91,8 +89,7 @@ class Ledger:
                 # A file that no folder names is lost with all that was synced into it.
                 sync_folder(path.parent)
             except OSError as error:
-                message = f"cannot open the ledger {path}: {error.strerror}"
-                raise LedgerFailed(message) from error
+                raise LedgerFailed(f"cannot open the ledger {path}: {error.strerror}") from error
             self._disk = DiskSync(self._file, on_slow=on_slow)
             self.put = self._tail.put
             about: dict[str, str | int] = {"pid": os.getpid(), "host": socket.gethostname()}

@@ -14,8 +14,6 @@ from analysis.evidence.ledger.format import AttemptSent
 from analysis.evidence.records import Outcome
 from harness.customers.outcome import Conclusion, failure_name
 
-__all__ = ["LATENCY_STEP", "OTHER", "Doubt", "LiveCounts", "Second", "add_counts"]
-
 # Bins of latency grow by this factor, so a percentile is right to within 5 %.
 LATENCY_STEP = 1.1
 _LOG_STEP = math.log(LATENCY_STEP)

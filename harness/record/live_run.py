@@ -7,8 +7,6 @@ from typing import Any
 from analysis.evidence.records import Outcome
 from harness.record.live import Doubt, Second, add_counts
 
-__all__ = ["KEPT_S", "LiveFleet"]
-
 KEPT_S = 900
 _DOUBTS_MAX = 20_000
 _CHANGING_S = 8  # reports of workers are late by their interval, and one may be missed

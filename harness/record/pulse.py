@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from harness.record.live import Second
 from harness.record.live_run import LiveFleet
 
-__all__ = ["Pulse", "Reading"]
-
 # Two halves of a steady stretch may differ by that, or by what chance alone does.
 _CALM_SHARE = 0.15
 _CALM_SIGMAS = 3.0

@@ -23,8 +23,6 @@ from harness.errors import LedgerFailed, NothingMore
 from harness.record.ledger import WAITING_MAX, Ledger, NoLedger
 from harness.record.live import LiveCounts
 
-__all__ = ["Over", "Recording"]
-
 # A line that is not plain, one that finds no room, and a ledger that has failed.
 _UNUSUAL = (*UNPLAIN, ValueError, LedgerFailed)
 

@@ -12,8 +12,6 @@ from typing import NoReturn
 
 from analysis.evidence.ledger.tail import HEAD, OFFSET, SIZE, head_of, start_of_machine
 
-__all__ = ["LedgerTail"]
-
 # Where no file can be had as memory: some network and virtual file systems.
 _UNMAPPABLE = (errno.ENODEV, errno.EINVAL, errno.EACCES, errno.ENOTSUP)
 

@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["AnalysisCommand"]
-
 _ROOT = Path(__file__).resolve().parents[2]
 
 

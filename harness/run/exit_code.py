@@ -15,8 +15,6 @@ from locust.env import Environment
 
 from harness.errors import EXIT_BROKEN, EXIT_OUR_FAULT, EXIT_UNDECIDED, EXIT_USAGE
 
-__all__ = ["NO_LOAD", "ExitCode", "end_children", "worse"]
-
 NO_LOAD = "no load was run: Locust ended before its users could start"
 
 _WORST_FIRST = (EXIT_OUR_FAULT, EXIT_USAGE, EXIT_BROKEN, EXIT_UNDECIDED)

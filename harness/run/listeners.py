@@ -24,8 +24,6 @@ from harness.run.locust_process import LocustProcess, NewCustomer
 from harness.run.master import MasterProcess
 from harness.workers.worker import WorkerProcess
 
-__all__ = ["listen"]
-
 _STDOUT, _STDERR = 1, 2
 _Listener = Callable[..., None]
 # It tells of every endpoint and credential that it finds.

@@ -24,8 +24,6 @@ from harness.record.live import LiveCounts
 from harness.record.recording import Recording
 from harness.run.exit_code import ExitCode
 
-__all__ = ["LocustProcess", "NewCustomer", "guarded"]
-
 NewCustomer = Callable[[Environment], Arriving]
 logger = logging.getLogger(__name__)
 
@@ -69,8 +67,7 @@ class LocustProcess:
         """Locust's parsed options, ours among them."""
         options = self.environment.parsed_options
         if not isinstance(options, Namespace):
-            message = "Locust has parsed no options"
-            raise LoadError(message)
+            raise LoadError("Locust has parsed no options")
         return options
 
     @property

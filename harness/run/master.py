@@ -29,8 +29,6 @@ from harness.workers.roster import Workers
 from harness.workers.upload import EvidenceStore
 from harness.workers.worker import LEDGER_MESSAGE, LIVE_MESSAGE, NOTE_MESSAGE
 
-__all__ = ["MasterProcess"]
-
 _LOOK_EVERY_S = 0.05
 
 
@@ -82,8 +80,7 @@ class MasterProcess(LocustProcess):
         """Get ready; no user starts before this returns."""
         self._has_started = True
         if self._run_time is None:
-            message = "a test starts that Locust was not initialised for"
-            raise LoadError(message)
+            raise LoadError("a test starts that Locust was not initialised for")
         clock = self._run_time.claim()
         self._leave_run_before()
         self.is_stopping = False

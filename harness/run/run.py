@@ -32,8 +32,6 @@ from harness.run.analysis_command import AnalysisCommand
 from harness.run.run_time import RunClock
 from harness.run.statistics import StatisticsFiles
 
-__all__ = ["Run", "SnapshotFailed"]
-
 RUNS = Path("runs")
 _CLONE = Path(__file__).resolve().parents[2]
 # So long a shop that is still starting may take to answer at all.
@@ -101,8 +99,7 @@ class Run:
                 root=RUNS, experiment=settings.experiment, at=started_at, path=settings.run_dir
             )
         except (EvidenceError, OSError) as error:
-            message = f"the run's directory cannot be made: {error}"
-            raise BadArgument(message) from error
+            raise BadArgument(f"the run's directory cannot be made: {error}") from error
         journal = Journal(directory, on_our_fault=on_our_fault, on_event=on_event)
         journal.update(
             run_id=directory.run_id,

@@ -16,8 +16,6 @@ from locust.web import WebUI
 
 from harness.arguments.check import is_headless
 
-__all__ = ["RunClock", "RunTime"]
-
 _STOP_WITHIN_S = 60.0
 _LOOK_EVERY_S = 0.1
 _locusts_logger = logging.getLogger("locust.main")

@@ -7,8 +7,6 @@ import gevent
 from locust.env import Environment
 from locust.stats import PERCENTILES_TO_REPORT, StatsCSVFileWriter
 
-__all__ = ["StatisticsFiles"]
-
 
 class StatisticsFiles(StatsCSVFileWriter):
     """Writes `locust_*.csv` from `start` to `close`, whatever --csv says."""

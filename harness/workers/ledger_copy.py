@@ -12,8 +12,6 @@ from gevent.queue import Queue
 
 from harness.errors import LedgerFailed
 
-__all__ = ["LedgerCopy"]
-
 
 class LedgerCopy:
     """Takes a worker's messages and answers each with what it has, as `LedgerStream` expects.
@@ -39,8 +37,9 @@ class LedgerCopy:
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
             fcntl.flock(self._file, fcntl.LOCK_EX)
         except OSError as error:
-            message = f"cannot open the copy of a ledger {path}: {error.strerror}"
-            raise LedgerFailed(message) from error
+            raise LedgerFailed(
+                f"cannot open the copy of a ledger {path}: {error.strerror}"
+            ) from error
         # No more is ever in it than the worker's window: it waits for answers.
         self._inbox: Queue[Mapping[str, Any] | None] = Queue()
         self._greenlet = gevent.spawn(self._receive)

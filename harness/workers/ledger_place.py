@@ -14,8 +14,6 @@ from analysis.evidence.run_directory import LEDGER_FOLDER, RunDirectory
 from harness.errors import LedgerFailed
 from harness.record.ledger import process_id
 
-__all__ = ["Offer", "own_directory", "own_name"]
-
 RUNS = Path("runs")
 _TELLING = 6
 
@@ -77,8 +75,9 @@ def own_directory(offer: Offer, name: str) -> RunDirectory:
     try:
         (path / LEDGER_FOLDER).mkdir(parents=True)
     except OSError as error:
-        message = f"cannot make {path.resolve()} for the ledger: {error.strerror}"
-        raise LedgerFailed(message) from error
+        raise LedgerFailed(
+            f"cannot make {path.resolve()} for the ledger: {error.strerror}"
+        ) from error
     return RunDirectory(path)
 
 

@@ -17,8 +17,6 @@ from harness.workers.ledger_copy import LedgerCopy
 from harness.workers.ledger_place import Offer
 from harness.workers.worker import RECEIVED_MESSAGE, STOP_MESSAGE
 
-__all__ = ["Workers"]
-
 _LOOK_EVERY_S = 0.2
 _WAIT_EVERY_S = 0.05
 _TELL_AGAIN_S = 1.0

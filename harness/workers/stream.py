@@ -14,8 +14,6 @@ from typing import Any
 import gevent
 from gevent.event import Event
 
-__all__ = ["Delivery", "LedgerStream"]
-
 CHUNK = 64 * 1024
 # What may be on its way before the master has answered. Locust's heartbeats queue up behind it, and
 # at 1 Mbit/s they still have to arrive within three seconds.

@@ -17,8 +17,6 @@ from harness.errors import BadArgument
 from harness.faults.fis.targets import AWS_ERRORS, reason_of
 from harness.workers.stream import Delivery
 
-__all__ = ["EvidenceStore", "LedgerUpload"]
-
 SEGMENT = 8 * 1024 * 1024
 _EVERY_S = 3.0
 _LOOK_EVERY_S = 0.2
@@ -44,8 +42,7 @@ class EvidenceStore:
                 retries={"total_max_attempts": 3, "mode": "standard"},
             )
         except (*AWS_ERRORS, ValueError) as error:  # the latter for a wrong AWS_ENDPOINT_URL
-            message = f"--evidence-uri cannot be used: {reason_of(error)}"
-            raise BadArgument(message) from error
+            raise BadArgument(f"--evidence-uri cannot be used: {reason_of(error)}") from error
         return cls(client=client, bucket=bucket, prefix=prefix)
 
     def folder(self, run_id: str) -> str:
@@ -60,11 +57,13 @@ class EvidenceStore:
                 Bucket=self.bucket, Prefix=self.folder(run_id), MaxKeys=1
             )
         except AWS_ERRORS as error:
-            message = f"--evidence-uri: {place} cannot be read: {reason_of(error)}"
-            raise BadArgument(message) from error
+            raise BadArgument(
+                f"--evidence-uri: {place} cannot be read: {reason_of(error)}"
+            ) from error
         if found.get("KeyCount"):
-            message = f"--evidence-uri: {place} holds a run's ledgers already; name another prefix"
-            raise BadArgument(message)
+            raise BadArgument(
+                f"--evidence-uri: {place} holds a run's ledgers already; name another prefix"
+            )
 
     def put(self, key: str, content: bytes) -> None:
         """Store one object; AWS_ERRORS."""

@@ -25,15 +25,6 @@ from harness.workers.ledger_place import Offer, own_directory, own_name
 from harness.workers.stream import Delivery, LedgerStream
 from harness.workers.upload import EvidenceStore, LedgerUpload
 
-__all__ = [
-    "LEDGER_MESSAGE",
-    "LIVE_MESSAGE",
-    "NOTE_MESSAGE",
-    "RECEIVED_MESSAGE",
-    "STOP_MESSAGE",
-    "WorkerProcess",
-]
-
 LIVE_MESSAGE = "chaos_live"  # worker: what it has seen since the last time
 NOTE_MESSAGE = "chaos_note"  # worker: something for the run's events and for people
 STOP_MESSAGE = "chaos_stop"  # master: end the users and close the ledger

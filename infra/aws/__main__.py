@@ -4,8 +4,6 @@ What Terraform asks, it asks: nothing here says yes for anybody. TF_VAR_... and 
 Terraform's own ways to be told more.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

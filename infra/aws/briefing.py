@@ -1,7 +1,5 @@
 """Before a run on AWS: who and where we are, what would be hit, and what it costs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -8,8 +8,6 @@ AwsError
 └── NoTunnel          there is nothing to go through, or no program that could
 """
 
-from __future__ import annotations
-
 
 class AwsError(Exception):
     """One line that says what is wrong, where, and what to do."""

@@ -4,8 +4,6 @@ An archive has its packages, the boot scripts, and a requirements.lock of its ow
 clone's lock that those packages need, versions and hashes untouched.
 """
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """What Terraform has made, as its outputs tell: all that a run against it needs to know."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from collections.abc import Mapping
@@ -46,7 +44,7 @@ class Stack:
     tunnel_instance_id: str = ""
 
     @classmethod
-    def parse(cls, text: str, *, source: str) -> Stack:
+    def parse(cls, text: str, *, source: str) -> "Stack":
         """Read `terraform output -json`: {NAME: {"value": ...}}; NoStack."""
         try:
             outputs: dict[str, Any] = {
@@ -76,7 +74,7 @@ class Stack:
         return cls(**found)
 
     @classmethod
-    def read(cls, environment: Mapping[str, str]) -> Stack:
+    def read(cls, environment: Mapping[str, str]) -> "Stack":
         """Ask Terraform, or read the file that AWS_OUTPUTS names; NoStack, TerraformMissing."""
         named = environment.get(OUTPUTS)
         if named:

@@ -1,7 +1,5 @@
 """Where the configuration is, and the program that reads it."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

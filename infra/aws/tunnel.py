@@ -1,7 +1,5 @@
 """A way from this machine to the database, through Systems Manager: no port is open for it."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """`python -m infra.lab up|down|status|outputs`: the lab by itself (`serve` is its own process)."""
 
-from __future__ import annotations
-
 import argparse
 import gc
 import json

@@ -5,8 +5,6 @@ where waiting teaches nothing (booting an instance). `fast` is for tests. Any se
 overridden by an environment variable of its name with `LAB_` before it.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from collections.abc import Mapping

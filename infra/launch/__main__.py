@@ -4,8 +4,6 @@ Locust itself makes the run directory and judges the run at its end. What is lef
 what Locust cannot do: raise the lab, pass signals on, and finish the run of a Locust that died.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -1,7 +1,5 @@
 """What can be found wrong before anything is raised: variables, Locust's arguments, templates."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Our own commands, each run in a process of its own, and what is said to who asked for a run."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Mapping

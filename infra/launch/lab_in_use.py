@@ -1,7 +1,5 @@
 """The lab that a run uses: the one that is up and free, or one raised for this run alone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 from infra.lab.cloud.names import CREDENTIALS, REGION

@@ -1,7 +1,5 @@
 """FIS experiments that dead runs have left behind are stopped: `make fis-stop`, or a run's end."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from infra.aws.errors import AwsError

@@ -1,7 +1,5 @@
 """One Locust process: signals are passed on to it, and its evidence is judged if it was killed."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 import subprocess

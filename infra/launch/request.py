@@ -1,7 +1,5 @@
 """What was asked of make: the experiment, where it runs, and what goes on to Locust."""
 
-from __future__ import annotations
-
 import argparse
 import shlex
 import sys
@@ -38,7 +36,7 @@ class Launch:
     lab: Mapping[str, str]
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str], *, is_web: bool) -> Launch:
+    def from_environment(cls, environment: Mapping[str, str], *, is_web: bool) -> "Launch":
         """Read EXPERIMENT, TARGET, HOST, WORKERS and what goes on to Locust.
 
         Raises:

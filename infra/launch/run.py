@@ -1,7 +1,5 @@
 """One run from its beginning to its exit code: in the lab, on AWS, or on somebody else's shop."""
 
-from __future__ import annotations
-
 import signal
 import sys
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The last chance to read a private lab's database: with the lab all that it held is gone."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path

@@ -3,8 +3,6 @@
 In a process of its own, since the peak of a process' memory never falls.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -3,8 +3,6 @@
 And what a killed process leaves beside one.
 """
 
-from __future__ import annotations
-
 import random
 from pathlib import Path
 

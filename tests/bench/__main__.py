@@ -3,8 +3,6 @@
 A benchmark is a module with `measure(stage)`, listed below.
 """
 
-from __future__ import annotations
-
 import sys
 import tempfile
 from pathlib import Path

@@ -5,8 +5,6 @@ request, and an order as five statements: BEGIN, SELECT FOR UPDATE, UPDATE, INSE
 Written with care: it does what the article describes, no more and no worse.
 """
 
-from __future__ import annotations
-
 import os
 from typing import Any
 from urllib.parse import urlsplit

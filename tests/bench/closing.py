@@ -4,8 +4,6 @@ BENCH_REQUESTS is the size of the large run, 2 million by default; the small one
 Each size is closed in a process of its own, from the ledgers of four Locust processes.
 """
 
-from __future__ import annotations
-
 import os
 import tempfile
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Does /health answer within its 5 s while the database hangs and orders pile up?"""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -5,8 +5,6 @@ cells of product and quantity, and a few acknowledged orders that tell the clock
 not read: it is `judge` that is measured, the same evidence once by key and once without.
 """
 
-from __future__ import annotations
-
 import gc
 import math
 import random

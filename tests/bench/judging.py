@@ -8,8 +8,6 @@ there twice, judges and writes a line about every attempt. Of its results only t
 out. What is compared is CPU time, which hardly depends on what else the machine does.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -5,8 +5,6 @@ headers. Beside that, all that our customers do is held against plain users of
 Locust on the same errands (`plain_load.py`), who have no ledger, no total timeout and no ids.
 """
 
-from __future__ import annotations
-
 import json
 import statistics
 import subprocess

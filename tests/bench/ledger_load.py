@@ -5,8 +5,6 @@ none of what is called for the sake of a record is called. The ids of an attempt
 same, since they are in its headers.
 """
 
-from __future__ import annotations
-
 from locust import constant
 
 from harness.record.recording import Recording

@@ -3,8 +3,6 @@
 A process of its own, since customers' modules are Locust's, which changes what it is imported into.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import time

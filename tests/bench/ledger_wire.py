@@ -3,8 +3,6 @@
 A process of its own for each end, since the peak of a process' memory never falls.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import time

@@ -5,8 +5,6 @@ one JSON object. Each connection sends its next order when the last was answered
 connection if the server keeps it and on a new one if not.
 """
 
-from __future__ import annotations
-
 import json
 import selectors
 import socket

@@ -1,7 +1,5 @@
 """What a benchmark found, and how it is shown and kept (build/bench.json)."""
 
-from __future__ import annotations
-
 import json
 import statistics
 from collections.abc import Sequence

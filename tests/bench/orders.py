@@ -4,8 +4,6 @@ Both servers stand side by side with as many worker processes, over one PostgreS
 repetition loads one and then the other, so that what else the machine does meets both.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -4,8 +4,6 @@ The page is asked over HTTP, once a second, from a process of its own, as a brow
 there is a web UI which counts, and a browser that draws elsewhere, both halves have.
 """
 
-from __future__ import annotations
-
 import http.client
 import json
 import socket

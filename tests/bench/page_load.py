@@ -4,8 +4,6 @@ Both halves of a pair are the same process, users and connections. What it found
 that CHAOS_BENCH_RESULT names.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import time

@@ -5,8 +5,6 @@ the checks that tell a good reply from a bad one. It has no total timeout, no at
 record, and its client may send a request again. Whose turn it is not waits, connections open.
 """
 
-from __future__ import annotations
-
 import random
 import uuid
 from typing import Any

@@ -4,8 +4,6 @@ A process of its own: `python tests/bench/quick_server.py` prints its port on 12
 serves until its standard input ends; then it prints how many requests it read.
 """
 
-from __future__ import annotations
-
 import json
 import selectors
 import socket

@@ -4,8 +4,6 @@ A long run in which each kind of failure happens all the time, so that the chart
 they can be; and the comparison of that run with itself, in which nothing may have changed.
 """
 
-from __future__ import annotations
-
 import json
 import random
 import tempfile

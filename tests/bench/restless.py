@@ -1,7 +1,5 @@
 """Locust with restless shoppers, against a server that answers at once and counts."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

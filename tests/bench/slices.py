@@ -4,8 +4,6 @@ Both halves of a pair are the same process, so that whatever else the machine do
 was found is in the file that CHAOS_BENCH_RESULT names.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import time

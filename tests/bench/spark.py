@@ -4,8 +4,6 @@ Random small histories, and two million attempts of which one in ten is refused 
 PySpark is installed into build/spark (once, 460 MB); Java 17 has to be there.
 """
 
-from __future__ import annotations
-
 import os
 import random
 import shutil

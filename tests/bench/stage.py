@@ -1,7 +1,5 @@
 """What the benchmarks run on: one PostgreSQL, and servers of both designs beside each other."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

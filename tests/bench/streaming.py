@@ -1,7 +1,5 @@
 """A worker's ledger on its way to the master, by Locust's own wire: time, memory at both ends."""
 
-from __future__ import annotations
-
 import filecmp
 import json
 import os

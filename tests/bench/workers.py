@@ -1,7 +1,5 @@
 """Two Locust processes over one, on a machine of two cores, and whether a row is missing."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 A broken shop takes these steps and makes one mistake. `tests/broken_shops/plain.py` makes none.
 """
 
-from __future__ import annotations
-
 import itertools
 import os
 import time

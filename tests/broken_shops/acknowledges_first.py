@@ -1,7 +1,5 @@
 """Mistake: says 201 first and places the order afterwards, which may fail for a lock."""
 
-from __future__ import annotations
-
 import logging
 
 from flask import Response

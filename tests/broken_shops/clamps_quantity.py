@@ -1,7 +1,5 @@
 """Mistake: more than two pieces become two, and nobody is told."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from flask import Response

@@ -1,7 +1,5 @@
 """Mistake: cents are `int(price * 100)`, which for 79.99 are 7998."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 from flask import Response

@@ -1,7 +1,5 @@
 """Mistake: stock and order are two transactions with nothing that can fail between, but a death."""
 
-from __future__ import annotations
-
 import time
 
 from flask import Response

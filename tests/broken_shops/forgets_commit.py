@@ -1,7 +1,5 @@
 """Mistake: orders of one piece return by a path without a COMMIT: rolled back after the 201."""
 
-from __future__ import annotations
-
 from contextlib import closing
 
 from flask import Response

@@ -1,7 +1,5 @@
 """Mistake: an order that takes too long is refused with 409, and its thread goes on to commit."""
 
-from __future__ import annotations
-
 import itertools
 import time
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Mistake: keys are remembered by the process, and a repeat may come to another one."""
 
-from __future__ import annotations
-
 from flask import Response
 
 from tests.broken_shops._plain import (

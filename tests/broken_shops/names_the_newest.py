@@ -1,7 +1,5 @@
 """Mistake: the id in the answer is the table's newest, which may be another customer's by now."""
 
-from __future__ import annotations
-
 import time
 
 from flask import Response

@@ -1,7 +1,5 @@
 """Mistake: prices come from a list that was loaded once, and two have changed since."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 from flask import Response

@@ -1,7 +1,5 @@
 """No mistake: the steps of which the broken shops are made, so that none is blamed for those."""
 
-from __future__ import annotations
-
 from flask import Response
 
 from tests.broken_shops._plain import (

@@ -1,7 +1,5 @@
 """No mistake: every other order is answered with a 202, and its row made by a thread later."""
 
-from __future__ import annotations
-
 import itertools
 import queue
 import threading

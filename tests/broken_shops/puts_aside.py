@@ -1,7 +1,5 @@
 """Mistake: where the payment fails the order is confirmed and put aside, and nobody takes it up."""
 
-from __future__ import annotations
-
 from flask import Response
 
 from tests.broken_shops._plain import (

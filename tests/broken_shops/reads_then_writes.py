@@ -1,7 +1,5 @@
 """Mistake: the stock is read, reckoned with, and written back without a lock: updates are lost."""
 
-from __future__ import annotations
-
 import time
 from decimal import Decimal
 

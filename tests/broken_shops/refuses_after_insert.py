@@ -1,7 +1,5 @@
 """Mistake: the order is committed before it is looked at, and then refused with 409."""
 
-from __future__ import annotations
-
 from flask import Response
 
 from tests.broken_shops._plain import (

@@ -1,7 +1,5 @@
 """Mistake: whatever fails is done again from the start, the order included that was committed."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 from flask import Response

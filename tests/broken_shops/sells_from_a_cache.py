@@ -1,7 +1,5 @@
 """Mistake: whether there is enough is looked up in a cache, and the stock then taken unasked."""
 
-from __future__ import annotations
-
 import time
 from decimal import Decimal
 

@@ -1,7 +1,5 @@
 """Mistake: the order at work is a global variable, so that threads write one another's product."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Mistake: the key is stored after the order, so that a repeat in between finds nothing."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from flask import Response

@@ -1,7 +1,5 @@
 """Mistake: a serialization failure is logged as harmless, and the customer told 201."""
 
-from __future__ import annotations
-
 import logging
 
 from flask import Response

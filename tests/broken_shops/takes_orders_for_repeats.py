@@ -1,7 +1,5 @@
 """Mistake: equal orders within seconds pass for a double click: 201 with another customer's id."""
 
-from __future__ import annotations
-
 import time
 
 from flask import Response

@@ -3,8 +3,6 @@
 Between them the money is asked for. Where that fails, nobody gives the stock back.
 """
 
-from __future__ import annotations
-
 from flask import Response
 
 from tests.broken_shops._plain import (

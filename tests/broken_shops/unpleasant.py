@@ -3,8 +3,6 @@
 Each answer is of a kind that promises nothing: 500, 503, a body that breaks off, and silence.
 """
 
-from __future__ import annotations
-
 import itertools
 import time
 from collections.abc import Iterator

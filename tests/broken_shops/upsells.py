@@ -1,7 +1,5 @@
 """Mistake: a hub that nobody ordered comes with every order of three pieces, as one of its own."""
 
-from __future__ import annotations
-
 import uuid
 
 from flask import Response

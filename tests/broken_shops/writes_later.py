@@ -1,7 +1,5 @@
 """Mistake: orders wait in the memory of their server to be written later by a thread of its own."""
 
-from __future__ import annotations
-
 import queue
 import threading
 import time

@@ -1,7 +1,5 @@
 """Whole experiments by the README's command, on the lab's fast profile."""
 
-from __future__ import annotations
-
 import csv
 import json
 import os

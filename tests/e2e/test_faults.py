@@ -1,7 +1,5 @@
 """The harder faults, as whole experiments: what becomes of orders, and that it is judged right."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -3,8 +3,6 @@
 And what keeps a fault from happening, where one would really happen.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

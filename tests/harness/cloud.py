@@ -11,8 +11,6 @@ import boto3
 from infra.lab.cloud.moto_speedup import hasten_moto
 from tests.harness.shop_server import Shop
 
-__all__ = ["REGION", "Cloud", "access", "build"]
-
 REGION = "us-east-1"
 _IMAGE = "ami-12c6146b"  # one of moto's; to list them all takes it seconds
 

@@ -23,8 +23,6 @@ from locust import main  # noqa: F401  with all that `python -m locust` imports
 from gevent.monkey import get_original
 from gevent.os import fork_gevent
 
-__all__: list[str] = []
-
 # Locust has patched these to wait in gevent's loop, and nothing may run in that before a fork.
 _socket = get_original("socket", "socket")
 _poll = get_original("select", "poll")

@@ -1,7 +1,5 @@
 """Starts Locusts from a process that has imported Locust (fork_server.py): most of a short run."""
 
-from __future__ import annotations
-
 import json
 import os
 import selectors
@@ -13,8 +11,6 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-__all__ = ["ForkedLocust", "end_fork_servers", "start_locust"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 _IMPORTS_TAKE_S = 60.0  # at most; the first Locust waits for them

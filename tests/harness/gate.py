@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-__all__ = ["Call", "Gate", "refuse", "serve_gate"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:

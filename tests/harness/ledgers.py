@@ -1,7 +1,5 @@
 """What tests record into a ledger, and what is recorded in one that is open or was left so."""
 
-from __future__ import annotations
-
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager

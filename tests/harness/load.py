@@ -18,8 +18,6 @@ from analysis.evidence.ledger.format import AttemptEnded, AttemptSent, LedgerLin
 from tests.harness.forked_locust import ForkedLocust, start_locust
 from tests.harness.ledgers import recorded
 
-__all__ = ["ROOT", "Load", "Locust", "wait_until"]
-
 ROOT = Path(__file__).resolve().parents[2]
 
 

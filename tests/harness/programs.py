@@ -1,7 +1,5 @@
 """Programs in processes of their own: importing Locust changes the one that imports it."""
 
-from __future__ import annotations
-
 import os
 import signal
 import tempfile
@@ -10,8 +8,6 @@ from pathlib import Path
 
 from tests.harness.forked_locust import start_locust
 from tests.harness.load import ROOT
-
-__all__ = ["output_of", "run_module"]
 
 
 def run_module(

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-__all__ = ["Arrival", "Shop", "read_arrival", "reply", "reset", "serve", "serve_connections"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:

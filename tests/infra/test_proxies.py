@@ -1,7 +1,5 @@
 """What is said to this machine itself goes past proxies."""
 
-from __future__ import annotations
-
 import urllib.request
 
 import pytest

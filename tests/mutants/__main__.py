@@ -3,8 +3,6 @@
 Exit code 1 if a mutant survives that survivors.toml does not explain.
 """
 
-from __future__ import annotations
-
 import argparse
 import random
 import sys

@@ -3,8 +3,6 @@
 A mutant is the module with one of them. Types, decorators and texts stay as they are, SQL aside.
 """
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The mutants that no test notices: how many of each module, which, and why they may survive."""
 
-from __future__ import annotations
-
 import json
 import tomllib
 from collections import Counter
@@ -43,7 +41,7 @@ class Score:
     survivors: list[Survivor] = field(default_factory=list)
 
     @classmethod
-    def of(cls, mutants: Iterable[Mutant]) -> Score:
+    def of(cls, mutants: Iterable[Mutant]) -> "Score":
         """Begin with none that survived."""
         return cls(Counter(each.module for each in mutants))
 

@@ -4,8 +4,6 @@ Forking saves what takes longest, importing pytest and Hypothesis; the project's
 imported anew, one of them with the mistake in it.
 """
 
-from __future__ import annotations
-
 import importlib
 import io
 import os

@@ -3,8 +3,6 @@
 Each shop is run in the lab under real load with the fault. Exit code 1 if any row does not hold.
 """
 
-from __future__ import annotations
-
 import signal
 import sys
 import time

@@ -1,7 +1,5 @@
 """Which shops the judge is tried on under what load, and what it has to say of each."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """What the analysis says of a finished run: of its evidence as it is, and with the keys hidden."""
 
-from __future__ import annotations
-
 import csv
 import json
 import shutil

@@ -1,7 +1,5 @@
 """Runs a shop in a lab of its own under our shoppers, stops one of its servers, has it judged."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import threading

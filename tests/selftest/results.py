@@ -1,7 +1,5 @@
 """What the judge said of each shop against what it had to say, and how that is shown and kept."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

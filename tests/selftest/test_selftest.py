@@ -3,8 +3,6 @@
 `make selftest` is the long form: every shop, in the lab, with the fault.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -1,7 +1,5 @@
 """Shops over a real and empty database, and a wire to it that can be cut."""
 
-from __future__ import annotations
-
 import dataclasses
 import socket
 import threading

@@ -1,7 +1,5 @@
 """Settings come from the environment once; what is wrong is said in one line, without secrets."""
 
-from __future__ import annotations
-
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 

@@ -3,8 +3,6 @@
 Exit code 0 if all were played and none found anything wrong, and 1 otherwise.
 """
 
-from __future__ import annotations
-
 import argparse
 import queue
 import secrets

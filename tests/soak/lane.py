@@ -1,7 +1,5 @@
 """A shop of its own for rounds that follow each other: the real server, and its database."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

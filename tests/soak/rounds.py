@@ -3,8 +3,6 @@
 What is claimed is compared with the orders table itself, read by us, not by the analysis.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import os
@@ -44,7 +42,7 @@ class Round:
     finish_kills_s: tuple[float, ...] = ()
 
     @classmethod
-    def draw(cls, seed: int, number: int) -> Round:
+    def draw(cls, seed: int, number: int) -> "Round":
         """Each kind in turn; every tenth round has its `finish` killed too."""
         chance = random.Random(f"{seed}:{number}")
         kind = KINDS[number % len(KINDS)]

@@ -1,7 +1,5 @@
 """kill -9 of the load generator at random moments: the short form of `make soak`."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -4,8 +4,6 @@ What is cut off was never certain to its writer: an attempt whose line is not wh
 An attempt whose end is cut off was in flight, whatever its customer knew.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable

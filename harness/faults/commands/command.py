@@ -14,8 +14,6 @@ import psutil
 
 from harness.faults.commands.secrets import masked
 
-__all__ = ["Command", "Ended", "end_group"]
-
 _KEPT = 2000  # characters of output
 _GRACE_S = 2.0
 _LOOK_EVERY_S = 0.05

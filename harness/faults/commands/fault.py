@@ -17,8 +17,6 @@ from harness.faults.record import Fault, FaultRecords
 from harness.faults.settings import FaultSettings
 from harness.record.journal import Journal, now
 
-__all__ = ["CommandFault", "command_faults"]
-
 _ROOT = Path(__file__).resolve().parents[3]
 _REASON_AT_MOST = 200  # characters; events.csv has more
 

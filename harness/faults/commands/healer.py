@@ -14,8 +14,6 @@ from analysis.evidence.run_directory import RunDirectory
 from harness.faults.commands.command import Command, end_group
 from harness.record.journal import now
 
-__all__: list[str] = []
-
 
 def main() -> int:
     """Wait for the farewell, or heal."""

@@ -3,8 +3,6 @@
 import os
 import re
 
-__all__ = ["masked"]
-
 _SECRET_NAME = re.compile(
     r"PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|API_?KEY|PRIVATE|ACCESS_KEY|DATABASE_URL",
     re.IGNORECASE,

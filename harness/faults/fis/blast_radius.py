@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import FilterTypeDef, InstanceTypeDef
     from mypy_boto3_fis.type_defs import ExperimentTemplateTargetTypeDef, ExperimentTemplateTypeDef
 
-__all__ = ["Blast", "Hit", "Resource", "find_blast"]
-
 INSTANCE, SUBNET = "aws:ec2:instance", "aws:ec2:subnet"
 _VERBS = {
     "aws:ec2:stop-instances": "stop",

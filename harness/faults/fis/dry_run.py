@@ -11,8 +11,6 @@ from harness.faults.fis.fault import load_template
 from harness.faults.fis.targets import AWS_ERRORS, Clients, Fleet, NoFleet, find_fleet, reason_of
 from harness.faults.guards import who_am_i
 
-__all__ = ["rehearse"]
-
 _WITHIN_S = 60.0
 
 

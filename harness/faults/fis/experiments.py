@@ -18,22 +18,6 @@ import psutil
 
 from harness.faults.fis.targets import AWS_ERRORS, Clients, reason_of
 
-__all__ = [
-    "FAULT_TAG",
-    "OVER",
-    "OWNER_TAG",
-    "RUN_TAG",
-    "Experiment",
-    "Used",
-    "find_uses",
-    "is_dead",
-    "list_experiments",
-    "owner",
-    "stop_leftovers",
-    "target_name",
-    "targets_of",
-]
-
 RUN_TAG, FAULT_TAG, OWNER_TAG = "ChaosRun", "ChaosFault", "ChaosOwner"
 OVER = frozenset({"completed", "stopped", "failed", "cancelled"})
 _TOKENS = uuid.UUID("5b0c1f0e-6f0a-4b0e-9a54-2f7d9d3c7a11")

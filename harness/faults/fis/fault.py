@@ -35,8 +35,6 @@ from harness.record.journal import Journal, now
 if TYPE_CHECKING:
     from mypy_boto3_fis.type_defs import ExperimentTemplateTypeDef
 
-__all__ = ["FisFault", "load_template"]
-
 _START_FOR_S = 30.0
 _AT_WORK = frozenset({"running", "completed"})
 _STOP_FOR_S = 60.0
@@ -64,15 +62,15 @@ def load_template(clients: Clients, wanted: str) -> "ExperimentTemplateTypeDef":
         if len(found) == 1:
             return clients.fis.get_experiment_template(id=found[0])["experimentTemplate"]
     except AWS_ERRORS as error:
-        message = f"the FIS template {wanted!r} cannot be read: {reason_of(error)}"
-        raise BadArgument(message) from error
+        raise BadArgument(
+            f"the FIS template {wanted!r} cannot be read: {reason_of(error)}"
+        ) from error
     names = sorted(each.get("tags", {}).get("Name") or each["id"] for each in templates)
-    message = (
+    raise BadArgument(
         f"{len(found)} FIS templates are named {wanted!r}: {', '.join(found)}; give an id"
         if found
         else f"there is no FIS template {wanted!r}; there are: {', '.join(names) or 'none'}"
     )
-    raise BadArgument(message)
 
 
 class FisFault(Fault):
@@ -120,14 +118,14 @@ class FisFault(Fault):
         try:
             blast = self._blast()
         except AWS_ERRORS as error:
-            message = f"what the fault would hit cannot be told: {reason_of(error)}"
-            raise BadArgument(message) from error
+            raise BadArgument(
+                f"what the fault would hit cannot be told: {reason_of(error)}"
+            ) from error
         self._journal.note_run("blast_radius", blast.describe())
         refusal = self._guards.why_unfit(self._clients, blast)
         if refusal:
             self._journal.note_run("fis_refused", refusal)
-            message = f"the fault {self.name} is refused: {refusal}"
-            raise BadArgument(message)
+            raise BadArgument(f"the fault {self.name} is refused: {refusal}")
 
     def why_refuse(self) -> str:
         """Say why it must not happen now; empty if it may."""

@@ -11,8 +11,6 @@ from harness.faults.fis.experiments import stop_leftovers
 from harness.faults.fis.targets import AWS_ERRORS, Clients, reason_of
 from harness.record.journal import now
 
-__all__ = ["stop_what_is_left"]
-
 
 def stop_what_is_left(of_run: Path | None, *, also_elsewhere: bool) -> int:
     """Stop those of one run, which hears of it in its events, or of all.

@@ -11,8 +11,6 @@ from harness.record.journal import Journal
 if TYPE_CHECKING:
     from mypy_boto3_autoscaling.type_defs import ActivityTypeDef
 
-__all__ = ["Observer"]
-
 _OVER = frozenset({"Successful", "Failed", "Cancelled"})
 
 

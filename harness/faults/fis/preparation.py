@@ -10,8 +10,6 @@ from harness.faults.guards import who_am_i
 from harness.faults.record import Fault, FaultRecords
 from harness.record.journal import Journal
 
-__all__ = ["prepare_aws"]
-
 
 def prepare_aws(
     settings: Settings, journal: Journal, records: FaultRecords, *, host: str
@@ -51,8 +49,7 @@ def prepare_aws(
 def _go_without(settings: Settings, journal: Journal, why: str) -> None:
     if settings.faults.templates:
         names = settings.faults.template_names
-        message = f"the FIS template {names!r} cannot be read: {why}"
-        raise BadArgument(message)
+        raise BadArgument(f"the FIS template {names!r} cannot be read: {why}")
     journal.note_run("observe_failed", why)
 
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
     from mypy_boto3_fis import FISClient
 
-__all__ = ["AWS_ERRORS", "Clients", "Fleet", "NoFleet", "Target", "find_fleet", "reason_of"]
-
 AWS_ERRORS = (BotoCoreError, ClientError)
 
 
@@ -145,11 +143,10 @@ def find_fleet(clients: Clients, *, host: str, target_group: str) -> Fleet:
         ]
     )
     if not groups:
-        message = (
+        raise NoFleet(
             f"no load balancer in this account and Region has the name and port of {host}; "
             "name its target group with --target-group"
         )
-        raise NoFleet(message)
     arns = [group["TargetGroupArn"] for group in groups]
     check = groups[0]
     if target_group:

@@ -1,7 +1,5 @@
 """Envoy, standing for the ALB: the process, its targets, and what it thinks of them."""
 
-from __future__ import annotations
-
 import contextlib
 import http.client
 import json

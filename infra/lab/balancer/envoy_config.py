@@ -5,8 +5,6 @@ says when an ALB answers 502, 503 and 504; the mappers below turn Envoy's own an
 those. What Envoy passes on from a server is left alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -5,8 +5,6 @@ the next: a target that has gone silent then takes up to 45 s to fail three chec
 are 10 s apart, an ALB 35 s. So checks are made here, and Envoy routes by what they say.
 """
 
-from __future__ import annotations
-
 import http.client
 import threading
 import time

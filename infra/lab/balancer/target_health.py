@@ -1,7 +1,5 @@
 """The target group's health in AWS's words: what Envoy routes by, and why."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from infra.lab.balancer.health_checks import Opinion, Target

@@ -4,8 +4,6 @@ moto keeps the records (VPC, instances, load balancer, group, templates); `moto_
 makes them act. Everything here is made with boto3, as a user would.
 """
 
-from __future__ import annotations
-
 import json
 import uuid
 from dataclasses import dataclass

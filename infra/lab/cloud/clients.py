@@ -1,7 +1,5 @@
 """boto3's clients for the lab's account, for those who need no more of moto than its answers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any

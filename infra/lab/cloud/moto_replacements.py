@@ -5,8 +5,6 @@ lab's machines, and the lab's machines follow the calls. moto's records are not 
 one lock, held by each API call and by each turn of the supervisor's loop, keeps them apart.
 """
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import io

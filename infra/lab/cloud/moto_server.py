@@ -1,7 +1,5 @@
 """moto's server, which answers boto3 in AWS's stead, and its records."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any
 

@@ -3,8 +3,6 @@
 To be called before anything of moto's services is imported.
 """
 
-from __future__ import annotations
-
 import gc
 from functools import cache
 from typing import Any

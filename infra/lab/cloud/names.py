@@ -1,7 +1,5 @@
 """Names in the lab's account, for those who need no more than the names."""
 
-from __future__ import annotations
-
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
 PROJECT = "chaos-lab"

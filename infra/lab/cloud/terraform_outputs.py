@@ -1,7 +1,5 @@
 """The lab as Terraform's outputs would tell of it, so that TARGET=aws can be rehearsed here."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from infra.lab.cloud.clients import clients_of

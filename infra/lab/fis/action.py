@@ -3,8 +3,6 @@
 docs/adding-a-fault.md shows how to write one.
 """
 
-from __future__ import annotations
-
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Durations as FIS writes them: ISO 8601, such as PT5M."""
 
-from __future__ import annotations
-
 import re
 
 _FORM = re.compile(r"P(?:(\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")

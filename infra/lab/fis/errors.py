@@ -8,19 +8,9 @@ moto's FISException
 ActionFailed
 """
 
-from __future__ import annotations
+from moto.fis.exceptions import FISException, ResourceNotFoundException
 
-from moto.fis.exceptions import FISException
-from moto.fis.exceptions import ResourceNotFoundException as NotFound
-
-__all__ = [
-    "ActionFailed",
-    "Conflict",
-    "FISException",
-    "InvalidRequest",
-    "NotFound",
-    "QuotaExceeded",
-]
+NotFound = ResourceNotFoundException
 
 
 class ActionFailed(Exception):

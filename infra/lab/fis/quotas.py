@@ -1,7 +1,5 @@
 """FIS's default quotas, as AWS lists them. What AWS would raise on request is not raised here."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 TEMPLATES = 500

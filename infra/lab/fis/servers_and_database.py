@@ -1,7 +1,5 @@
 """What FIS's actions act on: the lab's machines and its database."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -11,8 +11,6 @@ that it starts at once and cannot fail with us.
     keep <path>                     not to remove after all
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

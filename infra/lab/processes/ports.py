@@ -1,7 +1,5 @@
 """TCP ports of this machine: a free one, one that is taken, one that somebody listens on."""
 
-from __future__ import annotations
-
 import socket
 
 from infra.lab.errors import BadSetting

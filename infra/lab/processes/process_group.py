@@ -1,7 +1,5 @@
 """Processes of the lab: each in a group of its own, none of which outlives the supervisor."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import pwd

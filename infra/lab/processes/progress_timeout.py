@@ -1,7 +1,5 @@
 """Waiting for what is slow, and giving up on what is stuck."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

@@ -3,8 +3,6 @@
 Where the platform has only 127.0.0.1 (macOS), instances share it and differ by port.
 """
 
-from __future__ import annotations
-
 import random
 import socket
 from dataclasses import dataclass

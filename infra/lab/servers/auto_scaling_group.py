@@ -1,7 +1,5 @@
 """The Auto Scaling group, made live: it keeps the number of servers, and replaces bad ones."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from dataclasses import replace

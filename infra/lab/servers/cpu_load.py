@@ -1,7 +1,5 @@
 """A program that takes a processor: `cpu_load.py SECONDS LOAD_PERCENT`. Imports nothing of ours."""
 
-from __future__ import annotations
-
 import os
 import sys
 import time

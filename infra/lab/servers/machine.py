@@ -1,7 +1,5 @@
 """One EC2 instance of the lab: its life, its server, its address on the network."""
 
-from __future__ import annotations
-
 import logging
 import signal
 from collections.abc import Callable, Sequence
@@ -57,7 +55,7 @@ class Machine:
         place: Place,
         settings: LabSettings,
         serve: Callable[[Place], ProcessGroup],
-        changed: Callable[[Machine], None],
+        changed: "Callable[[Machine], None]",
         now: Callable[[], float],
     ) -> None:
         self.place = place

@@ -4,8 +4,6 @@ Without root no packet filter can be set. A listener whose queue is full does th
 kernel drops every further SYN, so that a new connection hangs until its maker gives up.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import logging

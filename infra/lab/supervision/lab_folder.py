@@ -1,7 +1,5 @@
 """What the supervisor tells of itself: a file in the lab's folder, and a lock that it holds."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import fcntl
@@ -105,7 +103,7 @@ class LabFolder:
         with contextlib.closing(self.lock("supervisor")) as lock:
             return lock.path.exists() and not lock.try_take()
 
-    def lock(self, of: Literal["raise", "supervisor", "use"]) -> Lock:
+    def lock(self, of: Literal["raise", "supervisor", "use"]) -> "Lock":
         """One of its three locks.
 
         Who raises the lab holds `raise` until it is up, the supervisor holds `supervisor` as long

@@ -1,7 +1,5 @@
 """Raising a lab from another process: kept (until it is taken down) or private (with its maker)."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

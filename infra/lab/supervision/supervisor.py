@@ -1,7 +1,5 @@
 """The process that raises the lab, keeps it going, and takes it down."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import logging

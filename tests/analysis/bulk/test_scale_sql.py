@@ -1,7 +1,5 @@
 """The SQL of docs/scale.md, which is to run on Athena too, counts as the judge does."""
 
-from __future__ import annotations
-
 import csv
 import json
 import re

@@ -1,7 +1,5 @@
 """Setting orders aside changes not one byte of what is found, whatever is in the files."""
 
-from __future__ import annotations
-
 import fcntl
 import io
 import os

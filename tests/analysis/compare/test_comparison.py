@@ -1,7 +1,5 @@
 """Comparing runs: a change is called one, noise is not, and conditions say what they mean."""
 
-from __future__ import annotations
-
 import csv
 import json
 import random

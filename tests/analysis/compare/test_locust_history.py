@@ -1,7 +1,5 @@
 """Locust's history: the figure and its interval are of the same stretch of time."""
 
-from __future__ import annotations
-
 import csv
 import json
 from dataclasses import dataclass, field
@@ -35,16 +33,16 @@ class Locust:
     failed: int = 0
     lasted_s: int = 0
 
-    def idle(self, seconds: int) -> Locust:
+    def idle(self, seconds: int) -> "Locust":
         for _ in range(seconds):
             self._write(users=0)
         return self
 
-    def reset(self) -> Locust:
+    def reset(self) -> "Locust":
         self.counted = self.failed = self.lasted_s = 0
         return self
 
-    def test(self, per_second: list[int], *, users: int = 5) -> Locust:
+    def test(self, per_second: list[int], *, users: int = 5) -> "Locust":
         for count in per_second:
             self.counted += count
             self.failed += count // 4

@@ -3,8 +3,6 @@
 boto3 asks a real HTTP server, which asks a real PostgreSQL; only Amazon's servers are missing.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Iterator
 from decimal import Decimal

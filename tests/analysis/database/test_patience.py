@@ -3,8 +3,6 @@
 The server is a real one, and what is between it and us can be cut.
 """
 
-from __future__ import annotations
-
 import json
 import tempfile
 import time

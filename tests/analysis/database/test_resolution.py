@@ -1,7 +1,5 @@
 """Looking orders up while a run is on: which keys have rows, in a real PostgreSQL."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

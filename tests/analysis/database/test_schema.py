@@ -1,7 +1,5 @@
 """What is refused before any load: tables of which only a part would be read, or not understood."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit

@@ -1,7 +1,5 @@
 """Whom boto3's clients ask where the environment names a proxy."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Money as shops store it: read to its last digit, and judged as exactly as it could be stored."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from decimal import ROUND_HALF_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The report in a real Chromium: the page says what summary.json says, and nothing runs."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

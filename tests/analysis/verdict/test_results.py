@@ -1,7 +1,5 @@
 """What CI gets of a run, and that none of it can touch the verdict."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from xml.etree.ElementTree import fromstring

@@ -15,18 +15,6 @@ from typing import Any, BinaryIO
 
 from tests.harness.shop_server import Arrival, read_arrival, reply, reset
 
-__all__ = [
-    "Door",
-    "Visit",
-    "Way",
-    "answers",
-    "closes_at_once",
-    "drips",
-    "floods",
-    "says",
-    "under_tls",
-]
-
 _FIRST_ORDER = 1000
 _PATIENCE_S = 30.0
 

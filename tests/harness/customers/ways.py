@@ -12,8 +12,6 @@ from analysis.evidence.records import Outcome
 from tests.harness.customers.broken_shop import Visit, Way, answers, closes_at_once, drips, says
 from tests.harness.shop_server import reply
 
-__all__ = ["UNDER_TLS", "WAYS"]
-
 A, R, I, U = (  # noqa: E741
     Outcome.ACKNOWLEDGED,
     Outcome.REJECTED,

@@ -8,8 +8,6 @@ from random import Random
 
 from tests.harness.shop_server import Arrival, read_arrival, reply, serve_connections
 
-__all__ = ["LossyWay", "lossy_way"]
-
 _LOST_BEFORE, _LOST_AFTER = 0.2, 0.4  # shares of orders, up to here
 
 

@@ -1,7 +1,5 @@
 """A master's page shows what its workers have seen, and the same as the evidence in the end."""
 
-from __future__ import annotations
-
 import json
 import socket
 import time

@@ -1,7 +1,5 @@
 """The Chaos page as people use it: a real Chromium, the lab, and one run from form to verdict."""
 
-from __future__ import annotations
-
 import csv
 import json
 import sys

@@ -1,7 +1,5 @@
 """Doubts that turn out to have committed while the run is on, and databases that do not answer."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """What stands behind the load balancer, as the events of a run tell it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from analysis.evidence.records import Event

@@ -1,7 +1,5 @@
 """Who may use the web UI and what a shop may do to it: login, other sites, hostile answers."""
 
-from __future__ import annotations
-
 import json
 import socket
 import time

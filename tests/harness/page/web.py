@@ -1,7 +1,5 @@
 """Locust with its web UI as a process, and what answers at its address."""
 
-from __future__ import annotations
-
 import os
 import signal
 import socket

@@ -1,7 +1,5 @@
 """What is seen of requests while they come: buckets of a process, and the sum of all processes."""
 
-from __future__ import annotations
-
 import pytest
 
 from analysis.evidence.ledger.format import AttemptSent

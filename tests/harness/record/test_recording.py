@@ -1,7 +1,5 @@
 """What customers record, in processes of their own: importing Locust changes the one it is in."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.harness.programs import output_of

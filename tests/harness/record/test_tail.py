@@ -4,8 +4,6 @@ Where a test kills, the memory is a stand-in that stops at one store and leaves 
 stored, in any order, as a processor may.
 """
 
-from __future__ import annotations
-
 import os
 import random
 import shutil

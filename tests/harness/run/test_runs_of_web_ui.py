@@ -1,7 +1,5 @@
 """Runs that are started and stopped in Locust's web UI, by people who do not wait."""
 
-from __future__ import annotations
-
 import json
 import threading
 import urllib.parse

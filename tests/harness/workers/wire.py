@@ -5,8 +5,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-__all__ = ["Wire", "free_port", "wire_to"]
-
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as door:

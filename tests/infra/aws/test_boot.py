@@ -5,8 +5,6 @@ each a few lines of shell, and systemctl, which notes what it is told. The rest 
 checksum, installation from the lock, PostgreSQL over TLS, and the shop as its unit starts it.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

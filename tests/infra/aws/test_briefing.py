@@ -1,7 +1,5 @@
 """What is said and asked before a run on AWS, against moto and against AWS on a bad day."""
 
-from __future__ import annotations
-
 import json
 import urllib.request
 import uuid

@@ -1,7 +1,5 @@
 """The guardrails hold for what Terraform would make, and each notices what it is there for."""
 
-from __future__ import annotations
-
 import base64
 import copy
 import json

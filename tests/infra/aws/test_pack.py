@@ -1,7 +1,5 @@
 """What servers and fleet are given: whole, the same each time, and no more than they need."""
 
-from __future__ import annotations
-
 import ast
 import re
 import sys

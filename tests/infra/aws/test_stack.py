@@ -1,7 +1,5 @@
 """What a run on AWS makes of Terraform's outputs."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

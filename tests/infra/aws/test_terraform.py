@@ -1,7 +1,5 @@
 """infra/aws, planned, applied and destroyed by Terraform itself, with a stand-in for AWS."""
 
-from __future__ import annotations
-
 import base64
 import json
 import re

@@ -3,8 +3,6 @@
 botocore knows them. And the policy of a run allows each call that is in our code.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from functools import cache

@@ -1,7 +1,5 @@
 """The lab as its users meet it: real processes, boto3, HTTP through the load balancer."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """The lab's settings."""
 
-from __future__ import annotations
-
 import pytest
 
 from infra.lab.errors import BadSetting

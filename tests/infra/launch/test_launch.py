@@ -1,7 +1,5 @@
 """What `make chaos-load` makes of its variables."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

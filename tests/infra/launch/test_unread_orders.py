@@ -1,7 +1,5 @@
 """Before a private lab goes its database is read, if anything of a run is still in it."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

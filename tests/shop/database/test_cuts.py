@@ -5,8 +5,6 @@ the server and once delivered with its answer lost; both where the database can 
 reached on a new connection and where it cannot.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable
 from typing import Any

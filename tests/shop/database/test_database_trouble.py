@@ -1,7 +1,5 @@
 """When the database fails, the answer is never untrue and never in the database's words."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 The standby is the server itself, stopped in good order and started as one.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import tempfile

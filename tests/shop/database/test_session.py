@@ -1,7 +1,5 @@
 """Orders in one round trip: what is true of one whose answer is lost, or that comes too late."""
 
-from __future__ import annotations
-
 import dataclasses
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """What a transaction's failure proves, seen from the class that runs it."""
 
-from __future__ import annotations
-
 import dataclasses
 import threading
 import time

@@ -1,7 +1,5 @@
 """What the processes of a server have counted together."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

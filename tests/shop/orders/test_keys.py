@@ -1,7 +1,5 @@
 """Idempotency keys as in the IETF draft, what can be asked by key, and shops that keep none."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """Any interleaving of orders, repeats and crashes keeps stock, orders and keys consistent."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

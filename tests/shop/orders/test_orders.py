@@ -1,7 +1,5 @@
 """Orders are placed exactly once per key and never beyond the stock."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal

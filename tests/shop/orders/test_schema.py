@@ -1,7 +1,5 @@
 """Many servers start at once on one database, and none of them resets it."""
 
-from __future__ import annotations
-
 import dataclasses
 import multiprocessing
 import time

@@ -1,7 +1,5 @@
 """Clients that stall, break off or send nonsense, against the shop as it is started: gunicorn."""
 
-from __future__ import annotations
-
 import json
 import socket
 import time

@@ -1,7 +1,5 @@
 """The shop as it is started in the lab and on AWS: gunicorn with its settings from here."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

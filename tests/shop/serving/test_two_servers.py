@@ -1,7 +1,5 @@
 """Real servers, two over one database, under many requests at once and over a hung database."""
 
-from __future__ import annotations
-
 import json
 import signal
 import subprocess

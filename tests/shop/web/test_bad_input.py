@@ -1,7 +1,5 @@
 """Bad input is refused in JSON with the right status, does nothing and is never a 5xx."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """The description says what the shop does: requests made at random from it find nothing else."""
 
-from __future__ import annotations
-
 import warnings
 from collections import Counter
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The seven endpoints answer in the article's shapes."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 

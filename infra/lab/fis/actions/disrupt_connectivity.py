@@ -6,8 +6,6 @@ keeps the sessions as they are. Work frozen in the middle goes on afterwards. Un
 cut the server does nothing meanwhile, and notices nothing but that time has passed.
 """
 
-from __future__ import annotations
-
 import time
 
 from infra.lab.fis.action import Parameters, Targets, ids_of, registers

@@ -4,8 +4,6 @@ Connections break, commits in flight are in doubt, nobody is let in for a while,
 writer is there that has what was on disk.
 """
 
-from __future__ import annotations
-
 from infra.lab.fis.action import Action, Parameters, Targets, ids_of, registers
 from infra.lab.fis.servers_and_database import Lab
 

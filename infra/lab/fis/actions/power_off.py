@@ -4,8 +4,6 @@ Its transactions and row locks stay open in the database, until a limit of the s
 database's own ends them, or its keepalive finds that nobody is there.
 """
 
-from __future__ import annotations
-
 import time
 
 from infra.lab.fis.action import Parameters, Targets, ids_of, registers

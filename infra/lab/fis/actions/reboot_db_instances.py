@@ -1,7 +1,5 @@
 """`aws:rds:reboot-db-instances`: the database ends its sessions in good order, and is back."""
 
-from __future__ import annotations
-
 from infra.lab.fis.action import Action, Parameters, Targets, ids_of, registers
 from infra.lab.fis.errors import ActionFailed
 from infra.lab.fis.servers_and_database import Lab

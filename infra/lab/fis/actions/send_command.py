@@ -3,8 +3,6 @@
 https://docs.aws.amazon.com/fis/latest/userguide/actions-ssm-agent.html
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """`aws:ec2:stop-instances`: servers leave in good order, then are off."""
 
-from __future__ import annotations
-
 import time
 
 from infra.lab.fis.action import Parameters, Targets, ids_of, registers

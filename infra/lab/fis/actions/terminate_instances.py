@@ -1,7 +1,5 @@
 """`aws:ec2:terminate-instances`: servers leave in good order, for good."""
 
-from __future__ import annotations
-
 from infra.lab.fis.action import Action, Parameters, Targets, ids_of, registers
 from infra.lab.fis.servers_and_database import Lab
 

@@ -1,7 +1,5 @@
 """`aws:fis:wait`: nothing happens for a while, and stop conditions are watched."""
 
-from __future__ import annotations
-
 import time
 
 from infra.lab.fis.action import Action, Parameters, Targets, registers

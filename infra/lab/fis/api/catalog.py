@@ -1,7 +1,5 @@
 """What FIS can do here: GetAction, ListActions, GetTargetResourceType, ListTargetResourceTypes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

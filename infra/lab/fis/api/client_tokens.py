@@ -1,7 +1,5 @@
 """Client tokens: the same request again gets the same answer, and makes nothing a second time."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

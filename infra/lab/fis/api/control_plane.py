@@ -4,8 +4,6 @@ It stands in the place of moto's own backend for the lab's account and Region. E
 memory and ends with the lab.
 """
 
-from __future__ import annotations
-
 import copy
 import random
 import string

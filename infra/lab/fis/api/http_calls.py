@@ -1,17 +1,16 @@
 """FIS's API as HTTP: moto's, with requests checked by AWS's model, and calls that moto lacks."""
 
-from __future__ import annotations
-
 import json
 from typing import TYPE_CHECKING, Any, cast
 
 from botocore.model import Shape
 from moto.core.utils import get_service_model
+from moto.fis.exceptions import FISException
 from moto.fis.responses import FISResponse
 
 from infra.lab.fis.api.catalog import summaries
 from infra.lab.fis.api.request_shape import check_shape
-from infra.lab.fis.errors import FISException, InvalidRequest
+from infra.lab.fis.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from infra.lab.fis.api.control_plane import ControlPlane
@@ -21,7 +20,7 @@ class LiveFISResponse(FISResponse):
     """moto makes one for each request."""
 
     @property
-    def _control_plane(self) -> ControlPlane:
+    def _control_plane(self) -> "ControlPlane":
         return cast("ControlPlane", self.fis_backend)
 
     def call_action(self) -> Any:

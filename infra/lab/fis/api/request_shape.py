@@ -4,8 +4,6 @@ boto3 has this model too, and checks types and what is required; lengths, patter
 left to the service. Messages are worded as AWS's services word them.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """The safety lever: engaged, it ends all experiments and lets none begin."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from infra.lab.cloud.names import ACCOUNT, REGION

@@ -3,8 +3,6 @@
 Each action's record is what GetExperiment shows of it; a state is written when it has come true.
 """
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """One experiment: moto's record of it, with states that follow what really happens."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """Stop conditions: CloudWatch alarms that must not sound while an experiment is on."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """From a template's target to resources: tags, ARNs, parameters, filters, selection mode."""
 
-from __future__ import annotations
-
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -4,8 +4,6 @@ A resource's description has the form of the answer of the API action that FIS i
 (DescribeInstances and so on), as far as the lab has something to say there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """The order of an experiment's actions: each begins when all that it starts after are over."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 
 # Action's name -> names of those it starts after.

@@ -1,7 +1,5 @@
 """The FIS experiment templates that the lab comes with, one for each file in infra/experiments."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

@@ -4,8 +4,6 @@ Where AWS's words are known (from its documentation and from users' reports) the
 other messages are ours, in the same manner.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from typing import Any
 

@@ -6,8 +6,6 @@ A step of `make check`. checkov pins many packages at versions of its own, so it
 of its own in build/, made when it is missing or older than requirements-audit.lock (20 s, once).
 """
 
-from __future__ import annotations
-
 import fcntl
 import json
 import re

@@ -3,8 +3,6 @@
 Each guardrail takes the resources and the outputs and yields a line per breach.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import json

@@ -3,8 +3,6 @@
 https://protobuf.dev/programming-guides/encoding/
 """
 
-from __future__ import annotations
-
 
 def _varint(number: int) -> bytes:
     out = b""

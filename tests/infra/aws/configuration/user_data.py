@@ -1,7 +1,5 @@
 """An instance's user data, from its template, without Terraform; a test compares the two."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

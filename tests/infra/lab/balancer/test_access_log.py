@@ -1,7 +1,5 @@
 """Envoy's log in an ALB's words."""
 
-from __future__ import annotations
-
 import json
 import shlex
 from pathlib import Path

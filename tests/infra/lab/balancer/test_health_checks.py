@@ -1,7 +1,5 @@
 """Health checks at an ALB's pace."""
 
-from __future__ import annotations
-
 import socket
 import threading
 import time

@@ -1,7 +1,5 @@
 """A target's health in AWS's words."""
 
-from __future__ import annotations
-
 from infra.lab.balancer.health_checks import Opinion
 from infra.lab.balancer.target_health import TargetHealth
 from infra.lab.servers.machine import Place

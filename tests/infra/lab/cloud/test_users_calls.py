@@ -1,7 +1,5 @@
 """What a user may do in the lab's account besides the experiment; none of it ends the lab."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import threading

@@ -1,7 +1,5 @@
 """The database's writer goes and comes back, in whatever order things happen."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 

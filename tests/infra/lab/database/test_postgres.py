@@ -1,7 +1,5 @@
 """The lab's PostgreSQL."""
 
-from __future__ import annotations
-
 import psycopg
 import pytest
 

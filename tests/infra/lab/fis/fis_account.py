@@ -1,16 +1,15 @@
 """FIS by itself for tests: a real control plane, a clock that stands, and actions that record."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hypothesis import strategies as st
+from moto.fis.exceptions import FISException
 
 from infra.lab.fis.action import ActionKind
 from infra.lab.fis.api.control_plane import ControlPlane
-from infra.lab.fis.errors import ActionFailed, FISException
+from infra.lab.fis.errors import ActionFailed
 from infra.lab.fis.experiments.experiment import Surroundings
 from infra.lab.fis.targets.resource_types import RESOURCE_TYPES, Candidate, ResourceType
 
@@ -21,7 +20,7 @@ NAMES = list("abcdef")
 class RecordedAction:
     """Ends, or fails, when the test says so."""
 
-    def __init__(self, name: str, hits: list[str], account: Account) -> None:
+    def __init__(self, name: str, hits: list[str], account: "Account") -> None:
         self.name = name
         self.hits = hits
         self._account = account

@@ -1,7 +1,5 @@
 """The order of an experiment's actions, and durations."""
 
-from __future__ import annotations
-
 from itertools import combinations
 
 import pytest

@@ -1,7 +1,5 @@
 """Each of FIS's actions, carried out: what clients, load balancer, EC2 and database then show."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

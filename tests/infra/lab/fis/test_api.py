@@ -1,7 +1,5 @@
 """boto3 against the lab's FIS, on real records of EC2, RDS and CloudWatch; no machines."""
 
-from __future__ import annotations
-
 import json
 import threading
 import time

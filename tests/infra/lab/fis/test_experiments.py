@@ -1,7 +1,5 @@
 """An experiment's life: its states follow what its actions really do."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """The experiments that come with the lab, and the templates that they name."""
 
-from __future__ import annotations
-
 import tomllib
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Which resources an experiment hits."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

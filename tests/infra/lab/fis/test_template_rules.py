@@ -1,16 +1,15 @@
 """What FIS refuses before anything happens, and what it keeps."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from moto.core.utils import get_service_model
+from moto.fis.exceptions import FISException
 
 from infra.lab.fis.api.request_shape import check_shape
-from infra.lab.fis.errors import Conflict, FISException, InvalidRequest, NotFound, QuotaExceeded
+from infra.lab.fis.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded
 from tests.infra.lab.fis.fis_account import Account, act, said, stop, tagged
 
 ARN = "arn:aws:ec2:us-east-1:123456789012:instance/i-1"

@@ -1,7 +1,5 @@
 """Processes of the lab end with it, whoever of it is killed."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

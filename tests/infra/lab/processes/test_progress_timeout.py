@@ -1,7 +1,5 @@
 """What is slow is waited for, what is stuck is not."""
 
-from __future__ import annotations
-
 from infra.lab.processes.progress_timeout import ProgressTimeout
 
 

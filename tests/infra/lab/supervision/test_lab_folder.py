@@ -1,7 +1,5 @@
 """The lab's folder as others read it."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 from pathlib import Path

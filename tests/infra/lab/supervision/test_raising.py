@@ -1,7 +1,5 @@
 """Raising a lab, and what is said and left where that fails."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal
