@@ -21,7 +21,7 @@ from analysis.evidence.records import Attempt, OrderRow, Verdict
 from analysis.evidence.run_directory import RunDirectory
 from analysis.evidence.tables import ATTEMPTS, ORDERS, RecordT, Table
 from analysis.judging.access_log import trace_root
-from analysis.judging.matching import total_of
+from analysis.judging.row_owners import total_of
 from analysis.judging.undisputed import Ending, Question, Stretch, Undisputed
 
 _PRICE_DECIMALS, _PRICE_BELOW = 4, 10**9

@@ -8,8 +8,8 @@ from typing import Any
 
 from analysis.closing.progress import Progress
 from analysis.evidence.errors import EvidenceError
-from analysis.evidence.ledger.format import LedgerFindings
 from analysis.evidence.ledger.in_flight import InFlight
+from analysis.evidence.ledger.line_records import LedgerFindings
 from analysis.evidence.ledger.reader import Cells, LedgerReader
 from analysis.evidence.ledger.tail import complete
 from analysis.evidence.records import format_time

@@ -7,7 +7,7 @@ not whole: the run's master has listed all that were not written on its own disk
 from pathlib import Path
 from typing import Any
 
-from analysis.closing.segments import SegmentStore
+from analysis.closing.uploaded_ledgers import SegmentStore
 from analysis.evidence.run_directory import RunDirectory
 from analysis.evidence.tables import ATTEMPTS
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from analysis.compare.comparison import compare
 from analysis.compare.conditions import Finding, Result, check, parse_condition
-from analysis.compare.forms import as_csv, as_html, as_json, as_markdown
+from analysis.compare.output_formats import as_csv, as_html, as_json, as_markdown
 from analysis.compare.samples import load_side
 from analysis.compare.terminal import render_comparison
 from analysis.evidence.errors import EvidenceError

@@ -32,9 +32,9 @@ from analysis.evidence.run import parse_run
 from analysis.evidence.run_directory import RunDirectory
 from analysis.measures.faults import describe_faults, judge_faults
 from analysis.measures.windows import Windows
-from analysis.report.timeline import GATHER_REQUESTS, Figures, quantiles_s
+from analysis.report.run_figures import GATHER_REQUESTS, Figures, quantiles_s
 from analysis.verdict.headline import NO_FAULT
-from analysis.verdict.judgement import events_of, judge_run
+from analysis.verdict.judge_run import events_of, judge_run
 
 if TYPE_CHECKING:
     from analysis.evidence.sql.relations import Relations

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from analysis.compare.comparison import Change, Compared, Comparison
 from analysis.compare.conditions import Finding, Result
-from analysis.compare.forms import LEGEND, notes_of, shown_change, shown_value
+from analysis.compare.output_formats import LEGEND, notes_of, shown_change, shown_value
 from analysis.terminal.parts import grid, known, safe
 
 _STYLES = {

@@ -6,7 +6,7 @@ from math import isfinite
 from typing import Any
 
 from analysis.evidence.errors import EvidenceError, UsageError
-from analysis.evidence.ledger.format import LedgerFindings
+from analysis.evidence.ledger.line_records import LedgerFindings
 from analysis.evidence.records import format_time, parse_time
 
 _SHOWN_CHARACTERS = 200

@@ -25,7 +25,7 @@ from analysis.evidence.files.writing import (
     sync_folder,
     whole_file,
 )
-from analysis.evidence.ledger.format import LedgerClosed, parse_line
+from analysis.evidence.ledger.line_records import LedgerClosed, parse_line
 from analysis.evidence.ledger.tail import lines_beyond
 from analysis.evidence.records import Event
 from analysis.evidence.tables import ATTEMPTS, EVENTS, ORDERS, REQUESTS, Kind, Table

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from analysis.evidence.records import Attempt, Outcome, Verdict
 from analysis.judging.findings import AttemptFinding, Method, Reconciliation
-from analysis.judging.matching import order_of
+from analysis.judging.row_owners import order_of
 from analysis.judging.undisputed import Stretch, Undisputed
 
 

@@ -1,6 +1,6 @@
 """Everything a run left behind, loaded, with what is missing or damaged said in words. Pure.
 
-The loading itself is `judgement`'s; here is what the checks are given.
+The loading itself is `judge_run`'s; here is what the checks are given.
 """
 
 import sys

@@ -13,10 +13,10 @@ from analysis.evidence.ledger.failures import RUN_STOPPING, ended_requests, is_f
 from analysis.evidence.ledger.reader import IN_FLIGHT
 from analysis.evidence.records import Request, RunVerdict, Verdict
 from analysis.evidence.run import HypothesisTable
-from analysis.judging.checks import CHECKS
 from analysis.judging.evidence import Evidence
 from analysis.judging.findings import Reconciliation
-from analysis.judging.invariants import Invariant
+from analysis.judging.invariant_verdicts import Invariant
+from analysis.judging.invariants import CHECKS
 from analysis.measures.faults import describe_faults, judge_faults
 from analysis.measures.windows import Window, Windows
 

@@ -14,7 +14,7 @@ from analysis.evidence.records import Attempt, Event, Outcome, Request, format_t
 from analysis.evidence.run import Fault
 from analysis.judging.access_log import BalancerLog, trace_root
 from analysis.judging.evidence import Evidence
-from analysis.judging.matching import attempts_in_order, rows_in_order
+from analysis.judging.row_owners import attempts_in_order, rows_in_order
 
 _SUCCESSFUL = "Successful"
 _OVER = frozenset({_SUCCESSFUL, "Failed", "Cancelled"})

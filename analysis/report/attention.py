@@ -12,8 +12,8 @@ from analysis.evidence.answers import BAD_REPLY
 from analysis.evidence.records import Attempt, OrderRow, Outcome, Verdict, format_time
 from analysis.evidence.tables import ATTEMPTS, ORDERS, Kind, RecordT, Table
 from analysis.judging.findings import AttemptFinding, Basis
+from analysis.verdict.judgement import Judgement
 from analysis.verdict.stories import Step, steps_of_row
-from analysis.verdict.summary import Judgement
 
 if TYPE_CHECKING:
     from analysis.evidence.sql.relations import Relations

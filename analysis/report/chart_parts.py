@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.evidence.run import Fault
-from analysis.report.timeline import Timeline
+from analysis.report.run_figures import Timeline
 
 Spec = dict[str, object]
 

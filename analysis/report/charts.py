@@ -24,8 +24,8 @@ from analysis.report.chart_parts import (
     time_axis,
     tip_of,
 )
+from analysis.report.run_figures import ANSWERED, OTHER, Count, Timeline
 from analysis.report.state_chart import chart_states
-from analysis.report.timeline import ANSWERED, OTHER, Count, Timeline
 
 _HEIGHT, _PICTURE_WIDTH = 150, 900
 _KNOWN = {

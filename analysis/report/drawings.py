@@ -8,12 +8,13 @@ from analysis.evidence.tables import PRODUCTS
 from analysis.report.attention import load_attention
 from analysis.report.charts import as_one_picture
 from analysis.report.report import Report, render_report
-from analysis.report.timeline import load_timeline
+from analysis.report.run_figures import load_timeline
 from analysis.report.vega import render_png
 from analysis.verdict.headline import headline_of
-from analysis.verdict.judgement import events_of
+from analysis.verdict.judge_run import events_of
+from analysis.verdict.judgement import Judgement
 from analysis.verdict.results import tried
-from analysis.verdict.summary import Judgement, summarise
+from analysis.verdict.summary import summarise
 
 
 def write_report(directory: RunDirectory, judgement: Judgement) -> Iterator[str]:

@@ -10,10 +10,10 @@ from analysis.measures.windows import Window
 from analysis.report.attention import Attention
 from analysis.report.chart_parts import Chart
 from analysis.report.charts import charts_of
-from analysis.report.pages import render_page
-from analysis.report.timeline import Tally, Timeline
+from analysis.report.html_page import render_page
+from analysis.report.run_figures import Tally, Timeline
 from analysis.verdict.headline import headline_of
-from analysis.verdict.summary import Judgement
+from analysis.verdict.judgement import Judgement
 
 _OF_ROWS = (Verdict.DUPLICATE, Verdict.UNEXPECTED)
 _SEVERE = (Verdict.ALTERED, Verdict.CONTRADICTED, Verdict.POSSIBLE)

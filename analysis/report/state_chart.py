@@ -16,7 +16,7 @@ from analysis.report.chart_parts import (
     colour_by,
     time_axis,
 )
-from analysis.report.timeline import Timeline
+from analysis.report.run_figures import Timeline
 
 _WELL, _ON_ITS_WAY, _ILL, _EXPERIMENT = "healthy, running", "on its way", "unhealthy", "experiment"
 # Of the states that last; those that are not here end the one before.

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from analysis.evidence.errors import UsageError
 from analysis.evidence.run import DATABASE_WAIT_S, SETTLE_LIMIT_S
 from analysis.judging.findings import Method
-from analysis.verdict.summary import FailOn
+from analysis.verdict.judgement import FailOn
 
 WAIT_BEFORE_S = 10.0  # for a database, as a run starts: somebody is there to help
 _SECONDS_AT_MOST = 1e9  # more than a run lasts, and few enough to reckon with

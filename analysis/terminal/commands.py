@@ -25,11 +25,12 @@ from analysis.evidence.tables import ORDERS
 from analysis.judging.findings import Method
 from analysis.terminal.arguments import WAIT_BEFORE_S
 from analysis.terminal.parts import safe
+from analysis.terminal.run_result import render
 from analysis.terminal.stories import render_story, story_as_json
-from analysis.terminal.verdict import render
-from analysis.verdict.judgement import judge, judge_again, judge_run, load_evidence
+from analysis.verdict.judge_run import judge, judge_again, judge_run, load_evidence
+from analysis.verdict.judgement import FailOn, Judgement
 from analysis.verdict.results import write_for_ci
-from analysis.verdict.summary import FailOn, Judgement, summarise
+from analysis.verdict.summary import summarise
 
 if TYPE_CHECKING:
     from analysis.bulk.engine import Connect

@@ -10,7 +10,7 @@ from analysis.judging.findings import AttemptFinding
 from analysis.judging.undisputed import FIRST_TOLD
 from analysis.measures.gaps import find_gaps, tell_gaps
 from analysis.terminal.parts import grid, safe
-from analysis.verdict.summary import Judgement
+from analysis.verdict.judgement import Judgement
 
 
 def stories_of(

@@ -9,9 +9,10 @@ from pathlib import Path
 from analysis.evidence.errors import EvidenceError
 from analysis.evidence.files.writing import append_file
 from analysis.evidence.run_directory import JUNIT_FILE, RunDirectory
+from analysis.verdict.judgement import Judgement
 from analysis.verdict.junit import render_junit
 from analysis.verdict.step_summary import render_step_summary
-from analysis.verdict.summary import Judgement, summarise
+from analysis.verdict.summary import summarise
 
 
 def write_for_ci(

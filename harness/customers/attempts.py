@@ -5,7 +5,7 @@ import time
 import uuid
 from dataclasses import replace
 
-from analysis.evidence.ledger.format import AttemptSent
+from analysis.evidence.ledger.line_records import AttemptSent
 from harness.customers.retries import RetryKind
 from harness.demand.watermarks import Cell
 from harness.record.journal import now

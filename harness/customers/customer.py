@@ -12,7 +12,7 @@ from locust import FastHttpUser, HttpUser, User
 from locust.env import Environment
 
 from analysis.evidence.answers import BAD_REPLY, NO_PRODUCTS
-from analysis.evidence.ledger.format import AttemptSent
+from analysis.evidence.ledger.line_records import AttemptSent
 from analysis.evidence.records import Outcome
 from harness.customers.attempts import first_attempt, headers_of, next_attempt
 from harness.customers.catalogue import ids_of, why_none, wrong_with_products

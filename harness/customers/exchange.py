@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 import gevent
 
-from analysis.evidence.ledger.format import frequent
+from analysis.evidence.ledger.line_records import frequent
 from harness.customers.outcome import connect_token, json_object
 from harness.errors import NotConnected, ReplyTooLong
 

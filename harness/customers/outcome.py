@@ -19,7 +19,7 @@ from gevent import GreenletExit, Timeout
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 
 from analysis.evidence.answers import BAD_REPLY, NONCOMMITTAL, is_acceptance
-from analysis.evidence.ledger.format import frequent
+from analysis.evidence.ledger.line_records import frequent
 from analysis.evidence.records import Outcome
 from harness.errors import NotConnected, ReplyTooLong
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import gevent
 
-from harness.record.live import Doubt
-from harness.record.live_run import LiveFleet
+from harness.record.counts_by_second import Doubt
+from harness.record.reported_counts import LiveFleet
 
 _ROOT = Path(__file__).resolve().parents[2]
 _ASK_EVERY_S = 3.0

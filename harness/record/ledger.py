@@ -22,7 +22,7 @@ import gevent
 from gevent.event import Event
 
 from analysis.evidence.files.writing import sync_folder
-from analysis.evidence.ledger.format import (
+from analysis.evidence.ledger.line_records import (
     LEDGER_VERSION,
     LEDGER_WITH_TAIL,
     LedgerClosed,

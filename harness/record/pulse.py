@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from harness.record.live import Second
-from harness.record.live_run import LiveFleet
+from harness.record.counts_by_second import Second
+from harness.record.reported_counts import LiveFleet
 
 # Two halves of a steady stretch may differ by that, or by what chance alone does.
 _CALM_SHARE = 0.15

@@ -8,7 +8,7 @@ from time import time_ns
 
 from locust.exception import StopUser
 
-from analysis.evidence.ledger.format import (
+from analysis.evidence.ledger.line_records import (
     UNPLAIN,
     AttemptSent,
     EndedFields,
@@ -20,8 +20,8 @@ from analysis.evidence.ledger.format import (
 from harness.customers.exchange import Reply
 from harness.customers.outcome import Conclusion, status_name
 from harness.errors import LedgerFailed, NothingMore
+from harness.record.counts_by_second import LiveCounts
 from harness.record.ledger import WAITING_MAX, Ledger, NoLedger
-from harness.record.live import LiveCounts
 
 # A line that is not plain, one that finds no room, and a ledger that has failed.
 _UNUSUAL = (*UNPLAIN, ValueError, LedgerFailed)

@@ -18,9 +18,9 @@ from harness.demand.arrivals import Arriving
 from harness.demand.ordering import Desk
 from harness.demand.plan import Plan
 from harness.errors import EXIT_OUR_FAULT, LedgerFailed, LoadError
+from harness.record.counts_by_second import LiveCounts
 from harness.record.journal import now
 from harness.record.ledger import Ledger
-from harness.record.live import LiveCounts
 from harness.record.recording import Recording
 from harness.run.exit_code import ExitCode
 

@@ -18,9 +18,9 @@ from harness.faults.fis.dry_run import rehearse
 from harness.faults.settings import FROZEN
 from harness.page.page import add_chaos_page
 from harness.page.runs_seen import Watch
+from harness.record.counts_by_second import LiveCounts
 from harness.record.journal import now
 from harness.record.ledger import process_id
-from harness.record.live import LiveCounts
 from harness.run.exit_code import NO_LOAD, ExitCode, end_children
 from harness.run.locust_process import LocustProcess, NewCustomer, guarded
 from harness.run.run import Run

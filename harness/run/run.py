@@ -24,10 +24,10 @@ from harness.faults.fis.observer import Observer
 from harness.faults.fis.preparation import prepare_aws
 from harness.faults.hook import Hook
 from harness.faults.record import Fault, FaultRecords
+from harness.record.counts_by_second import LiveCounts
 from harness.record.journal import Journal, now
-from harness.record.live import LiveCounts
-from harness.record.live_run import LiveFleet
 from harness.record.pulse import Pulse
+from harness.record.reported_counts import LiveFleet
 from harness.run.analysis_command import AnalysisCommand
 from harness.run.run_time import RunClock
 from harness.run.statistics import StatisticsFiles

@@ -24,7 +24,7 @@ _LOOK_EVERY_S = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceStore:
-    """The place in S3 that --evidence-uri names; `analysis.closing.segments` reads from it."""
+    """The place in S3 that --evidence-uri names; `uploaded_ledgers` of the analysis reads it."""
 
     client: Any
     bucket: str

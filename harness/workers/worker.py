@@ -17,8 +17,8 @@ from analysis.evidence.run_directory import RunDirectory
 from harness.arguments.arguments import Settings
 from harness.customers.current_run import CurrentRun
 from harness.errors import LedgerFailed, LoadError
+from harness.record.counts_by_second import LiveCounts
 from harness.record.ledger import process_id
-from harness.record.live import LiveCounts
 from harness.run.exit_code import ExitCode
 from harness.run.locust_process import LocustProcess, NewCustomer, guarded
 from harness.workers.ledger_place import Offer, own_directory, own_name

@@ -8,7 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from analysis.evidence.ledger.format import LedgerFindings
+from analysis.evidence.ledger.line_records import LedgerFindings
 from analysis.evidence.records import (
     Attempt,
     OrderRow,
@@ -21,10 +21,10 @@ from analysis.evidence.records import (
 from analysis.evidence.run import Run, Settle
 from analysis.evidence.run_directory import RunDirectory
 from analysis.evidence.tables import ATTEMPTS, ORDERS, PRODUCTS
+from analysis.judging.attempt_verdicts import reconcile
 from analysis.judging.evidence import Evidence
 from analysis.judging.findings import Reconciliation
-from analysis.judging.reconcile import reconcile
-from analysis.verdict.judgement import judge
+from analysis.verdict.judge_run import judge
 
 NOON = 1_795_435_200_000_000
 SECOND = 1_000_000

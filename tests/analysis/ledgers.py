@@ -6,7 +6,7 @@ And what a killed process leaves beside one.
 import random
 from pathlib import Path
 
-from analysis.evidence.ledger.format import LedgerClosed, LedgerOpened
+from analysis.evidence.ledger.line_records import LedgerClosed, LedgerOpened
 from analysis.evidence.ledger.tail import SIZE, head_of, start_of_machine, tail_of
 
 START = 1_795_435_200_000_000

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from analysis import __main__ as command
-from analysis.evidence.ledger.format import AttemptEnded, AttemptSent, LedgerOpened
+from analysis.evidence.ledger.line_records import AttemptEnded, AttemptSent, LedgerOpened
 from analysis.evidence.records import Outcome, parse_time
 from analysis.evidence.run import Settle
 from analysis.evidence.run_directory import BEFORE_FILE, RunDirectory

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from analysis.evidence.ledger.format import LedgerFindings
+from analysis.evidence.ledger.line_records import LedgerFindings
 from analysis.evidence.records import Attempt, OrderRow, Outcome
 from analysis.evidence.run import Before, Settle
 from analysis.judging.evidence import Evidence

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import locust  # noqa: F401  before all that knows of TLS
 
-from analysis.evidence.ledger.format import AttemptSent
+from analysis.evidence.ledger.line_records import AttemptSent
 from analysis.evidence.records import Outcome
 from harness.customers.outcome import Conclusion
 from harness.record.journal import now

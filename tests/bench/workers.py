@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from analysis.evidence.errors import TornLine
-from analysis.evidence.ledger.format import (
+from analysis.evidence.ledger.line_records import (
     AttemptEnded,
     AttemptSent,
     LedgerClosed,

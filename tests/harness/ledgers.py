@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from analysis.evidence.ledger.format import AttemptSent, EndedFields, RequestFields, lines_of
+from analysis.evidence.ledger.line_records import AttemptSent, EndedFields, RequestFields, lines_of
 from analysis.evidence.ledger.tail import lines_beyond
 from harness.record.ledger import Ledger
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.evidence.errors import TornLine
-from analysis.evidence.ledger.format import AttemptEnded, AttemptSent, LedgerLine, parse_line
+from analysis.evidence.ledger.line_records import AttemptEnded, AttemptSent, LedgerLine, parse_line
 from tests.harness.forked_locust import ForkedLocust, start_locust
 from tests.harness.ledgers import recorded
 

@@ -17,15 +17,16 @@ from tests.mutants.trial import get_ready, is_noticed, try_all
 MODULES = (
     *("bulk.statements", "bulk.views", "bulk.set_aside", "bulk.duckdb_engine"),
     *("judging.keyless.inference", "judging.keyless.ownerless", "judging.keyless.spans"),
-    *("judging.matching", "judging.clock", "judging.reconcile"),
-    *("judging.checks", "judging.invariants"),
+    *("judging.row_owners", "judging.clock", "judging.attempt_verdicts"),
+    *("judging.invariants", "judging.invariant_verdicts"),
 )
 # By stage. None of them needs a database; the quickest to fail come first.
 TESTS = {
     "bulk": ("bulk/test_spelling", "bulk/test_set_aside"),
     "judging": (
-        *("judging/test_reconcile_bounds", "judging/test_reconcile", "judging/keyless/test_spans"),
-        *("judging/test_invariants", "judging/test_false_certainty"),
+        *("judging/test_reconcile_bounds", "judging/test_attempt_verdicts"),
+        "judging/keyless/test_spans",
+        *("judging/test_invariant_verdicts", "judging/test_false_certainty"),
         *("judging/test_incomplete_ledgers", "measures/test_retries"),
         *("judging/test_what_invariants_say", "measures/test_windows"),
         *("judging/test_troubled_runs", "judging/keyless/test_inference"),

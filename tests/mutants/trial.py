@@ -62,7 +62,7 @@ class _Finder(MetaPathFinder):
 
 def get_ready() -> None:
     """Import what the project imports, and forget the project's own modules."""
-    importlib.import_module("analysis.verdict.judgement")
+    importlib.import_module("analysis.verdict.judge_run")
     importlib.import_module("hypothesis.strategies")
     importlib.import_module("duckdb")
     for name in [each for each in sys.modules if each.startswith(_OURS)]:

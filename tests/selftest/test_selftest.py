@@ -16,7 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 
-from analysis.judging.checks import CHECKS
+from analysis.judging.invariants import CHECKS
 from infra.lab.database.postgres import Postgres
 from infra.lab.processes.guard import Guard
 from infra.lab.processes.ports import free_port

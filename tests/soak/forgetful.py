@@ -3,7 +3,7 @@
 import gevent
 from locust import between
 
-from analysis.evidence.ledger.format import AttemptSent
+from analysis.evidence.ledger.line_records import AttemptSent
 from harness.record.recording import Recording
 from locustfiles import shoppers
 

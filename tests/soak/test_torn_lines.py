@@ -13,7 +13,7 @@ from typing import Protocol
 import pytest
 
 from analysis.__main__ import main
-from analysis.evidence.ledger.format import AttemptSent, EndedFields, RequestFields
+from analysis.evidence.ledger.line_records import AttemptSent, EndedFields, RequestFields
 from analysis.evidence.records import Outcome
 from analysis.evidence.run_directory import RunDirectory
 from harness.record.ledger import Ledger

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, fields
 from functools import lru_cache
 
 from analysis.evidence.errors import EvidenceError, TornLine
-from analysis.evidence.ledger.format import (
+from analysis.evidence.ledger.in_flight import Fields, InFlight
+from analysis.evidence.ledger.line_fields import Kind, read_fields
+from analysis.evidence.ledger.line_records import (
     LEDGER_VERSION,
     LEDGER_WITH_TAIL,
     AttemptEnded,
@@ -20,8 +22,6 @@ from analysis.evidence.ledger.format import (
     LedgerOpened,
     RequestDone,
 )
-from analysis.evidence.ledger.in_flight import Fields, InFlight
-from analysis.evidence.ledger.lines import Kind, read_fields
 from analysis.evidence.records import Outcome, format_time
 
 IN_FLIGHT = "in_flight_at_stop"

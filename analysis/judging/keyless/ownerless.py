@@ -14,7 +14,7 @@ from typing import NamedTuple
 from analysis.evidence.answers import was_answered
 from analysis.evidence.records import Attempt, OrderRow, Outcome
 from analysis.judging.keyless.inference import Span, Use, infer
-from analysis.judging.matching import Cell, Row, cell_of
+from analysis.judging.row_owners import Cell, Row, cell_of
 
 
 class Seeker(NamedTuple):

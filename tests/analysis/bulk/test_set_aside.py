@@ -25,8 +25,8 @@ from analysis.evidence.records import Attempt, OrderRow, Outcome, Verdict
 from analysis.evidence.run_directory import RECONCILIATION_FILE, SUMMARY_FILE, RunDirectory
 from analysis.evidence.tables import ATTEMPTS, ORDERS, PRODUCTS
 from analysis.judging.undisputed import NONE_UNDISPUTED, Undisputed
-from analysis.terminal.verdict import render
-from analysis.verdict.judgement import judge_run
+from analysis.terminal.run_result import render
+from analysis.verdict.judge_run import judge_run
 from infra.lab.balancer.access_log import alb_line
 from tests.analysis.histories import (
     NOON,

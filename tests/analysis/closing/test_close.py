@@ -13,8 +13,8 @@ from analysis.closing.close import add_parquet, close_evidence, complete_part
 from analysis.closing.progress import Progress
 from analysis.evidence.errors import EvidenceError
 from analysis.evidence.ledger import reader as ledger
-from analysis.evidence.ledger.format import LEDGER_WITH_TAIL, LedgerOpened
-from analysis.evidence.ledger.lines import read_exactly
+from analysis.evidence.ledger.line_fields import read_exactly
+from analysis.evidence.ledger.line_records import LEDGER_WITH_TAIL, LedgerOpened
 from analysis.evidence.ledger.tail import tail_of
 from analysis.evidence.records import Outcome
 from analysis.evidence.run_directory import RunDirectory

@@ -14,7 +14,7 @@ from analysis.closing.log_delivery import fetch_access_log, is_of_time
 from analysis.evidence.errors import EvidenceError, UsageError
 from analysis.evidence.records import format_time
 from analysis.evidence.run_directory import RunDirectory
-from analysis.verdict.judgement import load_evidence
+from analysis.verdict.judge_run import load_evidence
 from infra.lab.balancer.access_log import alb_line
 from tests.analysis.histories import NOON, SECOND, evidence, indeterminate, store
 from tests.infra.lab.balancer.test_access_log import REFUSED

@@ -18,11 +18,11 @@ from analysis import __main__ as command
 from analysis.database.reading import connect
 from analysis.database.snapshot import take_after, take_before
 from analysis.evidence.errors import DatabaseError, EvidenceError
-from analysis.evidence.ledger.format import AttemptEnded, AttemptSent, LedgerOpened
+from analysis.evidence.ledger.line_records import AttemptEnded, AttemptSent, LedgerOpened
 from analysis.evidence.records import Outcome, RunVerdict, parse_time
 from analysis.evidence.run_directory import RunDirectory
 from analysis.evidence.tables import ATTEMPTS, ORDERS, PRODUCTS
-from analysis.verdict.judgement import judge, load_evidence
+from analysis.verdict.judge_run import judge, load_evidence
 from infra.lab.database.postgres import Postgres
 
 AT = parse_time("2026-11-23T12:00:00Z")

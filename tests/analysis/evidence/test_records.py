@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.evidence.errors import TornLine
-from analysis.evidence.ledger.format import (
+from analysis.evidence.ledger.line_records import (
     AttemptEnded,
     AttemptSent,
     LedgerClosed,

@@ -14,7 +14,7 @@ from analysis.evidence.run_directory import RunDirectory
 from analysis.evidence.tables import EVENTS
 from analysis.judging.access_log import BalancerLog, parse_access_log_line, trace_root
 from analysis.measures.windows import find_exposure
-from analysis.verdict.judgement import load_evidence
+from analysis.verdict.judge_run import load_evidence
 from infra.lab.balancer.access_log import alb_line
 from tests.analysis.histories import (
     NOON,

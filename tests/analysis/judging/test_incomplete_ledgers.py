@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from analysis.closing.gathering import gather_ledgers
-from analysis.closing.segments import Segment, Uploaded
-from analysis.evidence.ledger.format import LedgerClosed, LedgerFindings, LedgerOpened
+from analysis.closing.uploaded_ledgers import Segment, Uploaded
+from analysis.evidence.ledger.line_records import LedgerClosed, LedgerFindings, LedgerOpened
 from analysis.evidence.records import Attempt, Outcome, RunVerdict, Verdict
 from analysis.evidence.run import HypothesisTable, Run
 from analysis.evidence.run_directory import RunDirectory
 from analysis.judging.evidence import Evidence
-from analysis.verdict.judgement import judge
+from analysis.verdict.judge_run import judge
 from tests.analysis.histories import (
     SECOND,
     acknowledged,

@@ -14,9 +14,9 @@ from analysis.database.snapshot import take_after, take_before
 from analysis.evidence.records import Product, RunVerdict
 from analysis.evidence.run_directory import RunDirectory
 from analysis.evidence.tables import ATTEMPTS, ORDERS, PRODUCTS
-from analysis.judging.checks import Case, arithmetic
-from analysis.judging.matching import CENT, Prices, is_same_money
-from analysis.verdict.judgement import judge, load_evidence
+from analysis.judging.invariants import Case, arithmetic
+from analysis.judging.row_owners import CENT, Prices, is_same_money
+from analysis.verdict.judge_run import judge, load_evidence
 from tests.analysis.database.test_reading import AT, execute
 
 REAL, DOUBLE, EXACT = (

@@ -9,9 +9,9 @@ from analysis.evidence.answers import NO_PRODUCTS
 from analysis.evidence.records import Event, RunVerdict
 from analysis.evidence.run_directory import RunDirectory
 from analysis.measures.windows import Exposure, find_exposure
-from analysis.report.timeline import load_timeline
+from analysis.report.run_figures import load_timeline
 from analysis.verdict.headline import headline_of
-from analysis.verdict.judgement import judge, judge_run
+from analysis.verdict.judge_run import judge, judge_run
 from analysis.verdict.summary import summarise
 from tests.analysis.histories import (
     NOON,

@@ -12,16 +12,16 @@ import pytest
 
 from analysis.evidence.records import Attempt, OrderRow, Outcome, Product, RunVerdict, Verdict
 from analysis.evidence.run import Settle
+from analysis.judging.attempt_verdicts import reconcile
 from analysis.judging.clock import Bound, Clock, measure_clock
 from analysis.judging.evidence import Evidence
 from analysis.judging.findings import Basis, Method, Reconciliation
 from analysis.judging.keyless.inference import Span, infer
 from analysis.judging.keyless.ownerless import Ownerless
 from analysis.judging.keyless.spans import Spans
-from analysis.judging.matching import Attempts, Prices, Rows, is_same_money
-from analysis.judging.reconcile import reconcile
+from analysis.judging.row_owners import Attempts, Prices, Rows, is_same_money
 from analysis.judging.undisputed import Ending, Undisputed
-from analysis.verdict.judgement import judge
+from analysis.verdict.judge_run import judge
 from tests.analysis.histories import (
     NOON,
     PRICES,

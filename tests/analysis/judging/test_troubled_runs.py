@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from analysis.evidence.records import OrderRow, Outcome, RunVerdict, Verdict
 from analysis.judging.findings import Method
-from analysis.verdict.judgement import judge
-from analysis.verdict.summary import Judgement
+from analysis.verdict.judge_run import judge
+from analysis.verdict.judgement import Judgement
 from tests.analysis.histories import PRICES, products_after, row
 from tests.analysis.troubled_runs import TroubledRun, troubled_run
 from tests.examples import examples

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from analysis.evidence.ledger.format import LedgerFindings
+from analysis.evidence.ledger.line_records import LedgerFindings
 from analysis.evidence.records import OrderRow, Product, RunVerdict
 from analysis.evidence.run import Before, Settle
 from analysis.judging.evidence import Evidence
-from analysis.verdict.judgement import judge
+from analysis.verdict.judge_run import judge
 from tests.analysis.histories import (
     NOON,
     SECOND,

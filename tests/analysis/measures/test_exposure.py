@@ -8,8 +8,8 @@ from rich.console import Console
 
 from analysis.evidence.records import Attempt, OrderRow
 from analysis.evidence.run import Fault
-from analysis.terminal.verdict import render
-from analysis.verdict.judgement import judge
+from analysis.terminal.run_result import render
+from analysis.verdict.judge_run import judge
 from tests.analysis.histories import (
     NOON,
     SECOND,

@@ -10,8 +10,9 @@ from analysis.evidence.records import Event, RunVerdict
 from analysis.evidence.run import parse_run
 from analysis.measures.faults import FaultFinding, describe_faults, judge_faults
 from analysis.verdict.headline import headline_of
-from analysis.verdict.judgement import judge
-from analysis.verdict.summary import FailOn, summarise
+from analysis.verdict.judge_run import judge
+from analysis.verdict.judgement import FailOn
+from analysis.verdict.summary import summarise
 from tests.analysis.histories import NOON, SECOND, acknowledged, evidence, row, run
 
 AT = "2026-11-23T12:00:20.000000Z"

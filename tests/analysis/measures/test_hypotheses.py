@@ -12,7 +12,7 @@ from analysis.evidence.errors import UsageError
 from analysis.evidence.records import Event, Request, RunVerdict
 from analysis.evidence.run import Fault, HypothesisTable, parse_run
 from analysis.measures.hypotheses import Hypothesis, check_hypotheses
-from analysis.verdict.judgement import judge
+from analysis.verdict.judge_run import judge
 from tests.analysis.histories import NOON, SECOND, acknowledged, evidence, request, row, run
 
 FAULT_AT = NOON + 20 * SECOND

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from analysis.evidence.ledger.format import AttemptEnded, AttemptSent
+from analysis.evidence.ledger.line_records import AttemptEnded, AttemptSent
 from analysis.evidence.records import Outcome
 from infra.lab.servers.silent_address import SilentAddress
 from tests.harness.customers.broken_shop import Door, Visit, Way, under_tls

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.evidence.ledger.format import AttemptEnded, AttemptSent
+from analysis.evidence.ledger.line_records import AttemptEnded, AttemptSent
 from analysis.evidence.records import Outcome, parse_time
 from tests.harness.load import Load, Locust
 from tests.harness.shop_server import Arrival, Shop, reply, serve

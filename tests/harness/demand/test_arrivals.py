@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from analysis.evidence.ledger.format import AttemptSent
+from analysis.evidence.ledger.line_records import AttemptSent
 from analysis.evidence.records import Outcome, parse_time
 from harness.demand.schedule import Rate, Spacing, due_times
 from tests.harness.load import Load, Locust

@@ -7,8 +7,8 @@ import gevent
 import psycopg
 
 from harness.page.resolution import Resolution
-from harness.record.live import Doubt
-from harness.record.live_run import LiveFleet
+from harness.record.counts_by_second import Doubt
+from harness.record.reported_counts import LiveFleet
 
 KEYED = """
     CREATE TABLE orders (id serial PRIMARY KEY, product_id int, quantity int, total numeric,

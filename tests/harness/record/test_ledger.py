@@ -14,7 +14,7 @@ from typing import NoReturn
 import gevent
 import pytest
 
-from analysis.evidence.ledger.format import (
+from analysis.evidence.ledger.line_records import (
     LEDGER_VERSION,
     AttemptEnded,
     AttemptSent,

@@ -12,7 +12,7 @@ import urllib.request
 import psutil
 import pytest
 
-from analysis.evidence.ledger.format import LedgerClosed, RequestDone
+from analysis.evidence.ledger.line_records import LedgerClosed, RequestDone
 from analysis.evidence.records import Outcome
 from analysis.evidence.run_directory import RunDirectory
 from analysis.evidence.tables import ATTEMPTS

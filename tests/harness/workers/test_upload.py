@@ -16,7 +16,7 @@ from moto.server import ThreadedMotoServer
 
 from analysis.closing.gathering import gather_ledgers
 from analysis.evidence.errors import EvidenceError
-from analysis.evidence.ledger.format import LedgerClosed
+from analysis.evidence.ledger.line_records import LedgerClosed
 from analysis.evidence.run_directory import RunDirectory
 from harness.errors import EXIT_USAGE, BadArgument
 from harness.workers import upload as _upload_module

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from analysis.evidence.ledger.format import LedgerClosed
+from analysis.evidence.ledger.line_records import LedgerClosed
 from tests.harness.ledgers import recorded
 from tests.harness.load import Load, Locust, wait_until
 from tests.harness.shop_server import Shop

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.evidence.errors import EvidenceError
-from analysis.evidence.ledger.format import (
+from analysis.evidence.ledger.line_records import (
     LEDGER_WITH_TAIL,
     AttemptEnded,
     AttemptSent,

@@ -8,7 +8,7 @@ million takes minutes instead of tens. An unknown value is empty, a time is its 
 import re
 from dataclasses import astuple, fields
 
-from analysis.evidence.ledger.format import (
+from analysis.evidence.ledger.line_records import (
     AttemptEnded,
     AttemptSent,
     LedgerLine,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis.evidence.records import Outcome
-from harness.record.live import Doubt, Second, add_counts
+from harness.record.counts_by_second import Doubt, Second, add_counts
 
 KEPT_S = 900
 _DOUBTS_MAX = 20_000

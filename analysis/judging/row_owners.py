@@ -1,4 +1,4 @@
-"""Which rows of the orders table bear whose keys: the index that `reconcile` judges from. Pure."""
+"""Which rows of the orders table bear whose keys: the index that attempts are judged from. Pure."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence

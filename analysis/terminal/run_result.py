@@ -20,7 +20,7 @@ from analysis.measures.windows import Window
 from analysis.terminal.parts import grid, safe
 from analysis.terminal.stories import stories_of
 from analysis.verdict.headline import NO_FAULT, NOT_ACKNOWLEDGED
-from analysis.verdict.summary import Judgement
+from analysis.verdict.judgement import Judgement
 
 _MARKS = {RunVerdict.HELD: "✓", RunVerdict.UNDECIDED: "?", RunVerdict.BROKEN: "✗"}
 _STYLES = {RunVerdict.HELD: "green", RunVerdict.UNDECIDED: "yellow", RunVerdict.BROKEN: "bold red"}

@@ -29,7 +29,7 @@ from analysis.judging.findings import (
 from analysis.judging.keyless.inference import Span, Use
 from analysis.judging.keyless.ownerless import NO_CANDIDATE, Ownerless, Seeker
 from analysis.judging.keyless.spans import Spans
-from analysis.judging.matching import (
+from analysis.judging.row_owners import (
     Attempts,
     Ownership,
     Prices,

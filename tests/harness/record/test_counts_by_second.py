@@ -2,11 +2,11 @@
 
 import pytest
 
-from analysis.evidence.ledger.format import AttemptSent
+from analysis.evidence.ledger.line_records import AttemptSent
 from analysis.evidence.records import Outcome
 from harness.customers.outcome import Conclusion
-from harness.record.live import LiveCounts
-from harness.record.live_run import KEPT_S, LiveFleet
+from harness.record.counts_by_second import LiveCounts
+from harness.record.reported_counts import KEPT_S, LiveFleet
 
 AT = 1_700_000_000
 UNKNOWN = Conclusion(outcome=Outcome.INDETERMINATE, http_status=502)

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.evidence.ledger.format import LedgerFindings
+from analysis.evidence.ledger.line_records import LedgerFindings
 from analysis.evidence.records import Product, RunVerdict, Verdict
 from analysis.evidence.run import Before, Settle
-from analysis.judging import invariants
-from analysis.judging.checks import CHECKS, Case, Finding
+from analysis.judging import invariant_verdicts
 from analysis.judging.evidence import Evidence
-from analysis.judging.invariants import worst
-from analysis.verdict.judgement import judge
+from analysis.judging.invariant_verdicts import worst
+from analysis.judging.invariants import CHECKS, Case, Finding
+from analysis.verdict.judge_run import judge
 from tests.analysis.histories import (
     NOON,
     SECOND,
@@ -302,7 +302,7 @@ def test_a_check_that_raises_is_undecided_and_the_others_go_on(
         message = "boom"
         raise RuntimeError(message)
 
-    monkeypatch.setattr(invariants, "CHECKS", [("crash", "crashes", crash), *CHECKS])
+    monkeypatch.setattr(invariant_verdicts, "CHECKS", [("crash", "crashes", crash), *CHECKS])
     judgement = judge(good())
     assert judgement.invariants[0].verdict is UNDECIDED
     assert judgement.invariants[0].detail == "the check failed: RuntimeError: boom"

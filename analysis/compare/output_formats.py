@@ -10,7 +10,7 @@ from analysis.compare.comparison import MEASURES, SAME_POINTS, SAME_SHARE, Compa
 from analysis.compare.conditions import Finding, Result
 from analysis.compare.differences import OF_RATES, incomparable
 from analysis.compare.samples import Side
-from analysis.report.pages import render_page
+from analysis.report.html_page import render_page
 from analysis.verdict.step_summary import plain_markdown
 
 LEGEND = (

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.report import pages
+from analysis.report import html_page as pages
 
 
 def test_templates_are_compiled_once_or_each_time_where_nothing_can_be_kept(

@@ -7,8 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analysis.evidence.errors import TornLine
-from analysis.evidence.ledger.format import AttemptEnded, AttemptSent, LedgerLine, RequestDone
-from analysis.evidence.ledger.lines import read_exactly, read_fields, read_plainly
+from analysis.evidence.ledger.line_fields import read_exactly, read_fields, read_plainly
+from analysis.evidence.ledger.line_records import AttemptEnded, AttemptSent, LedgerLine, RequestDone
 from analysis.evidence.ledger.reader import render_time
 from analysis.evidence.records import Outcome, format_time
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from analysis.evidence.answers import cause_of_doubt
-from analysis.evidence.ledger.format import AttemptSent
+from analysis.evidence.ledger.line_records import AttemptSent
 from analysis.evidence.records import Outcome
 from harness.customers.outcome import Conclusion, failure_name
 
