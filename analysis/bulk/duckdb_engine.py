@@ -112,12 +112,14 @@ class _DuckDb:
             yield
         except duckdb.Error as error:
             if isinstance(error, duckdb.OutOfMemoryException):
-                message = f"{self._memory} of memory and what is free on the disk of "
-                message += f"{self._scratch.parent} do not suffice to judge the run; allow more by "
-                message += "--memory, or free some of the disk"
-            elif _DISK_FULL in str(error):
-                message = f"the disk of {self._scratch.parent} is full: what is found is written "
-                message += "there; free some of it and judge the run again"
-            else:
-                raise EvidenceError(str(error)) from error
-            raise EngineFailed(message) from error
+                raise EngineFailed(
+                    f"{self._memory} of memory and what is free on the disk of "
+                    f"{self._scratch.parent} do not suffice to judge the run; allow more by "
+                    "--memory, or free some of the disk"
+                ) from error
+            if _DISK_FULL in str(error):
+                raise EngineFailed(
+                    f"the disk of {self._scratch.parent} is full: what is found is written there; "
+                    "free some of it and judge the run again"
+                ) from error
+            raise EvidenceError(str(error)) from error
