@@ -32,7 +32,7 @@ def main() -> int:
 
 
 def _check(arguments: Sequence[str]) -> int:
-    from harness.arguments.command_line import check_command_line  # noqa: PLC0415
+    from harness.arguments.check_command import check_command_line  # noqa: PLC0415
 
     return check_command_line(arguments)
 

@@ -18,7 +18,7 @@ from analysis.evidence.answers import was_answered
 from analysis.evidence.errors import UsageError
 from analysis.evidence.records import Attempt, OrderRow, Outcome, Product, Verdict
 from analysis.judging.clock import bounds
-from analysis.judging.findings import (
+from analysis.judging.finding_records import (
     AttemptFinding,
     Basis,
     Method,

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from analysis.evidence.records import Attempt, Outcome, Verdict
-from analysis.judging.findings import AttemptFinding, Method, Reconciliation
+from analysis.judging.finding_records import AttemptFinding, Method, Reconciliation
 from analysis.judging.row_owners import order_of
 from analysis.judging.undisputed import Stretch, Undisputed
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from analysis.evidence.records import RunVerdict
 from analysis.judging.evidence import Evidence
-from analysis.judging.findings import Reconciliation
+from analysis.judging.finding_records import Reconciliation
 from analysis.judging.invariants import CHECKS, Case, Check
 from analysis.judging.row_owners import rows_in_order
 

@@ -15,7 +15,7 @@ from analysis.evidence.answers import (
 )
 from analysis.evidence.records import OrderRow, Outcome, Product, Verdict
 from analysis.judging.evidence import Evidence
-from analysis.judging.findings import Reconciliation
+from analysis.judging.finding_records import Reconciliation
 from analysis.judging.row_owners import Prices, is_same_money
 
 _NAMED_AT_MOST = 5

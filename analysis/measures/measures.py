@@ -14,7 +14,7 @@ from analysis.evidence.ledger.reader import IN_FLIGHT
 from analysis.evidence.records import Request, RunVerdict, Verdict
 from analysis.evidence.run import HypothesisTable
 from analysis.judging.evidence import Evidence
-from analysis.judging.findings import Reconciliation
+from analysis.judging.finding_records import Reconciliation
 from analysis.judging.invariant_verdicts import Invariant
 from analysis.judging.invariants import CHECKS
 from analysis.measures.faults import describe_faults, judge_faults

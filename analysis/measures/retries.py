@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 
 from analysis.evidence.records import Attempt, OrderRow, Outcome, Verdict
-from analysis.judging.findings import AttemptFinding
+from analysis.judging.finding_records import AttemptFinding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

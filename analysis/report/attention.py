@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.evidence.answers import BAD_REPLY
 from analysis.evidence.records import Attempt, OrderRow, Outcome, Verdict, format_time
 from analysis.evidence.tables import ATTEMPTS, ORDERS, Kind, RecordT, Table
-from analysis.judging.findings import AttemptFinding, Basis
+from analysis.judging.finding_records import AttemptFinding, Basis
 from analysis.verdict.judgement import Judgement
 from analysis.verdict.stories import Step, steps_of_row
 

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from analysis.evidence.errors import UsageError
 from analysis.evidence.run import DATABASE_WAIT_S, SETTLE_LIMIT_S
-from analysis.judging.findings import Method
+from analysis.judging.finding_records import Method
 from analysis.verdict.judgement import FailOn
 
 WAIT_BEFORE_S = 10.0  # for a database, as a run starts: somebody is there to help

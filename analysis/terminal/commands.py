@@ -22,7 +22,7 @@ from analysis.evidence.errors import AnalysisError, EvidenceError, UsageError
 from analysis.evidence.run import parse_run
 from analysis.evidence.run_directory import REPORT_FILE, RunDirectory
 from analysis.evidence.tables import ORDERS
-from analysis.judging.findings import Method
+from analysis.judging.finding_records import Method
 from analysis.terminal.arguments import WAIT_BEFORE_S
 from analysis.terminal.parts import safe
 from analysis.terminal.run_result import render
@@ -173,7 +173,7 @@ class RunCommand:
             render(judgement, plain_console(), directory=directory.path)
         self.surroundings.note(self._write_for_ci(judgement))
         if options.draws and not self._is_remote:  # it draws what is in the tables
-            from analysis.report.drawings import write_report  # noqa: PLC0415 -- see above
+            from analysis.report.report_files import write_report  # noqa: PLC0415 -- see above
 
             with _progress("drawing the report"):
                 complaints = list(write_report(directory, judgement))
@@ -196,7 +196,7 @@ class RunCommand:
         return in_spark(self.options.run_dir if self._is_remote else None)
 
     def _report(self) -> int:
-        from analysis.report.drawings import write_picture, write_report  # noqa: PLC0415 -- see above
+        from analysis.report.report_files import write_picture, write_report  # noqa: PLC0415 -- see above
 
         with _progress("judging"):
             judgement = judge_again(self.directory, memory=self.options.memory)

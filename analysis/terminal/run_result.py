@@ -11,7 +11,7 @@ from rich.text import Text
 
 from analysis.evidence.records import Outcome, RunVerdict, Verdict, format_time
 from analysis.evidence.run import HealthCheck
-from analysis.judging.findings import Method
+from analysis.judging.finding_records import Method
 from analysis.measures.faults import FaultFinding, describe_faults
 from analysis.measures.hypotheses import Hypothesis, limits_in_words
 from analysis.measures.latency import Latency, Spread

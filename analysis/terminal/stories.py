@@ -6,7 +6,7 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from analysis.evidence.records import Verdict, format_time
-from analysis.judging.findings import AttemptFinding
+from analysis.judging.finding_records import AttemptFinding
 from analysis.judging.undisputed import FIRST_TOLD
 from analysis.measures.gaps import find_gaps, tell_gaps
 from analysis.terminal.parts import grid, safe

@@ -1,15 +1,15 @@
 """Judge a run from its files, and write the results beside them."""
 
 import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from analysis.evidence.errors import EvidenceError
 from analysis.evidence.files.text import csv_lines
 from analysis.evidence.files.writing import put_in_place
-from analysis.evidence.records import Event, RunVerdict
+from analysis.evidence.records import Event
 from analysis.evidence.run import parse_before, parse_run
 from analysis.evidence.run_directory import RECONCILIATION_FILE, SUMMARY_FILE, RunDirectory
 from analysis.evidence.tables import ATTEMPTS, EVENTS, ORDERS, PRODUCTS, REQUESTS, Table
@@ -17,7 +17,7 @@ from analysis.judging.access_log import BalancerLog, trace_root
 from analysis.judging.attempt_verdicts import reconcile
 from analysis.judging.clock import measure_clock
 from analysis.judging.evidence import Evidence
-from analysis.judging.findings import Method
+from analysis.judging.finding_records import Method
 from analysis.judging.invariant_verdicts import judge_invariants
 from analysis.judging.undisputed import Question
 from analysis.measures.faults import judge_faults
@@ -26,7 +26,12 @@ from analysis.measures.measures import Subject
 from analysis.measures.retries import measure_retries
 from analysis.measures.windows import find_exposure, find_windows, traces_that_tell
 from analysis.verdict.judgement import FailOn, Judgement
-from analysis.verdict.summary import RECONCILIATION_COLUMNS, reconciliation_rows, summarise
+from analysis.verdict.summary import (
+    RECONCILIATION_COLUMNS,
+    failed_on,
+    reconciliation_rows,
+    summarise,
+)
 
 if TYPE_CHECKING:
     from analysis.bulk.engine import Connect
@@ -124,7 +129,7 @@ def judge_again(directory: RunDirectory, *, memory: str | None = None) -> Judgem
         # Without rows no way was taken.
         was_read = summary["orders"]["rows"] is not None
         method = Method(summary["method"]) if was_read else Method.AUTO
-        fail_on = _failed_on(summary)
+        fail_on = failed_on(summary)
     except (KeyError, TypeError, ValueError) as error:
         raise EvidenceError(
             f"{directory.path / SUMMARY_FILE} makes no sense; reconcile the run again"
@@ -136,13 +141,6 @@ def judge_again(directory: RunDirectory, *, memory: str | None = None) -> Judgem
         fail_on=fail_on,
         memory=memory,
     )
-
-
-def _failed_on(summary: Mapping[str, Any]) -> FailOn:
-    of_data = {RunVerdict.HELD: 0, RunVerdict.BROKEN: 1, RunVerdict.UNDECIDED: 2}
-    if summary["exit_code"] == of_data[RunVerdict(summary["verdict"])]:
-        return FailOn.DATA
-    return FailOn.NEVER if summary["exit_code"] == 0 else FailOn.HYPOTHESIS
 
 
 def judge(

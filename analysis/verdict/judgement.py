@@ -9,7 +9,7 @@ from analysis.evidence.answers import BAD_REPLY, cause_of_doubt, why_no_order_wa
 from analysis.evidence.records import Outcome, RunVerdict, Verdict
 from analysis.judging.clock import Clock
 from analysis.judging.evidence import Evidence
-from analysis.judging.findings import AttemptFinding, Reconciliation
+from analysis.judging.finding_records import AttemptFinding, Reconciliation
 from analysis.judging.invariant_verdicts import Invariant, worst
 from analysis.measures.faults import FaultFinding
 from analysis.measures.hypotheses import Hypothesis

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from analysis.evidence.records import Attempt, OrderRow, is_time
 from analysis.judging.access_log import BalancerLine
-from analysis.judging.findings import AttemptFinding
+from analysis.judging.finding_records import AttemptFinding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

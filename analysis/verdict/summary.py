@@ -1,13 +1,14 @@
 """The results of a run in the form of the contract: summary.json and reconciliation.csv. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from typing import Any
 
-from analysis.evidence.records import Outcome, Verdict, format_time
+from analysis.evidence.records import Outcome, RunVerdict, Verdict, format_time
 from analysis.judging.access_log import BalancerLine, BalancerLog
-from analysis.judging.findings import AttemptFinding, Method, Reconciliation, RowFinding
+from analysis.judging.finding_records import AttemptFinding, Method, Reconciliation, RowFinding
 from analysis.measures.hypotheses import Hypothesis
-from analysis.verdict.judgement import Judgement
+from analysis.verdict.judgement import FailOn, Judgement
 
 RECONCILIATION_COLUMNS = [
     *("kind", "attempt_id", "order_key", "order_id", "product_id", "quantity"),
@@ -121,3 +122,11 @@ def _time(at: int | None) -> str:
 
 def _text(value: int | None) -> str:
     return "" if value is None else str(value)
+
+
+def failed_on(summary: Mapping[str, Any]) -> FailOn:
+    """Return what the exit code in a summary.json speaks of, so that it can come out the same."""
+    of_data = {RunVerdict.HELD: 0, RunVerdict.BROKEN: 1, RunVerdict.UNDECIDED: 2}
+    if summary["exit_code"] == of_data[RunVerdict(summary["verdict"])]:
+        return FailOn.DATA
+    return FailOn.NEVER if summary["exit_code"] == 0 else FailOn.HYPOTHESIS

@@ -23,7 +23,7 @@ from analysis.evidence.run_directory import RunDirectory
 from analysis.evidence.tables import ATTEMPTS, ORDERS, PRODUCTS
 from analysis.judging.attempt_verdicts import reconcile
 from analysis.judging.evidence import Evidence
-from analysis.judging.findings import Reconciliation
+from analysis.judging.finding_records import Reconciliation
 from analysis.verdict.judge_run import judge
 
 NOON = 1_795_435_200_000_000

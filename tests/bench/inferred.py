@@ -16,7 +16,7 @@ from analysis.evidence.ledger.line_records import LedgerFindings
 from analysis.evidence.records import Attempt, OrderRow, Outcome, Product
 from analysis.evidence.run import Run, Settle
 from analysis.judging.evidence import Evidence
-from analysis.judging.findings import Method
+from analysis.judging.finding_records import Method
 from analysis.verdict.judge_run import judge
 from tests.bench.measurement import Measurement
 from tests.bench.stage import Stage

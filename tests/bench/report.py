@@ -25,7 +25,7 @@ from analysis.evidence.records import (
 )
 from analysis.evidence.run_directory import REPORT_FILE, RunDirectory
 from analysis.evidence.tables import ATTEMPTS, ORDERS, PRODUCTS, REQUESTS
-from analysis.report.drawings import write_report
+from analysis.report.report_files import write_report
 from analysis.verdict.judge_run import judge_run
 from tests.bench.measurement import Measurement
 from tests.bench.stage import Stage

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from analysis.evidence.errors import UsageError
 from analysis.evidence.records import Attempt, OrderRow, Outcome, RunVerdict, Verdict
-from analysis.judging.findings import Basis, Method
+from analysis.judging.finding_records import Basis, Method
 from analysis.verdict.judge_run import judge
 from analysis.verdict.stories import tell
 from tests.analysis.histories import (

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from analysis.evidence.records import Attempt, OrderRow, RunVerdict, Verdict
-from analysis.judging.findings import Method
+from analysis.judging.finding_records import Method
 from tests.analysis.histories import (
     NOON,
     PRICES,

@@ -15,7 +15,7 @@ from analysis.evidence.run import Settle
 from analysis.judging.attempt_verdicts import reconcile
 from analysis.judging.clock import Bound, Clock, measure_clock
 from analysis.judging.evidence import Evidence
-from analysis.judging.findings import Basis, Method, Reconciliation
+from analysis.judging.finding_records import Basis, Method, Reconciliation
 from analysis.judging.keyless.inference import Span, infer
 from analysis.judging.keyless.ownerless import Ownerless
 from analysis.judging.keyless.spans import Spans

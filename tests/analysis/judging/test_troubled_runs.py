@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.evidence.records import OrderRow, Outcome, RunVerdict, Verdict
-from analysis.judging.findings import Method
+from analysis.judging.finding_records import Method
 from analysis.verdict.judge_run import judge
 from analysis.verdict.judgement import Judgement
 from tests.analysis.histories import PRICES, products_after, row

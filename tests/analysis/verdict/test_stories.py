@@ -8,7 +8,7 @@ from analysis.__main__ import main
 from analysis.evidence.records import Verdict
 from analysis.evidence.run_directory import RunDirectory
 from analysis.judging.access_log import BalancerLine
-from analysis.judging.findings import AttemptFinding, Basis
+from analysis.judging.finding_records import AttemptFinding, Basis
 from analysis.verdict.stories import tell
 from tests.analysis.histories import NOON, SECOND, attempt, evidence, indeterminate, row, store
 

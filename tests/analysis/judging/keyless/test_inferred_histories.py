@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from analysis.evidence.records import Attempt, OrderRow, Outcome, RunVerdict, Verdict
 from analysis.evidence.run_directory import RECONCILIATION_FILE, SUMMARY_FILE, RunDirectory
-from analysis.judging.findings import Method, Reconciliation
+from analysis.judging.finding_records import Method, Reconciliation
 from analysis.verdict.judge_run import judge, judge_run
 from tests.analysis.histories import (
     NOON,
