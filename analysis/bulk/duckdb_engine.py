@@ -14,7 +14,6 @@ import duckdb
 
 from analysis.bulk.engine import Connect, Engine, EngineFailed
 from analysis.bulk.statements import DUCKDB
-from analysis.evidence.errors import EvidenceError
 from analysis.evidence.run_directory import RunDirectory
 from analysis.evidence.sql.duck import (
     connected,
@@ -47,6 +46,7 @@ def in_duckdb(memory: str | None) -> Connect:
 
 class _DuckDb:
     dialect = DUCKDB
+    failures: tuple[type[Exception], ...] = (duckdb.Error,)
 
     def __init__(
         self,
@@ -122,4 +122,4 @@ class _DuckDb:
                     f"the disk of {self._scratch.parent} is full: what is found is written there; "
                     "free some of it and judge the run again"
                 ) from error
-            raise EvidenceError(str(error)) from error
+            raise

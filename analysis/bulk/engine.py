@@ -16,9 +16,11 @@ class EngineFailed(EvidenceError):
 
 
 class Engine(Protocol):
-    """A database of one judgement alone. EvidenceError where a file makes no sense to it."""
+    """A database of one judgement alone."""
 
     dialect: Dialect
+    # What it raises itself where a statement makes no sense of a file.
+    failures: tuple[type[Exception], ...]
 
     def open(self, table: Table[Any], name: str) -> dict[str, str]:
         """Make a table of the run known by a name; return its columns' types, in DuckDB's words."""

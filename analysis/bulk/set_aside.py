@@ -70,21 +70,33 @@ def _encodable(text: str) -> str:
 
 @contextmanager
 def set_aside(
-    directory: RunDirectory, question: Question, connect: Connect
+    directory: RunDirectory, question: Question, connect: Connect, *, is_needed: bool = False
 ) -> Iterator[Bulk | None]:
     """Give a run's attempts and rows with the undisputed apart; None where that cannot be.
 
-    So it is where a row bears no order's key, and where a file makes no sense: the exact reading
-    says of it what and where. EngineFailed where the engine cannot go on.
+    So it is where a row bears no order's key, where nothing is confirmed, and where a file makes no
+    sense: the exact reading says of it what and where. Where there is none (`is_needed`), that is
+    an EvidenceError. EngineFailed where the engine cannot go on.
     """
     with directory.judging_scratch() as scratch, ExitStack() as until_judged:
         engine = until_judged.enter_context(connect(directory, scratch))
+        unfit: tuple[type[Exception], ...] = (
+            *(EvidenceError, ValueError, TypeError, ArithmeticError, OSError),
+            *engine.failures,
+        )
         try:
             found = _set_aside(engine, question, scratch)
         except EngineFailed:
             raise
-        except (EvidenceError, ValueError, TypeError, ArithmeticError, OSError):
+        except unfit as error:
+            if is_needed:
+                raise EvidenceError(str(error)) from error
             found = None
+        if found is None and is_needed:
+            raise EvidenceError(
+                "nothing can be set aside: a row of the orders table bears no order's key, or no "
+                "attempt is confirmed; copy the run's tables and judge it without --engine"
+            )
         if found is None:
             until_judged.close()  # the exact judge needs the memory
         yield found
@@ -104,13 +116,24 @@ def _set_aside(engine: Engine, question: Question, scratch: Path) -> Bulk | None
     undisputed = _numbers(engine)
     if not undisputed.count(Verdict.CONFIRMED):
         return None
-    return Bulk(
-        undisputed,
-        list(_disputed(engine, ATTEMPTS, types[ATTEMPTS.file_name])),
-        list(_disputed(engine, ORDERS, types[ORDERS.file_name])),
-        engine,
-        scratch,
-    )
+    attempts = list(_disputed(engine, ATTEMPTS, types[ATTEMPTS.file_name]))
+    rows = list(_disputed(engine, ORDERS, types[ORDERS.file_name]))
+    _check_number(engine, ATTEMPTS, undisputed.attempts + len(attempts))
+    _check_number(engine, ORDERS, undisputed.rows + len(rows))
+    return Bulk(undisputed, attempts, rows, engine, scratch)
+
+
+def _check_number(engine: Engine, table: Table[Any], found: int) -> None:
+    """EngineFailed unless all records of a table are accounted for.
+
+    A cluster can lose a part of what it has put down for itself, and say nothing.
+    """
+    ((number,),) = engine.rows(f"SELECT count(*) FROM {_name_of(table)}")
+    if number != found:
+        raise EngineFailed(
+            f"of {number} records of {_name_of(table)} the engine knows {found} in the end; see "
+            "where it keeps its tables: all of its machines have to see that place"
+        )
 
 
 def _name_of(table: Table[Any]) -> str:

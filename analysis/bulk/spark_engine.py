@@ -9,7 +9,7 @@ unless they say otherwise it runs on this machine, on all of its cores.
 import logging
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,8 @@ _SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",  # what does not fit is an error, and not NULL
     "spark.sql.ansi.doubleQuotedIdentifiers": "false",
+    "spark.sql.legacy.timeParserPolicy": "CORRECTED",  # else S is milliseconds
+    "spark.sql.legacy.createHiveTableByDefault": "false",
 }
 
 
@@ -68,7 +70,9 @@ def _session(sessions: type["SparkSession"], scratch: Path) -> Iterator["SparkSe
     """Give a session in a database of its own, which is gone afterwards."""
     logging.getLogger("py4j").setLevel(logging.WARNING)
     builder = sessions.builder.appName("chaos-shop").config("spark.ui.enabled", "false")
-    session = builder.config("spark.ui.showConsoleProgress", "false").getOrCreate()
+    was_there = sessions.getActiveSession() is not None
+    # Its settings are ours alone; a session that was there before goes on as it was.
+    session = builder.config("spark.ui.showConsoleProgress", "false").getOrCreate().newSession()
     name = f"judging_{uuid.uuid4().hex}"
     try:
         for setting, value in _SETTINGS.items():
@@ -80,13 +84,17 @@ def _session(sessions: type["SparkSession"], scratch: Path) -> Iterator["SparkSe
         session.sql(f"USE {name}")
         yield session
     finally:
-        session.sql("USE default")
-        session.sql(f"DROP DATABASE IF EXISTS {name} CASCADE")
-        session.stop()
+        with suppress(Exception):  # a cluster that is gone has told why already
+            session.sql("USE default")
+            session.sql(f"DROP DATABASE IF EXISTS {name} CASCADE")
+        if not was_there:
+            with suppress(Exception):
+                session.stop()
 
 
 class _Spark:
     dialect = SPARK
+    failures: tuple[type[Exception], ...] = ()
 
     def __init__(
         self, session: "SparkSession", directory: RunDirectory, tables: str | None

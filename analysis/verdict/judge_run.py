@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from analysis.evidence.errors import EvidenceError
+from analysis.evidence.errors import EvidenceError, UsageError
 from analysis.evidence.files.text import csv_lines
 from analysis.evidence.files.writing import put_in_place
 from analysis.evidence.records import Event
@@ -58,8 +58,8 @@ def judge_run(
     Of evidence larger than `set_aside_above` bytes the undisputed attempts are set aside first, in
     DuckDB, which takes no more than `memory` (half of the machine's by default). That changes no
     byte of the results. With `connect` they are set aside in another engine, whatever the size, and
-    the run's tables may lie elsewhere. EvidenceError if run.json or attempts.csv is missing, or one
-    of the needed four unreadable.
+    the run's tables may lie elsewhere; that it cannot be done is an error then. EvidenceError if
+    run.json or attempts.csv is missing, or one of the needed four unreadable.
     """
     around = _around(directory)
     question = Question(
@@ -69,22 +69,26 @@ def judge_run(
         has_log=directory.access_log.are_there(),
     )
     sizes = [directory.size(directory.stored(each.file_name).name) for each in (ATTEMPTS, ORDERS)]
-    is_large = connect or (all(sizes) and sum(sizes) > set_aside_above)
-    with directory.new_results(), _no_collection(), ExitStack() as until_written:
+    is_large = all(sizes) and sum(sizes) > set_aside_above
+    if connect is not None and method is Method.INFERRED:
+        raise UsageError("--method inferred is judged here alone: leave out --engine")
+    with ExitStack() as until_written:
         bulk = None
-        if is_large and method is not Method.INFERRED:
+        if connect is not None:
+            from analysis.bulk.set_aside import set_aside  # noqa: PLC0415 -- few runs need it
+
+            # Before what an earlier judgement wrote is removed: the engine may not be there.
+            asked = set_aside(directory, question, connect, is_needed=True)
+            bulk = until_written.enter_context(asked)
+        until_written.enter_context(directory.new_results())
+        until_written.enter_context(_no_collection())
+        if is_large and connect is None and method is not Method.INFERRED:
             # Few runs need them, and DuckDB is slow to import.
             from analysis.bulk.duckdb_engine import in_duckdb  # noqa: PLC0415
             from analysis.bulk.set_aside import set_aside  # noqa: PLC0415
 
-            asked = set_aside(directory, question, connect or in_duckdb(memory))
+            asked = set_aside(directory, question, in_duckdb(memory))
             bulk = until_written.enter_context(asked)
-        if connect and bulk is None and not directory.has_table(ATTEMPTS):
-            raise EvidenceError(
-                "the undisputed attempts cannot be set aside: none is confirmed, or a row bears no "
-                f"order's key; copy the run's tables into {directory.path} and judge it without "
-                "--engine"
-            )
         evidence = _with_balancer(directory, _evidence(directory, around, bulk))
         judgement = judge(evidence, method=method, late_window_s=late_window_s, fail_on=fail_on)
         _write_reconciliation(directory, judgement, bulk)

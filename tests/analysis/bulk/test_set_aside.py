@@ -11,19 +11,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal, localcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from analysis.bulk.duckdb_engine import _DuckDb, in_duckdb
+from analysis.bulk.engine import EngineFailed
 from analysis.bulk.statements import DUCKDB
 from analysis.closing.close import add_parquet
-from analysis.evidence.errors import EvidenceError
+from analysis.evidence.errors import EvidenceError, UsageError
 from analysis.evidence.records import Attempt, OrderRow, Outcome, Verdict
 from analysis.evidence.run_directory import RECONCILIATION_FILE, SUMMARY_FILE, RunDirectory
 from analysis.evidence.tables import ATTEMPTS, ORDERS, PRODUCTS
+from analysis.judging.finding_records import Method
 from analysis.judging.undisputed import NONE_UNDISPUTED, Undisputed
 from analysis.terminal.run_result import render
 from analysis.verdict.judge_run import judge_run
@@ -600,6 +603,48 @@ def test_more_pieces_than_anybody_reckons_with_are_left_to_the_exact_judge(tmp_p
         for each in products_after(history.rows):
             put(replace(each, price=price))
     judged_alike(directory)
+
+
+def test_an_engine_that_is_not_there_takes_no_results_away(tmp_path: Path) -> None:
+    directory = stored(honest(6), str(tmp_path))
+    judge_run(directory)
+
+    def connect(_directory: RunDirectory, _scratch: Path) -> NoReturn:
+        raise EngineFailed("no engine")
+
+    with pytest.raises(EngineFailed, match="no engine"):
+        judge_run(directory, connect=connect)
+    assert directory.has(SUMMARY_FILE)
+    assert directory.has(RECONCILIATION_FILE)
+
+
+def test_what_another_engine_cannot_set_aside_is_judged_from_nothing_else(tmp_path: Path) -> None:
+    directory = stored(History(random.Random(1)), str(tmp_path))
+    with pytest.raises(EvidenceError, match="nothing can be set aside"):
+        judge_run(directory, connect=in_duckdb(None))
+    with pytest.raises(UsageError, match="leave out --engine"):
+        judge_run(directory, connect=in_duckdb(None), method=Method.INFERRED)
+
+
+@pytest.mark.parametrize("lost", ["kind = 0", "kind = 1", "is_row", "aid % 2 = 0"])
+def test_an_engine_that_loses_a_part_on_the_way_is_not_believed(
+    lost: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = honest(20)
+    history.rows.pop()
+    history.rows.append(row(9002, order_key=history.id(), attempt_id=history.id()))
+    directory = stored(history, str(tmp_path))
+    judge_run(directory, connect=in_duckdb(None))
+    run = _DuckDb.run
+
+    def run_and_lose(engine: _DuckDb, statement: str) -> None:
+        run(engine, statement)
+        if "CREATE TABLE joined" in statement:
+            run(engine, f"DELETE FROM joined WHERE {lost}")
+
+    monkeypatch.setattr(_DuckDb, "run", run_and_lose)
+    with pytest.raises(EvidenceError, match=r"the engine knows|nothing can be set aside"):
+        judge_run(directory, connect=in_duckdb(None))
 
 
 def test_memory_that_does_not_suffice_is_one_line(tmp_path: Path) -> None:

@@ -50,19 +50,36 @@ def there(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("uri", [URI, f"{URI}/", URI.replace("s3:", "s3a:")])
-def test_the_small_part_is_copied_and_what_is_here_stays(there: str, uri: str) -> None:
+def test_the_small_part_is_copied_anew_each_time(there: str, uri: str) -> None:
     directory = fetch_small_evidence(uri)
     found = {each.name for each in directory.path.iterdir()}
     assert {"run.json", "products.csv"} <= found
     assert not found & {"attempts.csv", "orders.csv", "ledger"}
-    directory.write_text("products.csv", "mine")
+    original = (directory.path / "products.csv").read_text()
+    directory.write_text("products.csv", "of yesterday")
+    directory.write_text("events.csv", "of a file that is gone")
     assert fetch_small_evidence(uri).path == directory.path
-    assert (directory.path / "products.csv").read_text() == "mine"
+    assert (directory.path / "products.csv").read_text() == original
+    assert not directory.has("events.csv")
+
+
+def test_a_run_that_is_here_under_that_name_is_left_alone(there: str) -> None:
+    here = Path("runs/run-1")
+    here.mkdir(parents=True)
+    (here / "run.json").write_text("{}")
+    with pytest.raises(UsageError, match="runs/run-1 is there and no copy of"):
+        fetch_small_evidence(there)
+    (here / "lies_in.txt").write_text("s3://runs/another/run-1")
+    with pytest.raises(UsageError, match="move it away"):
+        fetch_small_evidence(there)
+    assert (here / "run.json").read_text() == "{}"
+    assert not (here / "products.csv").exists()
 
 
 def test_what_is_no_run_is_one_line(there: str) -> None:
-    with pytest.raises(UsageError, match=r"s3://runs/some holds no run\.json"):
-        fetch_small_evidence("s3://runs/some")
+    for uri in ("s3://runs/some", "s3://runs/some/run-1/..", "s3://runs"):
+        with pytest.raises(UsageError, match=r"holds no run\.json"):
+            fetch_small_evidence(uri)
 
 
 def test_no_other_command_reads_a_run_in_s3(capsys: pytest.CaptureFixture[str]) -> None:
