@@ -174,7 +174,12 @@ class _Judge(Ownership):
             for number, each in enumerate(self.attempts.all)
             if self.ownerless.may_be(each) and self._is_seeker(each, told.get(number))
         ]
-        self.ownerless.explain(seekers, self.spans.of_attempt)
+        doubles = (
+            (cell_of(each.attempt), self.spans.of_double(each.attempt))
+            for each in told.values()
+            if each.verdict is Verdict.CONFIRMED and self.ownerless.may_be(each.attempt)
+        )
+        self.ownerless.explain(seekers, self.spans.of_attempt, doubles)
         # A row that none can have made, or one that is other than was ordered, and there may be
         # more of the kind: then rows no longer tell whose they must be.
         self.is_faithful = not any(

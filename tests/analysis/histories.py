@@ -62,6 +62,13 @@ def acknowledged(name: str, order_id: int | None, **changes: Any) -> Attempt:
     )
 
 
+def placed_before(name: str, order_id: int) -> tuple[Attempt, OrderRow]:
+    """An order that was acknowledged a minute before all others, and its row, which has no key."""
+    at = NOON - 60 * SECOND
+    told = acknowledged(name, order_id, due_at=at, sent_at=at, ended_at=at + SECOND)
+    return told, row(order_id, created_at=at + SECOND // 2)
+
+
 def rejected(name: str, **changes: Any) -> Attempt:
     """An attempt that was told it was sold out."""
     return attempt(name, Outcome.REJECTED, **{"http_status": 409, **changes})

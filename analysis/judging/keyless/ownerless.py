@@ -1,7 +1,8 @@
 """Rows of which neither a key nor a reply says whose they are: who can have made them. Pure.
 
 Only product, quantity and time speak for them. What follows rests on this: each of them was made
-by an attempt of the run that was not refused, as it was ordered, and no two by one.
+by an attempt of the run that was not refused, as it was ordered, and no two by one; except that an
+attempt that was acknowledged may have made one more than its reply named, while it was under way.
 """
 
 from bisect import bisect_left, bisect_right
@@ -127,28 +128,51 @@ class Ownerless:
         place = self.places.get(cell_of(attempt))
         return place.count(span) if place else 0
 
-    def explain(self, seekers: Iterable[Seeker], span_of: Callable[[Attempt], Span]) -> None:
-        """Find out which attempts must, may or cannot have made them, and which nobody made."""
+    def explain(
+        self,
+        seekers: Iterable[Seeker],
+        span_of: Callable[[Attempt], Span],
+        doubles: Iterable[tuple[Cell, Span]],
+    ) -> None:
+        """Find out which attempts must, may or cannot have made them, and which nobody made.
+
+        `doubles` says when an order that was placed may have been placed once more.
+        """
         by_cell: dict[Cell, list[Seeker]] = defaultdict(list)
         for seeker in seekers:
             by_cell[cell_of(seeker.attempt)].append(seeker)
+        doubles_of: dict[Cell, list[Span]] = defaultdict(list)
+        for cell, span in doubles:
+            doubles_of[cell].append(span)
         for cell, place in self.places.items():
-            self._explain(place, by_cell[cell], span_of)
+            self._explain(place, by_cell[cell], span_of, doubles_of[cell])
 
     def _explain(
-        self, place: _Place, seekers: list[Seeker], span_of: Callable[[Attempt], Span]
+        self,
+        place: _Place,
+        seekers: list[Seeker],
+        span_of: Callable[[Attempt], Span],
+        doubles: list[Span],
     ) -> None:
         points = [each.record.created_at for each in place.rows]
         spans = [span_of(each.attempt) for each in seekers]
         found = infer(spans, points)
         self.explained.update(_covered(place.rows, found.is_covered))
-        for seeker, span, use in zip(seekers, spans, found.uses, strict=True):
-            self.candidacies[seeker.number] = self._candidacy(place, span, use)
-        if place.named or any(
-            seeker.attempt.outcome is Outcome.ACKNOWLEDGED and use is not Use.NEVER
-            for seeker, use in zip(seekers, found.uses, strict=True)
+        # Who is needed although each row that may be a double is one.
+        surely = infer(spans, list(_outside(doubles, points)))
+        for seeker, span, use, sure in zip(seekers, spans, found.uses, surely.uses, strict=True):
+            proved = use if sure is Use.ALWAYS or use is Use.NEVER else Use.SOMETIMES
+            self.candidacies[seeker.number] = self._candidacy(place, span, proved)
+        if (
+            surely.size < found.size
+            or place.named
+            or any(
+                seeker.attempt.outcome is Outcome.ACKNOWLEDGED and use is not Use.NEVER
+                for seeker, use in zip(seekers, found.uses, strict=True)
+            )
         ):
-            self.total = None  # replies that named no row, or a wrong one, leave it open
+            # Doubles, and replies that named no row, or a wrong one, leave it open.
+            self.total = None
         elif self.total is not None:
             self.total += found.size
         self.late += _too_late(spans, points, found.size)
@@ -163,6 +187,17 @@ class Ownerless:
         if use is Use.NEVER and candidates:
             use = Use.SOMETIMES  # a row that was promised to another
         return Candidacy(use, candidates, place.first(span).record if candidates == 1 else None)
+
+
+def _outside(spans: Sequence[Span], points: Sequence[int | None]) -> Iterator[int | None]:
+    """Yield the points that lie in none of the spans."""
+    ends = [-inf]  # of those that begin until then, the latest
+    starts = sorted(spans)
+    for span in starts:
+        ends.append(max(ends[-1], span.latest))
+    for point in points:
+        if not spans or (point is not None and ends[bisect_right(starts, (point, inf))] < point):
+            yield point
 
 
 def _covered(rows: Sequence[Row], is_covered: Sequence[bool]) -> Iterable[Row]:

@@ -70,6 +70,14 @@ class Spans:
         earliest = -inf if attempt.sent_at is None else attempt.sent_at + lowest
         return Span(earliest, self._latest(attempt, highest))
 
+    def of_double(self, attempt: Attempt) -> Span:
+        """Return when a second row of an attempt can have been created while it was under way."""
+        earliest, latest = self.of_attempt(attempt)
+        offset = self.offsets.get(attempt.process_id)
+        if offset is not None and attempt.ended_at is not None:
+            latest = max(attempt.ended_at, attempt.sent_at or attempt.ended_at) + offset[1]
+        return Span(earliest, latest)
+
     def _latest(self, attempt: Attempt, highest: int) -> float:
         # One that no client saw end may have gone on in the shop for as long as it liked; and one
         # that was acknowledged was answered from somewhere, so nothing is known of its row.

@@ -24,6 +24,7 @@ from tests.analysis.histories import (
     findings,
     indeterminate,
     invariants_of,
+    placed_before,
     rejected,
     row,
     unsent,
@@ -326,8 +327,8 @@ def test_order_told_by_a_retry_is_not_counted_as_unacknowledged() -> None:
 
 
 def test_without_keys_acknowledged_orders_are_judged_by_id_and_the_rest_is_inferred() -> None:
-    told, open_one = acknowledged("a", 5), indeterminate("b")
-    found = findings([told, open_one], [row(5), row(6)])
+    (told, its), open_one = placed_before("a", 5), indeterminate("b")
+    found = findings([told, open_one], [its, row(6)])
     assert found.method is Method.INFERRED
     assert [each.verdict for each in found.attempts] == ["confirmed", "committed"]
     assert [each.evidence for each in found.attempts] == [Basis.ORDER_ID, Basis.INFERRED]
@@ -347,8 +348,9 @@ def test_without_keys_rows_beyond_the_open_attempts_are_unexpected() -> None:
 
 
 def test_a_row_that_nobody_can_have_made_leaves_all_others_open_too() -> None:
-    told, b, c = acknowledged("a", 5), indeterminate("b"), indeterminate("c", product_id=2)
-    rows = [row(5), row(6)]
+    told, its = placed_before("a", 5)
+    b, c = indeterminate("b"), indeterminate("c", product_id=2)
+    rows = [its, row(6)]
     assert verdicts([told, b, c], rows) == {"a": "confirmed", "b": "committed", "c": "absent"}
     strange = row(7, quantity=9)
     found = findings([told, b, c], [*rows, strange])
@@ -372,8 +374,9 @@ def test_where_only_a_total_is_wrong_product_and_quantity_still_tell() -> None:
 
 def test_a_keyless_row_of_an_order_that_was_told_by_a_retry_is_no_hidden_order() -> None:
     first = indeterminate("a1")
-    again = retry_of(first, acknowledged("a2", 6))
-    found = findings([first, again], [row(5), row(6, created_at=NOON + 2 * SECOND)])
+    at = NOON + 60 * SECOND
+    again = replace(retry_of(first, acknowledged("a2", 6)), sent_at=at, ended_at=at + SECOND)
+    found = findings([first, again], [row(5), row(6, created_at=at + SECOND // 2)])
     assert [each.verdict for each in found.attempts] == ["committed", "confirmed"]
     assert found.unacknowledged is not None
     assert found.unacknowledged.count == 0

@@ -16,6 +16,7 @@ from tests.analysis.histories import (
     findings,
     indeterminate,
     invariants_of,
+    placed_before,
     row,
     verdicts,
 )
@@ -49,8 +50,8 @@ def test_one_strange_key_among_rows_that_bear_none_leaves_them_all_in_doubt(fiel
 
 @pytest.mark.parametrize("field", ["order_key", "attempt_id"])
 def test_where_the_rows_of_our_own_orders_bear_keys_as_strange_all_may_be_ours(field: str) -> None:
-    told, silent = acknowledged("told", 4), indeterminate("a")
-    rows = [_keyed(row(number), field) for number in (4, 5)]
+    (told, its), silent = placed_before("told", 4), indeterminate("a")
+    rows = [_keyed(each, field) for each in (its, row(5))]
     assert verdicts([told, silent], rows) == {"told": "confirmed", "a": "committed"}
 
 
@@ -173,8 +174,8 @@ def test_an_order_that_no_reply_named_may_be_among_rows_that_were_not_read(
 
 
 def test_of_rows_that_were_not_read_the_number_is_not_told() -> None:
-    told, silent = acknowledged("told", 501), indeterminate("a")
-    rows = [row(501), row(502)]
+    (told, its), silent = placed_before("told", 501), indeterminate("a")
+    rows = [its, row(502)]
     assert findings([told, silent], rows).committed_total == 1
     assert findings([told, silent], rows, unseen_up_to=500).committed_total is None
 

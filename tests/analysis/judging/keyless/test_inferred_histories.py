@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from analysis.evidence.records import Attempt, OrderRow, Outcome, RunVerdict, Verdict
@@ -43,10 +43,12 @@ class History:
     rows: list[OrderRow] = field(default_factory=list)
     made: dict[str, int | None] = field(default_factory=dict)
     lateness: int = 0
+    # How long after its row, by the database's clock, an attempt was answered at the least.
+    answered_after: dict[str, int] = field(default_factory=dict)
 
     @property
     def keyless(self) -> list[OrderRow]:
-        return [replace(each, attempt_id="", order_key="") for each in self.rows]
+        return [_bare(each) for each in self.rows]
 
     @property
     def unnamed(self) -> int:
@@ -134,6 +136,7 @@ def _order(
             maker, made_at = name, created
             history.rows.append(row(0, one, created_at=created))
             history.lateness = max(history.lateness, created - ended)
+            history.answered_after[name] = max(0, ended - created)
         history.attempts.append(replace(one, error=maker if fate == "answered" else ""))
         at = ended + draw(st.integers(1, 3 * SECOND))
 
@@ -158,7 +161,35 @@ def test_committed_and_absent_are_never_wrong_and_the_number_is_exact(history: H
     assert_true(history, {each.attempt.attempt_id: each.verdict for each in found.attempts})
     assert found.count(Verdict.UNEXPECTED) == 0
     if found.method is Method.INFERRED:
-        assert found.committed_total == history.unnamed
+        assert found.committed_total in (None, history.unnamed)
+
+
+@OFTEN
+@given(histories(is_blind=True), st.data())
+def test_a_double_of_an_order_that_was_placed_makes_no_other_committed(
+    history: History, data: st.DataObject
+) -> None:
+    # Whoever was told of an order has ordered twice: a proxy sent the request again, say.
+    told = [each for each in history.attempts if each.outcome is Outcome.ACKNOWLEDGED]
+    by_id = {each.id: each for each in history.rows}
+    own = [each for each in told if history.made[each.attempt_id] == each.order_id]
+    assume(own)
+    doubles = []
+    for number, each in enumerate(
+        data.draw(st.lists(st.sampled_from(own), min_size=1, max_size=3))
+    ):
+        first = by_id[each.order_id or 0]
+        # By the database's clock, between the first row and the moment of the answer.
+        spare = data.draw(st.integers(0, history.answered_after[each.attempt_id]))
+        doubles.append(replace(first, id=900 + number, created_at=(first.created_at or 0) + spare))
+    found = findings(history.attempts, history.keyless + [_bare(each) for each in doubles])
+    assert_true(history, {each.attempt.attempt_id: each.verdict for each in found.attempts})
+    if found.committed_total is not None:
+        assert found.count(Verdict.UNEXPECTED) or found.committed_total == history.unnamed
+
+
+def _bare(row: OrderRow) -> OrderRow:
+    return replace(row, attempt_id="", order_key="")
 
 
 @RANDOM
