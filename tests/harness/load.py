@@ -143,14 +143,16 @@ class Load:
         command = ["--web-host", "127.0.0.1", *arguments]
         return self._start(command, run=self.folder, folder=self.folder)
 
-    def start_worker(self, port: int, *, inside: Sequence[str] = (), **environment: str) -> Locust:
+    def start_worker(
+        self, port: int, *arguments: str, inside: Sequence[str] = (), **environment: str
+    ) -> Locust:
         """`locust --worker` of a master on `port`, in a folder of its own.
 
         `inside` is a command that runs the rest of its line; `environment` is added to.
         """
         folder = self.folder / f"worker{len(self._started)}"
         folder.mkdir()
-        command = ["--worker", "--master-host", "127.0.0.1", "--master-port", str(port)]
+        command = ["--worker", "--master-host", "127.0.0.1", "--master-port", str(port), *arguments]
         return self._start(command, run=folder, folder=folder, inside=inside, **environment)
 
     def _start(

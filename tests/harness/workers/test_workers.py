@@ -10,7 +10,7 @@ import pytest
 
 from analysis.evidence.ledger.line_records import LedgerClosed
 from tests.harness.ledgers import recorded
-from tests.harness.load import Load, Locust, wait_until
+from tests.harness.load import ROOT, Load, Locust, wait_until
 from tests.harness.shop_server import Shop
 from tests.harness.workers.wire import free_port, wire_to
 
@@ -127,24 +127,38 @@ def test_killed_workers_are_named_and_the_load_goes_on_until_the_last_of_them(
     assert all(each.encode() in original for each in missing)
 
 
+SLOW = """
+from pathlib import Path
+
+import gevent
+from locust import events
+
+
+@events.test_start.add_listener
+def wait(**_):
+    while not Path({!r}).exists():
+        gevent.sleep(0.05)
+"""
+
+
 def test_a_worker_that_comes_while_users_are_shared_out_has_users_afterwards(
     load: Load, shop: Shop, tmp_path: Path
 ) -> None:
-    # Locust waits so long for the users that it has shared out, of whom a silent worker has some.
+    # Locust waits so long for the users that it has shared out, of whom a slow worker has some.
     load.environment["LOCUST_WAIT_FOR_WORKERS_REPORT_AFTER_RAMP_UP"] = "100"
+    gate, slow = tmp_path / "gate", tmp_path / "slow.py"
+    slow.write_text(SLOW.format(str(gate)), encoding="utf-8")
     log = tmp_path / "log"
     log.touch()
     master, port = start_master(
         load, shop, "-t", "200s", "-u", "6", "--logfile", str(log), workers=2
     )
-    silent = load.start_worker(port)
-    wait_until(lambda: "1 workers connected" in log.read_text())
-    silent.tell(signal.SIGSTOP)
+    load.start_worker(port, "-f", f"{ROOT / 'locustfiles'},{slow}")
     load.start_worker(port)
-    wait_until(lambda: len(copies(master)) == 1)
+    wait_until(lambda: copies(master))
     late = load.start_worker(port, inside=_elsewhere(master))
     wait_until(lambda: "(index 2) reported as ready" in log.read_text())
-    silent.tell(signal.SIGCONT)
+    gate.touch()
     wait_until(lambda: any(copies(master).get(name) for name in originals(late)))
     master.kill_all()
 
