@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from analysis.evidence.errors import UsageError
 from analysis.evidence.records import RunVerdict
 from analysis.evidence.run import HypothesisTable
-from analysis.measures.measures import MEASURES, PHASES, Measured, Subject
+from analysis.measures.hypothesis_measures import MEASURES, PHASES, Measured, Subject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,11 @@
-"""What all charts of a report are made of: axes, colours, the fault's shade, in Vega-Lite. Pure."""
+"""What all charts of a report are made of: axes, colours, bars, the fault's shade. Pure."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from analysis.evidence.run import Fault
-from analysis.report.run_figures import Timeline
+from analysis.report.run_figures import ANSWERED, OTHER, Count, Timeline
 
 Spec = dict[str, object]
 
@@ -12,6 +13,27 @@ SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"  # a name; nothing is
 AXIS_WIDTH = 62  # the same in all charts, so that the same second is in the same place
 GOOD, BAD, WAITING = "#2a9d63", "#d0453c", "#c98a1b"
 _FAULT_COLOUR = "#d0453c"
+COLOURS = {
+    "acknowledged": GOOD,
+    ANSWERED: GOOD,
+    "rejected": "#5b8def",
+    "unsent": "#8a8f98",
+    "committed": "#c2409f",
+    OTHER: "#8a8f98",
+}
+_CAUSES = {
+    "500": "#8d6be0",
+    "502": "#d0453c",
+    "503": "#dd7a1f",
+    "504": "#a0603a",
+    "timeout": "#b08913",
+    "reset": "#1f93b8",
+    "truncated": "#5f7fb0",
+    "in_flight_at_stop": "#6f7b5a",
+    "accepted": "#3a7fa6",
+}
+# For what else may go wrong.
+_KINDS = ("#3f9c8f", "#c77b9b", "#7a8f2f", "#9a6fb0", "#b5655a", "#4d8cc0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,3 +139,54 @@ def colour_by(field: str, keys: Sequence[Key]) -> Spec:
 def tip_of(**titles: str) -> list[dict[str, str]]:
     """Return what is shown of a mark: its fields, by what people call them."""
     return [{"field": field, "title": title} for field, title in titles.items()]
+
+
+def keys_of(counts: Iterable[Count]) -> tuple[Key, ...]:
+    """Give each kind its colour; what is known first, then the most frequent."""
+    totals: Counter[str] = Counter()
+    for each in counts:
+        totals[each.kind] += each.count
+    known = [kind for kind in COLOURS if kind in totals and kind != OTHER]
+    others = sorted(
+        (kind for kind in totals if kind not in COLOURS),
+        key=lambda kind: (-totals[kind], kind),
+    )
+    unnamed = [kind for kind in others if kind not in _CAUSES]
+    colours = dict(zip(unnamed, _KINDS * (len(unnamed) // len(_KINDS) + 1), strict=False))
+    named = [*known, *others, *([OTHER] if OTHER in totals else [])]
+    return tuple(
+        Key(
+            name=kind,
+            colour=COLOURS.get(kind) or _CAUSES.get(kind) or colours[kind],
+            count=totals[kind],
+        )
+        for kind in named
+    )
+
+
+def bars_of(timeline: Timeline, counts: Iterable[Count], keys: Sequence[Key], title: str) -> Spec:
+    """Return bars of counts over time, one on the other by kind, in the order of the keys."""
+    place = {key.name: number for number, key in enumerate(keys)}
+    values = [
+        {
+            "at_s": each.at_s,
+            "to_s": min(each.at_s + timeline.width_s, timeline.ends_s),
+            "kind": each.kind,
+            "place": place[each.kind],
+            "count": each.count,
+            "per_s": round(each.count / timeline.width_s, 3),
+        }
+        for each in counts
+    ]
+    return {
+        "data": {"values": values},
+        "mark": {"type": "bar", "binSpacing": 0},
+        "encoding": {
+            "x": {**time_axis(timeline), "bin": "binned"},
+            "x2": {"field": "to_s"},
+            "y": {**count_axis(title), "field": "per_s", "type": "quantitative", "stack": "zero"},
+            "color": colour_by("kind", keys),
+            "order": {"field": "place"},
+            "tooltip": tip_of(kind="what", count="how many", at_s="from second", to_s="to second"),
+        },
+    }

@@ -4,51 +4,30 @@ Colours of text and lines are left to the page (`style.css`), which knows light 
 marks can be told from both.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from analysis.evidence.records import Event
 from analysis.evidence.run import Fault
 from analysis.report.chart_parts import (
+    COLOURS,
     CONFIG,
     EXTENT,
-    GOOD,
     SCHEMA,
     Chart,
     Key,
     Spec,
+    bars_of,
     chart_of,
     colour_by,
-    count_axis,
+    keys_of,
     shade_of,
     time_axis,
     tip_of,
 )
-from analysis.report.run_figures import ANSWERED, OTHER, Count, Timeline
+from analysis.report.run_figures import ANSWERED, Timeline
 from analysis.report.state_chart import chart_states
 
 _HEIGHT, _PICTURE_WIDTH = 150, 900
-_KNOWN = {
-    "acknowledged": GOOD,
-    ANSWERED: GOOD,
-    "rejected": "#5b8def",
-    "unsent": "#8a8f98",
-    "committed": "#c2409f",
-    OTHER: "#8a8f98",
-}
-_CAUSES = {
-    "500": "#8d6be0",
-    "502": "#d0453c",
-    "503": "#dd7a1f",
-    "504": "#a0603a",
-    "timeout": "#b08913",
-    "reset": "#1f93b8",
-    "truncated": "#5f7fb0",
-    "in_flight_at_stop": "#6f7b5a",
-    "accepted": "#3a7fa6",
-}
-# For what else may go wrong.
-_KINDS = ("#3f9c8f", "#c77b9b", "#7a8f2f", "#9a6fb0", "#b5655a", "#4d8cc0")
 _SHORTEST_S = 0.001  # a logarithm has no zero
 
 
@@ -103,63 +82,14 @@ def _with_legend(layer: Spec, domain: list[str], colours: list[str]) -> Spec:
     return {**layer, "encoding": {**encoding, "color": color}}
 
 
-def _keys(counts: Iterable[Count]) -> tuple[Key, ...]:
-    """Give each kind its colour; what is known first, then the most frequent."""
-    totals: Counter[str] = Counter()
-    for each in counts:
-        totals[each.kind] += each.count
-    known = [kind for kind in _KNOWN if kind in totals and kind != OTHER]
-    others = sorted(
-        (kind for kind in totals if kind not in _KNOWN), key=lambda kind: (-totals[kind], kind)
-    )
-    unnamed = [kind for kind in others if kind not in _CAUSES]
-    colours = dict(zip(unnamed, _KINDS * (len(unnamed) // len(_KINDS) + 1), strict=False))
-    named = [*known, *others, *([OTHER] if OTHER in totals else [])]
-    return tuple(
-        Key(
-            name=kind,
-            colour=_KNOWN.get(kind) or _CAUSES.get(kind) or colours[kind],
-            count=totals[kind],
-        )
-        for kind in named
-    )
-
-
-def _bars(timeline: Timeline, counts: Iterable[Count], keys: Sequence[Key], title: str) -> Spec:
-    place = {key.name: number for number, key in enumerate(keys)}
-    values = [
-        {
-            "at_s": each.at_s,
-            "to_s": min(each.at_s + timeline.width_s, timeline.ends_s),
-            "kind": each.kind,
-            "place": place[each.kind],
-            "count": each.count,
-            "per_s": round(each.count / timeline.width_s, 3),
-        }
-        for each in counts
-    ]
-    return {
-        "data": {"values": values},
-        "mark": {"type": "bar", "binSpacing": 0},
-        "encoding": {
-            "x": {**time_axis(timeline), "bin": "binned"},
-            "x2": {"field": "to_s"},
-            "y": {**count_axis(title), "field": "per_s", "type": "quantitative", "stack": "zero"},
-            "color": colour_by("kind", keys),
-            "order": {"field": "place"},
-            "tooltip": tip_of(kind="what", count="how many", at_s="from second", to_s="to second"),
-        },
-    }
-
-
 def _orders(timeline: Timeline, shade: list[Spec]) -> Chart:
-    keys = _keys(timeline.orders)
-    layers = [*shade, _bars(timeline, timeline.orders, keys, "orders/s")]
+    keys = keys_of(timeline.orders)
+    layers = [*shade, bars_of(timeline, timeline.orders, keys, "orders/s")]
     description = "Orders per second by what their customers were told" + _in_words(keys)
     if timeline.committed:
         mark = Key(
             name="in the table all the same",
-            colour=_KNOWN["committed"],
+            colour=COLOURS["committed"],
             count=sum(each.count for each in timeline.committed),
         )
         layers.append(_committed(timeline))
@@ -186,7 +116,7 @@ def _committed(timeline: Timeline) -> Spec:
             "filled": True,
             "size": 36,
             "opacity": 1,
-            "color": _KNOWN["committed"],
+            "color": COLOURS["committed"],
             "yOffset": 5,
             "clip": False,
         },
@@ -200,9 +130,9 @@ def _committed(timeline: Timeline) -> Spec:
 
 def _failures(timeline: Timeline, shade: list[Spec]) -> Chart:
     failures = [each for each in timeline.requests or () if each.kind != ANSWERED]
-    keys = _keys(failures)
+    keys = keys_of(failures)
     description = "Failed requests per second, of all kinds, by what went wrong" + _in_words(keys)
-    layers = [*shade, _bars(timeline, failures, keys, "failures/s")]
+    layers = [*shade, bars_of(timeline, failures, keys, "failures/s")]
     return chart_of(
         "failures",
         "Failed requests of all kinds, by what went wrong",

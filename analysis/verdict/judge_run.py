@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Callable, Iterator, Sequence, Set
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,7 +22,7 @@ from analysis.judging.invariant_verdicts import judge_invariants
 from analysis.judging.undisputed import Question
 from analysis.measures.faults import judge_faults
 from analysis.measures.hypotheses import score
-from analysis.measures.measures import Subject
+from analysis.measures.hypothesis_measures import Subject
 from analysis.measures.retries import measure_retries
 from analysis.measures.windows import find_exposure, find_windows, traces_that_tell
 from analysis.verdict.judgement import FailOn, Judgement
@@ -68,32 +68,44 @@ def judge_run(
         may_be_absent=around.is_settled and around.unseen_up_to is None,
         has_log=directory.access_log.are_there(),
     )
-    sizes = [directory.size(directory.stored(each.file_name).name) for each in (ATTEMPTS, ORDERS)]
-    is_large = all(sizes) and sum(sizes) > set_aside_above
     if connect is not None and method is Method.INFERRED:
         raise UsageError("--method inferred is judged here alone: leave out --engine")
+    sizes = [directory.size(directory.stored(each.file_name).name) for each in (ATTEMPTS, ORDERS)]
+    is_large = all(sizes) and sum(sizes) > set_aside_above and method is not Method.INFERRED
     with ExitStack() as until_written:
         bulk = None
         if connect is not None:
-            from analysis.bulk.set_aside import set_aside  # noqa: PLC0415 -- few runs need it
-
             # Before what an earlier judgement wrote is removed: the engine may not be there.
-            asked = set_aside(directory, question, connect, is_needed=True)
-            bulk = until_written.enter_context(asked)
+            bulk = until_written.enter_context(_set_aside(directory, question, connect))
         until_written.enter_context(directory.new_results())
         until_written.enter_context(_no_collection())
-        if is_large and connect is None and method is not Method.INFERRED:
-            # Few runs need them, and DuckDB is slow to import.
-            from analysis.bulk.duckdb_engine import in_duckdb  # noqa: PLC0415
-            from analysis.bulk.set_aside import set_aside  # noqa: PLC0415
-
-            asked = set_aside(directory, question, in_duckdb(memory))
-            bulk = until_written.enter_context(asked)
+        if is_large and connect is None:
+            bulk = until_written.enter_context(_set_aside_here(directory, question, memory))
         evidence = _with_balancer(directory, _evidence(directory, around, bulk))
         judgement = judge(evidence, method=method, late_window_s=late_window_s, fail_on=fail_on)
         _write_reconciliation(directory, judgement, bulk)
         directory.write_json(SUMMARY_FILE, summarise(judgement))
     return judgement
+
+
+# Few runs need these, and DuckDB is slow to import.
+
+
+def _set_aside(
+    directory: RunDirectory, question: Question, connect: "Connect"
+) -> AbstractContextManager["Bulk | None"]:
+    from analysis.bulk.set_aside import set_aside  # noqa: PLC0415 -- see above
+
+    return set_aside(directory, question, connect, is_needed=True)
+
+
+def _set_aside_here(
+    directory: RunDirectory, question: Question, memory: str | None
+) -> AbstractContextManager["Bulk | None"]:
+    from analysis.bulk.duckdb_engine import in_duckdb  # noqa: PLC0415 -- see above
+    from analysis.bulk.set_aside import set_aside  # noqa: PLC0415 -- see above
+
+    return set_aside(directory, question, in_duckdb(memory))
 
 
 @contextmanager

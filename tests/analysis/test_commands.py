@@ -23,6 +23,7 @@ from tests.analysis.histories import (
     acknowledged,
     evidence,
     indeterminate,
+    placed_before,
     rejected,
     row,
     run,
@@ -165,7 +166,8 @@ def test_without_keys_the_summary_says_how_many_rows_open_attempts_account_for(
     directory: RunDirectory, capsys: pytest.CaptureFixture[str]
 ) -> None:
     open_too = indeterminate("d", product_id=2)
-    store(directory, evidence([A, B, open_too], [row(1), row(2)]))
+    told, its = placed_before("a", 1)
+    store(directory, evidence([told, B, open_too], [its, row(2)]))
     assert call("reconcile", directory.path) == 2
     assert "inferred from product, quantity and time" in " ".join(capsys.readouterr().out.split())
     summary = summary_of(directory)
