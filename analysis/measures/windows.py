@@ -146,7 +146,7 @@ def _ended_by(taken_out: Event, events: Iterable[Event]) -> EndedBy | None:
         for each in events
         if each.source == "ec2" and each.subject == taken_out.subject and each.at <= taken_out.at
     ]
-    state = max(before, key=lambda each: each.at).event if before else ""
+    state = max(before, key=lambda each: (each.at, each.event)).event if before else ""
     is_invalid = (taken_out.event, taken_out.detail) == ("unused", _INVALID_STATE)
     return EndedBy.EC2_STATE if is_invalid or state in _NOT_RUNNING else EndedBy.DEREGISTRATION
 
