@@ -1,12 +1,13 @@
 """How long the fault was felt, by whom, and what it caught. Pure.
 
 A window is [from, to]: clients, from their first to their last failure after the fault began; the
-load balancer, from the fault until it took a victim out; the ASG, from its first activity after
-the fault until the last of them was successful.
+load balancer, from the fault until it took a victim out, and why it did; the ASG, from its first
+activity after the fault until the last of them was successful.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from enum import StrEnum
 
 from analysis.evidence.answers import was_answered
 from analysis.evidence.ledger.failures import ended_requests, is_failed
@@ -19,14 +20,37 @@ from analysis.judging.row_owners import attempts_in_order, rows_in_order
 _SUCCESSFUL = "Successful"
 _OVER = frozenset({_SUCCESSFUL, "Failed", "Cancelled"})
 _TAKEN_OUT = frozenset({"unhealthy", "draining", "unused", "unavailable", "deregistered"})
+_NOT_RUNNING = frozenset({"stopping", "stopped", "shutting-down", "terminated"})
+_INVALID_STATE = "Target.InvalidState"  # the load balancer's reason for `unused`
+# What to expect beside the health checks' arithmetic. The lab's delay: infra/lab/settings.py.
+EC2_STATE_EXPECTATION = (
+    "sooner where EC2's state is stopping, stopped, shutting-down or terminated: after how long "
+    "is not documented, and the article saw 16 s"
+)
+
+
+class EndedBy(StrEnum):
+    """What made the load balancer take a victim out, as summary.json names it."""
+
+    HEALTH_CHECKS = "health_checks"
+    # EC2 no longer runs it: the load balancer knows, or its Auto Scaling group deregistered it.
+    EC2_STATE = "ec2_state"
+    # By somebody, for a reason that events do not tell.
+    DEREGISTRATION = "deregistration"
+
+    @property
+    def in_words(self) -> str:
+        """As people are told it."""
+        return {"health_checks": "health checks", "ec2_state": "EC2's state"}.get(self, self.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """A stretch of time, in microseconds since the epoch."""
+    """A stretch of time, in microseconds since the epoch, and what ended it where that is known."""
 
     begins_at: int
     ends_at: int
+    ended_by: EndedBy | None = None
 
     @property
     def seconds(self) -> float:
@@ -39,6 +63,7 @@ class Window:
             "from": format_time(self.begins_at),
             "to": format_time(self.ends_at),
             "seconds": self.seconds,
+            **({"ended_by": self.ended_by.value} if self.ended_by else {}),
         }
 
 
@@ -64,6 +89,12 @@ class Exposure:
     on_victim: int | None
 
 
+def balancer_window_name(window: Window | None) -> str:
+    """Return what people are told that the load balancer's window is, with what ended it."""
+    by = window.ended_by.in_words if window and window.ended_by else "it"
+    return f"load balancer: until {by} took the victim out"
+
+
 def find_windows(evidence: Evidence) -> Windows:
     """Return the three windows of the fault."""
     fault = evidence.run.fault
@@ -87,14 +118,37 @@ def _client_window(requests: Iterable[Request] | None, fault_at: int) -> Window 
 
 def _balancer_window(events: Iterable[Event] | None, fault: Fault, fault_at: int) -> Window | None:
     taken_out = [
-        event.at
+        event
         for event in events or ()
         if event.source == "elb"
         and event.subject in fault.targets
         and event.event in _TAKEN_OUT
         and event.at >= fault_at
     ]
-    return Window(begins_at=fault_at, ends_at=min(taken_out)) if taken_out else None
+    if not taken_out:
+        return None
+    first = min(taken_out, key=lambda each: (each.at, each.subject, each.event))
+    return Window(begins_at=fault_at, ends_at=first.at, ended_by=_ended_by(first, events or ()))
+
+
+def _ended_by(taken_out: Event, events: Iterable[Event]) -> EndedBy | None:
+    """Return why the load balancer took a target out; None where its checks were switched off.
+
+    An Auto Scaling group deregisters an instance that EC2 has stopped or terminated, perhaps
+    before anybody has seen that it was `unused`: what EC2 had said by then tells.
+    """
+    if taken_out.event == "unhealthy":
+        return EndedBy.HEALTH_CHECKS
+    if taken_out.event == "unavailable":
+        return None
+    before = [
+        each
+        for each in events
+        if each.source == "ec2" and each.subject == taken_out.subject and each.at <= taken_out.at
+    ]
+    state = max(before, key=lambda each: (each.at, each.event)).event if before else ""
+    is_invalid = (taken_out.event, taken_out.detail) == ("unused", _INVALID_STATE)
+    return EndedBy.EC2_STATE if is_invalid or state in _NOT_RUNNING else EndedBy.DEREGISTRATION
 
 
 def _autoscaling_window(events: Iterable[Event] | None, fault_at: int) -> Window | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.evidence.records import Event, Outcome, Product, Verdict
-from analysis.measures.windows import Window
+from analysis.measures.windows import EC2_STATE_EXPECTATION, Window, balancer_window_name
 from analysis.report.attention import Attention
 from analysis.report.chart_parts import Chart
 from analysis.report.charts import charts_of
@@ -91,6 +91,7 @@ def render_report(report: Report) -> str:
         charts=report.charts,
         fault=run.fault,
         check=run.health_check,
+        ec2_state_expectation=EC2_STATE_EXPECTATION,
         verdicts=[
             each
             for each in Verdict
@@ -175,7 +176,7 @@ def _windows(judgement: Judgement) -> tuple[list[Bar], list[str]]:
         return [], []
     named = (
         ("clients: first to last failure", judgement.windows.client),
-        ("load balancer: until it took the victim out", judgement.windows.load_balancer),
+        (balancer_window_name(judgement.windows.load_balancer), judgement.windows.load_balancer),
         ("auto scaling: first activity to last success", judgement.windows.autoscaling),
     )
     check = run.health_check
@@ -187,7 +188,7 @@ def _windows(judgement: Judgement) -> tuple[list[Bar], list[str]]:
         left, width = (
             100 * each / widest_s for each in (check.best_s, check.worst_s - check.best_s)
         )
-        name = "expected of the health check"
+        name = "expected of health checks"
         bars.append(
             Bar(name=name, said=said, left=round(left, 2), width=round(width, 2), style="expected")
         )

@@ -16,7 +16,7 @@ from analysis.measures.faults import FaultFinding, describe_faults
 from analysis.measures.hypotheses import Hypothesis, limits_in_words
 from analysis.measures.latency import Latency, Spread
 from analysis.measures.retries import Retries
-from analysis.measures.windows import Window
+from analysis.measures.windows import EC2_STATE_EXPECTATION, Window, balancer_window_name
 from analysis.terminal.parts import grid, safe
 from analysis.terminal.stories import stories_of
 from analysis.verdict.headline import NO_FAULT, NOT_ACKNOWLEDGED
@@ -218,7 +218,7 @@ def _windows(judgement: Judgement) -> RenderableType:
     table = grid("seen by", "from", "to", "seconds", right=["from", "to", "seconds"])
     for name, window in (
         ("clients: first to last failure", judgement.windows.client),
-        ("load balancer: until it took the victim out", judgement.windows.load_balancer),
+        (balancer_window_name(judgement.windows.load_balancer), judgement.windows.load_balancer),
         ("auto scaling: first activity to the last success", judgement.windows.autoscaling),
     ):
         table.add_row(name, *_window(window, fault.started_at))
@@ -251,7 +251,8 @@ def _arithmetic(check: HealthCheck | None) -> Iterable[Text]:
     if check is not None:
         yield Text(
             f"expected of {check.unhealthy_threshold} checks every {check.interval_s:g} s with a "
-            f"{check.timeout_s:g} s timeout: {check.best_s:g} to {check.worst_s:g} s"
+            f"{check.timeout_s:g} s timeout: {check.best_s:g} to {check.worst_s:g} s; "
+            f"{EC2_STATE_EXPECTATION}"
         )
 
 

@@ -1,9 +1,13 @@
-"""The target group's health in AWS's words: what Envoy routes by, and why."""
+"""The target group's health in AWS's words: what Envoy routes by, and why.
 
+Two things take a target out: failed health checks, and EC2's word that its instance no longer runs.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from infra.lab.balancer.health_checks import Opinion, Target
-from infra.lab.servers.machine import Place
+from infra.lab.servers.machine import MachineState, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,14 @@ _IN_WORDS = {
         "Health checks failed with another code than 200",
     ),
 }
+_STOPPED = Health("unused", "Target.InvalidState", "Target is in the stopped state")
+_TERMINATED = Health("unused", "Target.InvalidState", "Target is in the terminated state")
+_NOT_RUNNING = {
+    MachineState.STOPPING: _STOPPED,
+    MachineState.STOPPED: _STOPPED,
+    MachineState.SHUTTING_DOWN: _TERMINATED,
+    MachineState.TERMINATED: _TERMINATED,
+}
 
 
 class TargetHealth:
@@ -53,6 +65,7 @@ class TargetHealth:
         self._targets: dict[str, _Target] = {}
         self._opinions: dict[Target, Opinion] = {}
         self._routed: dict[Target, bool] = {}
+        self._not_running: dict[str, MachineState] = {}
 
     def register(self, place: Place) -> None:
         """Send requests to this machine once its checks allow it."""
@@ -63,6 +76,13 @@ class TargetHealth:
         target = self._targets.get(instance_id)
         if target is not None and target.deregistered_at is None:
             target.deregistered_at = now
+
+    def note_not_running(self, states: Mapping[str, MachineState]) -> None:
+        """Send no requests to these instances, whatever their checks say: EC2 does not run them.
+
+        All others may have some. One that runs again is checked as a new target is.
+        """
+        self._not_running = dict(states)
 
     def look(
         self, *, opinions: dict[Target, Opinion], routed: dict[Target, bool] | None, now: float
@@ -85,8 +105,12 @@ class TargetHealth:
             target.unhealthy_since = (target.unhealthy_since or now) if is_unhealthy else None
 
     def registered(self) -> list[Target]:
-        """Targetes and ports of those that are to have requests."""
-        return [each.place.where for each in self._targets.values() if each.deregistered_at is None]
+        """Addresses and ports of those that are checked, and have requests if they are healthy."""
+        return [
+            each.place.where
+            for name, each in self._targets.items()
+            if each.deregistered_at is None and name not in self._not_running
+        ]
 
     def instance_ids(self) -> list[str]:
         """Of all targets, draining ones too."""
@@ -106,6 +130,9 @@ class TargetHealth:
             return _DRAINING
         opinion = self._opinions.get(target.place.where)
         is_routed = self._routed.get(target.place.where)
+        if instance_id in self._not_running:
+            # Envoy is about to follow.
+            return _HEALTHY if is_routed else _NOT_RUNNING[self._not_running[instance_id]]
         if opinion is None or is_routed is None:
             return _REGISTERING
         if is_routed != (opinion is Opinion.HEALTHY):  # Envoy is about to follow

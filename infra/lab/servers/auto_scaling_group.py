@@ -81,6 +81,9 @@ class AutoScalingGroup:
         self._register_new(now)
         self._note_boots(now)
         self._deregister_old(now)
+        self._health.note_not_running(
+            {name: each.state for name, each in self.machines.items() if each.is_known_off}
+        )
         if self._record is None:
             for machine in self.machines.values():
                 machine.terminate()
@@ -124,10 +127,8 @@ class AutoScalingGroup:
             )
 
     def _why_bad(self, instance_id: str, now: float) -> str | None:
-        machine = self.machines[instance_id]
-        since = machine.not_running_since
-        is_late = since is not None and now - since > self._settings.not_running_limit_s
-        if is_late or machine.state in {MachineState.SHUTTING_DOWN, MachineState.TERMINATED}:
+        # EC2's word needs no limit and knows no grace period.
+        if self.machines[instance_id].is_known_off:
             return "an EC2 health check indicating it has been terminated or stopped"
         unhealthy_s = self._health.unhealthy_for_s(instance_id, now)
         if unhealthy_s >= self._settings.unhealthy_limit_s and unhealthy_s:

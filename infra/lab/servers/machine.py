@@ -60,7 +60,7 @@ class Machine:
     ) -> None:
         self.place = place
         self.state = MachineState.PENDING
-        self.not_running_since: float | None = None
+        self._not_running_since: float | None = None
         self._settings = settings
         self._serve = serve
         self._changed = changed
@@ -84,6 +84,12 @@ class Machine:
         """Whether its server process has ended, and the machine runs on without it."""
         is_on = self.state is MachineState.RUNNING
         return is_on and self._server is not None and not self.is_serving
+
+    @property
+    def is_known_off(self) -> bool:
+        """Whether load balancer and Auto Scaling group have heard that EC2 no longer runs it."""
+        since = self._not_running_since
+        return since is not None and self._now() - since >= self._settings.ec2_state_delay_s
 
     @property
     def has_power(self) -> bool:
@@ -236,6 +242,6 @@ class Machine:
 
     def _enter(self, state: MachineState) -> None:
         self.state = state
-        since = self.not_running_since
-        self.not_running_since = None if state in _ON else since or self._now()
+        since = self._not_running_since
+        self._not_running_since = None if state in _ON else since or self._now()
         self._changed(self)

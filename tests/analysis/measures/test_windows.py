@@ -1,17 +1,22 @@
 """Windows, exposure and clocks on literal runs."""
 
 from dataclasses import replace
+from io import StringIO
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from analysis.evidence.records import Event
 from analysis.evidence.run import Fault, HealthCheck
 from analysis.judging.access_log import BalancerLog
 from analysis.judging.clock import measure_clock
 from analysis.judging.evidence import Evidence
-from analysis.measures.windows import find_exposure, find_windows
+from analysis.measures.windows import EndedBy, Window, find_exposure, find_windows
+from analysis.terminal.verdict import render
+from analysis.verdict.judgement import judge
 from infra.lab.balancer.access_log import alb_line
 from tests.analysis.histories import (
     NOON,
@@ -36,9 +41,9 @@ FAULT = Fault(
 )
 
 
-def event(seconds: float, source: str, subject: str, what: str) -> Event:
+def event(seconds: float, source: str, subject: str, what: str, detail: str = "") -> Event:
     at = NOON + round(seconds * SECOND)
-    return Event(at=at, source=source, subject=subject, event=what, detail="")
+    return Event(at=at, source=source, subject=subject, event=what, detail=detail)
 
 
 def felt() -> Evidence:
@@ -71,6 +76,91 @@ def test_balancer_window_ends_when_the_victim_is_taken_out() -> None:
     window = find_windows(felt()).load_balancer
     assert window is not None
     assert (window.begins_at, window.seconds) == (NOON, 25.0)
+
+
+STOPPING = event(1, "ec2", "i-1", "stopping", "us-east-1a")
+STOPPED = event(8, "ec2", "i-1", "stopped", "us-east-1a")
+RUNNING = event(-5, "ec2", "i-1", "running", "us-east-1a")
+
+
+@pytest.mark.parametrize(
+    ("events", "ended_by"),
+    [
+        ([event(25, "elb", "i-1", "unhealthy", "Target.Timeout")], EndedBy.HEALTH_CHECKS),
+        # The checks were first, whatever EC2 says by then.
+        ([STOPPED, event(25, "elb", "i-1", "unhealthy")], EndedBy.HEALTH_CHECKS),
+        ([event(16, "elb", "i-1", "unused", "Target.InvalidState")], EndedBy.EC2_STATE),
+        # The group deregisters what EC2 has stopped or terminated.
+        ([RUNNING, STOPPING, event(6, "elb", "i-1", "draining")], EndedBy.EC2_STATE),
+        ([RUNNING, STOPPED, event(9, "elb", "i-1", "deregistered")], EndedBy.EC2_STATE),
+        (
+            [event(2, "ec2", "i-1", "shutting-down"), event(3, "elb", "i-1", "draining")],
+            EndedBy.EC2_STATE,
+        ),
+        (
+            [event(2, "ec2", "i-1", "terminated"), event(3, "elb", "i-1", "draining")],
+            EndedBy.EC2_STATE,
+        ),
+        # EC2 ran it, or ran it again, or says so of another, or says so only afterwards.
+        ([RUNNING, event(6, "elb", "i-1", "draining")], EndedBy.DEREGISTRATION),
+        (
+            [STOPPED, event(9, "ec2", "i-1", "running"), event(10, "elb", "i-1", "draining")],
+            EndedBy.DEREGISTRATION,
+        ),
+        (
+            [event(1, "ec2", "i-2", "stopped"), event(6, "elb", "i-1", "draining")],
+            EndedBy.DEREGISTRATION,
+        ),
+        ([event(6, "elb", "i-1", "draining"), STOPPED], EndedBy.DEREGISTRATION),
+        (
+            [event(6, "elb", "i-1", "unused", "Target.NotInUse")],
+            EndedBy.DEREGISTRATION,
+        ),
+        ([event(6, "elb", "i-1", "unavailable", "Target.HealthCheckDisabled")], None),
+    ],
+)
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_balancer_window_tells_what_ended_it(
+    events: list[Event], ended_by: EndedBy | None, is_reversed: bool
+) -> None:
+    later = event(40, "elb", "i-1", "deregistered")
+    given = [*events, later][:: -1 if is_reversed else 1]
+    window = find_windows(replace(felt(), events=given)).load_balancer
+    assert window is not None
+    assert window.ended_by is ended_by
+    assert window.ends_at == next(each.at for each in events if each.source == "elb")
+
+
+def test_what_ended_a_window_is_in_its_json_where_it_is_known() -> None:
+    window = Window(begins_at=NOON, ends_at=NOON + SECOND, ended_by=EndedBy.EC2_STATE)
+    assert window.as_json()["ended_by"] == "ec2_state"
+    assert set(replace(window, ended_by=None).as_json()) == {"from", "to", "seconds"}
+    found = find_windows(felt())
+    assert (found.client, found.autoscaling) != (None, None)
+    assert {each.ended_by for each in (found.client, found.autoscaling) if each} == {None}
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        (event(25, "elb", "i-1", "unhealthy"), "until health checks took the victim out"),
+        (
+            event(16, "elb", "i-1", "unused", "Target.InvalidState"),
+            "until EC2's state took the victim out",
+        ),
+        (event(6, "elb", "i-1", "draining"), "until deregistration took the victim out"),
+        (event(6, "elb", "i-1", "healthy"), "until it took the victim out"),
+    ],
+)
+def test_the_terminal_says_what_ended_the_window_and_both_causes_to_expect(
+    out: Event, said: str, tmp_path: Path
+) -> None:
+    check = HealthCheck(interval_s=10, timeout_s=5, unhealthy_threshold=3)
+    case = replace(felt(), run=run(fault=FAULT, health_check=check), events=[out])
+    screen = StringIO()
+    render(judge(case), Console(file=screen, width=300), directory=tmp_path)
+    assert f"load balancer: {said} " in screen.getvalue()
+    assert "timeout: 20 to 35 s; sooner where EC2's state is stopping" in screen.getvalue()
 
 
 def test_autoscaling_window_is_from_its_first_activity_to_the_last_success() -> None:

@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.slow]
 LAB = {
     "LAB_PROFILE": "fast",
     "LAB_STOPPING_S": "8",
+    "LAB_EC2_STATE_DELAY_S": "8",
     "USERS": "16",
     "SPAWN_RATE": "16",
     "RUN_TIME": "60s",

@@ -16,6 +16,12 @@ def test_the_default_has_the_articles_health_check() -> None:
     ) == (10, 5, 3, 2)
 
 
+def test_by_default_ec2s_state_is_known_before_health_checks_fail() -> None:
+    settings = settings_from({})
+    soonest_s = (settings.unhealthy_threshold - 1) * settings.health_check_interval_s
+    assert settings.stopping_s < settings.ec2_state_delay_s < soonest_s
+
+
 def test_a_variable_overrides_the_profile() -> None:
     settings = settings_from({"LAB_PROFILE": "fast", "LAB_STOPPING_S": "3.5", "LAB_MAX_SIZE": "6"})
     assert settings.stopping_s == 3.5
