@@ -1,0 +1,52 @@
+"""EC2's verbs: what is called on an instance happens to its machine."""
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models import EC2Backend
+from moto.ec2.models.instances import Instance
+
+from infra.lab.cloud.calls.replacement import Replacement, method
+from infra.lab.servers.auto_scaling_group import AutoScalingGroup
+
+_CANNOT_START = frozenset({"stopping", "shutting-down", "terminated"})
+
+
+class InstanceCalls:
+    """Start, stop, terminate, reboot. A user's own instances, which no machine is, are moto's."""
+
+    def __init__(self, group: AutoScalingGroup) -> None:
+        self._group = group
+
+    def replacements(self) -> Iterator[Replacement]:
+        """Of moto's methods."""
+        for verb in ("start", "stop", "terminate", "reboot"):
+            yield Replacement(Instance, verb, self._verb(verb))
+        moto_starts = EC2Backend.start_instances
+
+        def start_instances(ec2: Any, instance_ids: list[str]) -> Any:
+            for instance in ec2.get_multi_instances_by_id(instance_ids):
+                if instance.state in _CANNOT_START:
+                    raise EC2ClientError(
+                        "IncorrectInstanceState",
+                        f"The instance '{instance.id}' is not in a state from which it can be "
+                        "started.",
+                    )
+            return moto_starts(ec2, instance_ids)
+
+        yield Replacement(EC2Backend, "start_instances", method(start_instances))
+
+    def _verb(self, verb: str) -> Callable[[Instance], Any]:
+        moto_acts = getattr(Instance, verb)
+
+        def act(instance: Instance) -> Any:
+            machine = self._group.machines.get(instance.id)
+            if machine is None:
+                return moto_acts(instance)
+            before = copy.copy(instance._state)  # noqa: SLF001
+            getattr(machine, verb)()
+            return before
+
+        return act
