@@ -26,6 +26,7 @@ _PROCESSES = frozenset(
     }
 )
 _PAGE = 100  # the most activities in one answer, as of AWS
+_attach = AutoScalingBackend.attach_instances
 _enter_standby = AutoScalingBackend.enter_standby_instances
 _exit_standby = AutoScalingBackend.exit_standby_instances
 
@@ -45,6 +46,7 @@ class ScalingGroupCalls:
         for owner, ours in (
             (AutoScalingResponse, self.describe_scaling_activities),
             (AutoScalingResponse, self.set_instance_health),
+            (AutoScalingBackend, self.attach_instances),
             (AutoScalingBackend, self.enter_standby_instances),
             (AutoScalingBackend, self.exit_standby_instances),
         ):
@@ -87,6 +89,18 @@ class ScalingGroupCalls:
         ):
             raise _invalid(f"No managed instance found for instance ID {instance_id}.")
         return EmptyResult()
+
+    def attach_instances(
+        self, scaling: AutoScalingBackend, group_name: str, instance_ids: list[str]
+    ) -> None:
+        """As AttachInstances: one of the lab's servers that was detached is registered again."""
+        group = _group_in(scaling, group_name)
+        wanted = group.desired_capacity + len(instance_ids)
+        _attach(scaling, group_name, instance_ids)
+        group.desired_capacity = wanted  # moto counts those that are leaving, too
+        for member in _members(group, instance_ids):
+            if member.instance.id in self._group.machines:
+                member.lifecycle_state = "Pending"
 
     def enter_standby_instances(
         self, scaling: AutoScalingBackend, group_name: str, instance_ids: list[str], decrement: bool

@@ -218,3 +218,27 @@ def test_a_stopped_instance_can_be_started(account: Account) -> None:
     account.ec2.start_instances(InstanceIds=[victim])
     until(lambda: account.state(victim) == "running")
     account.asg.set_instance_health(InstanceId=victim, HealthStatus="Healthy")
+
+
+def test_it_is_told_in_which_state_an_instance_really_is(account: Account) -> None:
+    member = next(iter(account.members()))
+    (told,) = account.ec2.start_instances(InstanceIds=[member])["StartingInstances"]
+    assert (told["PreviousState"]["Name"], told["CurrentState"]["Name"]) == ("running", "running")
+    (told,) = account.ec2.terminate_instances(InstanceIds=[member])["TerminatingInstances"]
+    assert told["CurrentState"] == {"Code": 32, "Name": "shutting-down"}
+    (told,) = account.ec2.stop_instances(InstanceIds=[member])["StoppingInstances"]
+    assert told["CurrentState"]["Name"] in {"shutting-down", "terminated"}
+
+
+def test_a_detached_server_can_be_attached_again(account: Account) -> None:
+    detached = next(iter(account.members()))
+    account.asg.set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=3)
+    until(lambda: account.is_whole(3))
+    account.asg.detach_instances(
+        AutoScalingGroupName=GROUP, InstanceIds=[detached], ShouldDecrementDesiredCapacity=True
+    )
+    until(lambda: detached not in account.targets() and account.is_whole())
+    assert account.state(detached) == "running"
+    account.asg.attach_instances(AutoScalingGroupName=GROUP, InstanceIds=[detached])
+    assert account.group()["DesiredCapacity"] == 3
+    until(lambda: detached in account.targets() and account.is_whole(3))
