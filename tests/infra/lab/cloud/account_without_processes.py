@@ -115,9 +115,11 @@ class Account:
         return "\n".join(each["Cause"] for each in activities)
 
     def is_whole(self, servers: int = 2) -> bool:
+        members = self.members()
         return (
-            list(self.members().values()) == [("InService", "Healthy")] * servers
+            list(members.values()) == [("InService", "Healthy")] * servers
             and list(self.targets().values()) == ["healthy"] * servers
+            and {self.state(each) for each in members} == {"running"}
         )
 
 
