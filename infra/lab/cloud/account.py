@@ -154,6 +154,8 @@ def _make_group(
             for each in _tags(f"{PROJECT}-server", is_target=True)
         ],
     )
+    group = backend("autoscaling").autoscaling_groups[GROUP]
+    group.health_check_grace_period = round(settings.health_check_grace_s)  # moto's 0 is 300
 
 
 def _make_database(clients: Clients, network: Network, port: int) -> None:

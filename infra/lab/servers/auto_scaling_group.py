@@ -89,6 +89,12 @@ class AutoScalingGroup:
         """The processes that a user has suspended."""
         return {each["ProcessName"] for each in self._record.suspended_processes}
 
+    @property
+    def _grace_s(self) -> float:
+        """As it is set, which AWS knows in whole seconds, unless a user has changed it."""
+        known, set_s = self._record.health_check_grace_period, self._settings.health_check_grace_s
+        return set_s if known == round(set_s) else float(known)
+
     def tick(self) -> None:
         """Let machines live, and from time to time take stock."""
         now = self._now()
@@ -119,8 +125,8 @@ class AutoScalingGroup:
         self._unhealthy.pop(instance_id, None)
         if not is_healthy:
             since = self._in_service_at.get(instance_id, self._now())
-            grace_s = self._settings.health_check_grace_s if respects_grace else 0.0
-            self._unhealthy[instance_id] = "a user health-check", since + grace_s
+            at = since + (self._grace_s if respects_grace else 0.0)
+            self._unhealthy[instance_id] = "a user health-check", at
         member.health_status = "Healthy" if is_healthy else "Unhealthy"
         return True
 
@@ -187,7 +193,8 @@ class AutoScalingGroup:
         is_late = since is not None and now - since > self._settings.not_running_limit_s
         if is_late or machine.state in {MachineState.SHUTTING_DOWN, MachineState.TERMINATED}:
             return "an EC2 health check indicating it has been terminated or stopped"
-        unhealthy_s = self._health.unhealthy_for_s(instance_id, now)
+        counts = "ELB" in self._record.health_check_type
+        unhealthy_s = self._health.unhealthy_for_s(instance_id, now) if counts else 0.0
         if unhealthy_s >= self._settings.unhealthy_limit_s and unhealthy_s:
             is_in_grace = self._is_in_grace(instance_id, now)
             return None if is_in_grace else "an ELB system health check failure"
@@ -199,7 +206,7 @@ class AutoScalingGroup:
         A server that has yet to answer for the first time is let boot as long as this machine
         takes for that when it is busy; on a quick one the grace period is longer.
         """
-        if now - self._in_service_at[instance_id] < self._settings.health_check_grace_s:
+        if now - self._in_service_at[instance_id] < self._grace_s:
             return True
         machine = self.machines[instance_id]
         if instance_id in self._has_booted or not machine.is_serving:

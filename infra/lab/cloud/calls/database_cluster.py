@@ -27,6 +27,7 @@ class DatabaseCalls:
         self._moto_reboots = RDSResponse.reboot_db_instance
         yield Replacement(RDSBackend, "failover_db_cluster", method(self._fail_over))
         yield Replacement(RDSResponse, "reboot_db_instance", method(self._reboot))
+        yield Replacement(RDSResponse, "create_db_instance", _creating_no_second())
         for owner, name, ours in (
             (DBCluster, "status", self._cluster_status),
             (DBCluster, "endpoint", lambda: _HOST),
@@ -78,6 +79,21 @@ class DatabaseCalls:
     def _refuse_while_away(self, code: str, name: str) -> None:
         if not self._database.is_available():
             raise RDSClientError(code, f"{name} is {self._database.status}, and not available.")
+
+
+def _creating_no_second() -> Callable[[RDSResponse], ActionResult]:
+    """CreateDBInstance, but not into the lab's cluster, once its writer is there."""
+    moto_creates = RDSResponse.create_db_instance
+
+    def create(response: RDSResponse) -> ActionResult:
+        cluster = response.params.get("DBClusterIdentifier") or ""
+        if _is(cluster, CLUSTER) and WRITER in response.backend.databases:
+            raise RDSClientError(
+                "InvalidDBClusterStateFault", f"{CLUSTER} is one PostgreSQL: it takes no reader."
+            )
+        return moto_creates(response)
+
+    return create
 
 
 def _is(identifier: str, ours: str) -> bool:

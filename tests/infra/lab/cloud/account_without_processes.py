@@ -36,6 +36,7 @@ SETTINGS = replace(
     pending_s=0.05,
     stopping_s=0.6,
     shutting_down_s=0.3,
+    unhealthy_limit_s=0.1,
     database_away_s=0.6,
 )
 DATABASE_PORT = 20_123
@@ -71,6 +72,8 @@ class Account:
 
     def __init__(self, endpoint: str, health: TargetHealth) -> None:
         self.health = health
+        # Instances that fail their health checks.
+        self.failing: set[str] = set()
         clients = clients_of(endpoint)
         self.ec2, self.elb, self.asg = (clients(each) for each in ("ec2", "elbv2", "autoscaling"))
         self.rds = clients("rds")
@@ -184,10 +187,18 @@ def raised(settings: LabSettings = SETTINGS) -> Iterator[Account]:
     def go_on() -> None:
         while not is_over.wait(0.02):
             with lock:
+                failing = {
+                    machine.place.where
+                    for name, machine in group.machines.items()
+                    if name in made.failing
+                }
                 places = health.registered()
                 health.look(
-                    opinions=dict.fromkeys(places, Opinion.HEALTHY),
-                    routed=dict.fromkeys(places, True),
+                    opinions={
+                        each: Opinion.FAILED if each in failing else Opinion.HEALTHY
+                        for each in places
+                    },
+                    routed={each: each not in failing for each in places},
                     now=time.monotonic(),
                 )
                 group.tick()
@@ -203,8 +214,8 @@ def raised(settings: LabSettings = SETTINGS) -> Iterator[Account]:
         load_balancer_port=free_port(),
         database_port=DATABASE_PORT,
     )
-    thread.start()
     made = Account(server.endpoint, health)
+    thread.start()
     until(made.is_whole)
     yield made
     is_over.set()

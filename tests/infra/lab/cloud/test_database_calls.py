@@ -75,6 +75,18 @@ def test_there_is_no_other_instance_to_fail_over_to(account: Account) -> None:
     assert states(account) == ("available", "available")
 
 
+def test_the_cluster_takes_no_reader(account: Account) -> None:
+    code, status = refused(
+        account.rds.create_db_instance,
+        DBInstanceIdentifier="reader",
+        DBInstanceClass="db.serverless",
+        Engine="aurora-postgresql",
+        DBClusterIdentifier=CLUSTER,
+    )
+    assert (code, status) == ("InvalidDBClusterStateFault", 400)
+    assert len(cluster(account)["DBClusterMembers"]) == 1
+
+
 def test_what_there_is_not_is_not_found(account: Account) -> None:
     for call in (account.rds.failover_db_cluster, account.rds.describe_db_clusters):
         assert refused(call, DBClusterIdentifier="other") == ("DBClusterNotFoundFault", 404)
