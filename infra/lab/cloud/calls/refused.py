@@ -73,6 +73,12 @@ REFUSED: Mapping[tuple[str, str], Refusal] = {
     ("elbv2", "DeleteLoadBalancer"): Refusal(
         "OperationNotPermitted", _BALANCER, "LoadBalancerArn", _ALB
     ),
+    ("elbv2", "SetSubnets"): Refusal(
+        "InvalidConfigurationRequest", _BALANCER, "LoadBalancerArn", _ALB
+    ),
+    ("elbv2", "SetSecurityGroups"): Refusal(
+        "InvalidConfigurationRequest", _BALANCER, "LoadBalancerArn", _ALB
+    ),
     ("rds", "StartDBCluster"): Refusal("InvalidDBClusterStateFault", _DATABASE, *_CLUSTER),
     ("rds", "StopDBCluster"): Refusal("InvalidDBClusterStateFault", _DATABASE, *_CLUSTER),
     ("rds", "ModifyDBCluster"): Refusal("InvalidDBClusterStateFault", _DATABASE, *_CLUSTER),

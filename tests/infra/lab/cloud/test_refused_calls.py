@@ -26,6 +26,7 @@ def asked(account: Account, service: str, call: str) -> dict[str, Any]:
         "ListenerArn": listener["ListenerArn"],
         "DBClusterIdentifier": CLUSTER,
         "DBInstanceIdentifier": WRITER,
+        "SecurityGroups": ["sg-1"],
         "LifecycleHookName": "hook",
         "ScheduledActionName": "nightly",
         "Conditions": [{"Field": "path-pattern", "Values": ["/x"]}],
