@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 _BOOTS = 10
 _BOOT_LIMIT_S = 300.0
 
+_COUNTED = frozenset({"Pending", "InService"})  # of a member's states
 _CODES = {
     MachineState.PENDING: 0,
     MachineState.RUNNING: 16,
@@ -80,8 +81,7 @@ class AutoScalingGroup:
         return [
             each
             for each in states
-            if each.instance.id in self.machines
-            and each.lifecycle_state in {"Pending", "InService"}
+            if each.instance.id in self.machines and each.lifecycle_state in _COUNTED
         ]
 
     @property
@@ -234,12 +234,13 @@ class AutoScalingGroup:
             self._forget_terminated(instance_id)
 
     def _forget_terminated(self, instance_id: str) -> None:
+        """End its activity and its membership, but for one that has yet to be found bad."""
         self._finish(instance_id)
         if self._record is not None:
             self._record.instance_states = [
                 each
                 for each in self._record.instance_states
-                if (each.instance.id, each.lifecycle_state) != (instance_id, "Terminating")
+                if each.instance.id != instance_id or each.lifecycle_state in _COUNTED
             ]
 
     def _launch(self) -> None:

@@ -163,6 +163,15 @@ def test_who_rests_without_a_smaller_group_is_stood_in_for_and_not_health_checke
     until(lambda: account.is_whole(3))
 
 
+def test_who_is_terminated_in_standby_is_gone(account: Account) -> None:
+    resting = next(iter(account.members()))
+    account.asg.enter_standby(
+        AutoScalingGroupName=GROUP, InstanceIds=[resting], ShouldDecrementDesiredCapacity=False
+    )
+    account.ec2.terminate_instances(InstanceIds=[resting])
+    until(lambda: resting not in account.members() and account.is_whole())
+
+
 def test_standby_that_cannot_be_is_refused(account: Account) -> None:
     member = next(iter(account.members()))
     enter, exits = account.asg.enter_standby, account.asg.exit_standby
