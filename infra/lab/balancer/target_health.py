@@ -152,3 +152,7 @@ class TargetHealth:
         target = self._targets.get(instance_id)
         since = None if target is None else target.unhealthy_since
         return 0.0 if since is None else now - since
+
+    def set_deregistration_delay(self, seconds: float) -> None:
+        """How long a deregistered target drains, of those that drain already too."""
+        self._deregistration_delay_s = seconds

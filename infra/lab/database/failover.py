@@ -19,14 +19,20 @@ class Writer:
         self._leaving_until: float | None = None
         self._back_at: float | None = None
         self._is_starting = False
+        self._doing = "available"
+
+    @property
+    def status(self) -> str:
+        """`available`, `failing-over` or `rebooting`, until it is back."""
+        return "available" if self.is_available() else self._doing
 
     def fail_over(self) -> None:
         """Die in the middle of everything: sessions break, and what was not on disk is lost."""
-        self._leave(self._server.crash)
+        self._leave(self._server.crash, "failing-over")
 
     def reboot(self) -> None:
         """Shut down in good order: sessions are ended, and what was committed is kept."""
-        self._leave(self._server.shut_down)
+        self._leave(self._server.shut_down, "rebooting")
 
     def is_available(self) -> bool:
         """Whether it is there, and not on its way out or back."""
@@ -57,8 +63,9 @@ class Writer:
         elif self._server.is_ready():
             self._is_starting = False
 
-    def _leave(self, how: Callable[[], None]) -> None:
+    def _leave(self, how: Callable[[], None], doing: str) -> None:
         if self._leaving_until is None and self._back_at is None:
+            self._doing = doing
             self._is_starting = False
             self._leaving_until = self._now() + _PATIENCE_S
             how()

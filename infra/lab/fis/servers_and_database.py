@@ -114,6 +114,11 @@ class Database:
         """Whether it is there."""
         return self._writer.is_available()
 
+    @property
+    def status(self) -> str:
+        """`available`, `failing-over` or `rebooting`."""
+        return self._writer.status
+
 
 def _check(identifier: str, ours: str) -> None:
     if identifier != ours:

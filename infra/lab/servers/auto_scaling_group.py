@@ -1,7 +1,7 @@
 """The Auto Scaling group, made live: it keeps the number of servers, and replaces bad ones."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 _BOOTS = 10
 _BOOT_LIMIT_S = 300.0
 
+_COUNTED = frozenset({"Pending", "InService"})  # of a member's states
 _CODES = {
     MachineState.PENDING: 0,
     MachineState.RUNNING: 16,
@@ -55,6 +56,9 @@ class AutoScalingGroup:
         self._unfinished: dict[str, Activity] = {}
         self._in_service_at: dict[str, float] = {}
         self._has_booted: set[str] = set()
+        # Who is unhealthy: why, and from when on it may be replaced for that.
+        self._unhealthy: dict[str, tuple[str, float]] = {}
+        self._joined: set[str] = set()
         self._slowest_boot_s = 0.0
         self._next_decision = 0.0
         # Whether all servers have been healthy at one time, as a run finds them.
@@ -69,9 +73,27 @@ class AutoScalingGroup:
 
     @property
     def _members(self) -> list[InstanceState]:
-        """The group's instances, without those of a user's own that no machine stands for."""
+        """The group's instances that count: not in standby, not leaving, not a user's own.
+
+        (No machine stands for a user's own.)
+        """
         states = [] if self._record is None else self._record.instance_states
-        return [each for each in states if each.instance.id in self.machines]
+        return [
+            each
+            for each in states
+            if each.instance.id in self.machines and each.lifecycle_state in _COUNTED
+        ]
+
+    @property
+    def _suspended(self) -> set[str]:
+        """The processes that a user has suspended."""
+        return {each["ProcessName"] for each in self._record.suspended_processes}
+
+    @property
+    def _grace_s(self) -> float:
+        """As it is set, which AWS knows in whole seconds, unless a user has changed it."""
+        known, set_s = self._record.health_check_grace_period, self._settings.health_check_grace_s
+        return set_s if known == round(set_s) else float(known)
 
     def tick(self) -> None:
         """Let machines live, and from time to time take stock."""
@@ -95,6 +117,28 @@ class AutoScalingGroup:
         """How many servers are in service and how many have answered: neither ever falls."""
         return len(self._in_service_at), len(self._has_booted)
 
+    def set_health(self, instance_id: str, *, is_healthy: bool, respects_grace: bool) -> bool:
+        """Take a user's word for it, from the end of the grace period on or at once.
+
+        False where it is no member.
+        """
+        member = next((each for each in self._members if each.instance.id == instance_id), None)
+        if member is None:
+            return False
+        self._unhealthy.pop(instance_id, None)
+        if not is_healthy:
+            since = self._in_service_at.get(instance_id, self._now())
+            at = since + (self._grace_s if respects_grace else 0.0)
+            self._unhealthy[instance_id] = "a user health-check", at
+        member.health_status = "Healthy" if is_healthy else "Unhealthy"
+        return True
+
+    def note_all(self, activities: Sequence[Activity]) -> None:
+        """Add a user's activities, which are over, to the group's own."""
+        for activity in activities:
+            _end(activity, "Successful")
+            self.activities.insert(0, activity)
+
     def ended(self) -> list[str]:
         """Ids of the machines whose server has ended by itself."""
         return [each.place.instance_id for each in self.machines.values() if each.has_lost_server]
@@ -107,30 +151,51 @@ class AutoScalingGroup:
     # The group's own decisions.
 
     def _take_stock(self, now: float) -> None:
+        suspended = self._suspended
         # Nothing is replaced before the lab is up: who is late is slow, and so would be the next.
-        for member in self._members if self.is_up else []:
-            cause = self._why_bad(member.instance.id, now)
-            if cause is not None:
-                self._take_out(member, f"in response to {cause}", now)
+        if self.is_up:
+            if "HealthCheck" not in suspended:
+                self._find_unhealthy(now)
+            if not suspended & {"ReplaceUnhealthy", "Terminate"}:
+                self._take_out_unhealthy(now)
         # A member counts until it has been found bad, whatever has become of it meanwhile.
         members = self._members
         record = self._record
         wanted = min(max(record.desired_capacity, record.min_size), record.max_size)
-        for _ in range(wanted - len(members)):
+        for _ in range(0 if "Launch" in suspended else wanted - len(members)):
             self._launch()
         for size in range(len(members), wanted, -1):
+            oldest = self._oldest_of_fullest_zone()
+            if oldest is None or "Terminate" in suspended:
+                break
             self._take_out(
-                self._oldest_of_fullest_zone(),
+                oldest,
                 "in response to a difference between desired and actual capacity, "
                 f"shrinking the capacity from {size} to {size - 1}",
                 now,
             )
 
+    def _find_unhealthy(self, now: float) -> None:
+        for member in self._members:
+            instance_id = member.instance.id
+            cause = self._why_bad(instance_id, now)
+            # What a user said may count later only, from the end of the grace period on.
+            if cause is not None and self._unhealthy.get(instance_id, ("", now))[1] >= now:
+                self._unhealthy[instance_id] = cause, now
+                member.health_status = "Unhealthy"
+
+    def _take_out_unhealthy(self, now: float) -> None:
+        for member in self._members:
+            cause, since = self._unhealthy.get(member.instance.id, ("", now))
+            if cause and now >= since:
+                self._take_out(member, f"in response to {cause}", now)
+
     def _why_bad(self, instance_id: str, now: float) -> str | None:
         # EC2's word needs no limit and knows no grace period.
         if self.machines[instance_id].is_known_off:
             return "an EC2 health check indicating it has been terminated or stopped"
-        unhealthy_s = self._health.unhealthy_for_s(instance_id, now)
+        counts = "ELB" in self._record.health_check_type
+        unhealthy_s = self._health.unhealthy_for_s(instance_id, now) if counts else 0.0
         if unhealthy_s >= self._settings.unhealthy_limit_s and unhealthy_s:
             is_in_grace = self._is_in_grace(instance_id, now)
             return None if is_in_grace else "an ELB system health check failure"
@@ -142,7 +207,7 @@ class AutoScalingGroup:
         A server that has yet to answer for the first time is let boot as long as this machine
         takes for that when it is busy; on a quick one the grace period is longer.
         """
-        if now - self._in_service_at[instance_id] < self._settings.health_check_grace_s:
+        if now - self._in_service_at[instance_id] < self._grace_s:
             return True
         machine = self.machines[instance_id]
         if instance_id in self._has_booted or not machine.is_serving:
@@ -162,14 +227,22 @@ class AutoScalingGroup:
             f"Terminating EC2 instance: {instance_id}",
             f"an instance was taken out of service {why}",
         )
-        self._record.instance_states = [
-            other for other in self._record.instance_states if other is not member
-        ]
+        member.lifecycle_state = "Terminating"
         self._health.deregister(instance_id, now)
         machine = self.machines[instance_id]
         machine.terminate()
         if machine.state is MachineState.TERMINATED:  # it was so already
-            self._finish(instance_id)
+            self._forget_terminated(instance_id)
+
+    def _forget_terminated(self, instance_id: str) -> None:
+        """End its activity and its membership, but for one that has yet to be found bad."""
+        self._finish(instance_id)
+        if self._record is not None:
+            self._record.instance_states = [
+                each
+                for each in self._record.instance_states
+                if each.instance.id != instance_id or each.lifecycle_state in _COUNTED
+            ]
 
     def _launch(self) -> None:
         zone = min(self._network.zones, key=self._zones_in_use().count)
@@ -231,10 +304,13 @@ class AutoScalingGroup:
         ours: list[str] = self._record.vpc_zone_identifier.split(",")
         return next(each for each in ours if each in backend("ec2").subnets[zone])
 
-    def _oldest_of_fullest_zone(self) -> InstanceState:
-        zones = self._zones_in_use()
-        fullest = max(self._network.zones, key=zones.count)
-        return self._members[zones.index(fullest)]
+    def _oldest_of_fullest_zone(self) -> InstanceState | None:
+        """Of those that a user has not protected from scaling in."""
+        free = [each for each in self._members if not each.protected_from_scale_in]
+        zones = [self.machines[each.instance.id].place.zone for each in free]
+        ours = [each for each in self._network.zones if each in zones]
+        fullest = max(ours, key=self._zones_in_use().count, default="")
+        return free[zones.index(fullest)] if fullest else None
 
     def _zones_in_use(self) -> list[str]:
         return [self.machines[each.instance.id].place.zone for each in self._members]
@@ -255,7 +331,8 @@ class AutoScalingGroup:
                 continue
             member.lifecycle_state = "InService"
             self._in_service_at[place.instance_id] = now
-            self._health.register(place)
+            if "AddToLoadBalancer" not in self._suspended:
+                self._health.register(place)
             self._finish(place.instance_id)
         healthy = sum(self._health.is_healthy(member.instance.id) for member in members)
         if healthy >= self._settings.desired_capacity:
@@ -265,7 +342,11 @@ class AutoScalingGroup:
         """What has left the group, by whatever call, leaves the target group too."""
         members = {member.instance.id for member in self._members}
         for instance_id in set(self._health.instance_ids()) - members:
-            self._health.deregister(instance_id, now)
+            # A user may have registered one that is in standby or detached.
+            is_over = self.machines[instance_id].state is MachineState.TERMINATED
+            if is_over or instance_id in self._joined:
+                self._health.deregister(instance_id, now)
+        self._joined = members
 
     # Records.
 
@@ -296,7 +377,7 @@ class AutoScalingGroup:
         _explain(instance)
         log.info("%s %s", instance_id, machine.state.value)
         if machine.state is MachineState.TERMINATED:
-            self._finish(instance_id)
+            self._forget_terminated(instance_id)
 
 
 def _end(activity: Activity, status: str) -> None:

@@ -165,6 +165,7 @@ class Supervisor:
             network=self._network,
             endpoint=self._moto.endpoint,
             load_balancer_port=self._envoy.port,
+            database_port=self._postgres.port,
         )
         self._access_log = AccessLog(
             source=self._envoy.files.access_log,

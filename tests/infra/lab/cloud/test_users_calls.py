@@ -1,16 +1,20 @@
 """What a user may do in the lab's account besides the experiment; none of it ends the lab."""
 
 import contextlib
+import json
 import os
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import psycopg
 import pytest
 
-from infra.lab.cloud.names import GROUP
+from infra.lab.cloud.names import CLUSTER, GROUP, WRITER
+from infra.lab.supervision.lab_folder import LabState
 from infra.lab.supervision.raising import PrivateLab
 
 if TYPE_CHECKING:
@@ -27,11 +31,13 @@ FAST = {**os.environ, "LAB_PROFILE": "fast", "LAB_SHOP_WORKERS": "1"}
 class Account:
     """boto3 as a user has it."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, lab: LabState) -> None:
+        self.lab = lab
+
         def client(service: Any) -> Any:
             return boto3.client(
                 service,
-                endpoint_url=endpoint,
+                endpoint_url=lab.aws_endpoint,
                 region_name="us-east-1",
                 aws_access_key_id="lab",
                 aws_secret_access_key="lab",
@@ -41,6 +47,7 @@ class Account:
         self.elb: ElasticLoadBalancingv2Client = client("elbv2")
         self.asg: AutoScalingClient = client("autoscaling")
         self.fis: FISClient = client("fis")
+        self.rds = client("rds")
         self.cloudwatch = client("cloudwatch")
 
     def health(self) -> dict[str, str]:
@@ -54,6 +61,14 @@ class Account:
 
     def is_whole(self, servers: int = 2) -> bool:
         return list(self.health().values()) == ["healthy"] * servers
+
+    def serving(self, requests: int = 12) -> set[str]:
+        """Ids of those that answer so many requests."""
+        found = set()
+        for _ in range(requests):
+            with urllib.request.urlopen(f"{self.lab.host}/products", timeout=5) as reply:
+                found.add(json.load(reply)["served_by"])
+        return found
 
     def launch_one(self, **tags: str) -> str:
         """A server of the user's own: a record, without a machine."""
@@ -86,7 +101,7 @@ def until(condition: Callable[[], bool], *, limit_s: float = 20.0) -> None:
 @pytest.fixture(scope="module")
 def account() -> Iterator[Account]:
     lab = PrivateLab(FAST, progress=print)
-    yield Account(lab.state.aws_endpoint)
+    yield Account(lab.state)
     lab.close()
 
 
@@ -252,6 +267,61 @@ def test_a_terminated_server_leaves_the_target_group_and_is_replaced(
             == {"Successful"}
         )
     )
+
+
+def test_a_deregistered_target_has_no_requests_until_it_is_registered_again(
+    account: Account,
+) -> None:
+    victim, other = account.health()
+    group = account.elb.describe_target_groups()["TargetGroups"][0]["TargetGroupArn"]
+    assert account.serving() == {victim, other}
+    account.elb.deregister_targets(TargetGroupArn=group, Targets=[{"Id": victim}])
+    until(lambda: account.serving() == {other})
+    until(lambda: account.health() == {other: "healthy"})
+    assert account.instance(victim)["State"]["Name"] == "running"
+    account.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": victim}])
+    until(account.is_whole)
+    until(lambda: account.serving() == {victim, other})
+
+
+def test_whom_a_user_calls_unhealthy_is_replaced(account: Account) -> None:
+    victim = next(iter(account.health()))
+    account.asg.set_instance_health(
+        InstanceId=victim, HealthStatus="Unhealthy", ShouldRespectGracePeriod=False
+    )
+    until(lambda: victim not in account.health() and account.is_whole())
+    until(lambda: account.instance(victim)["State"]["Name"] == "terminated")
+
+
+@pytest.mark.parametrize("how", ["reboot", "failover"])
+def test_the_database_goes_and_comes_back(account: Account, how: str) -> None:
+    def is_away() -> bool:
+        try:
+            session.execute("SELECT 1")
+        except psycopg.OperationalError:
+            return True
+        return False
+
+    def statuses() -> tuple[str, str]:
+        cluster = account.rds.describe_db_clusters(DBClusterIdentifier=CLUSTER)["DBClusters"][0]
+        writer = account.rds.describe_db_instances(DBInstanceIdentifier=WRITER)["DBInstances"][0]
+        return cluster["Status"], writer["DBInstanceStatus"]
+
+    session = psycopg.connect(account.lab.database_url, autocommit=True)
+    with contextlib.closing(session):
+        if how == "reboot":
+            account.rds.reboot_db_instance(DBInstanceIdentifier=WRITER)
+            assert statuses() == ("available", "rebooting")
+        else:
+            account.rds.failover_db_cluster(DBClusterIdentifier=CLUSTER)
+            assert statuses() == ("failing-over", "rebooting")
+        until(is_away)
+    until(lambda: statuses() == ("available", "available"))
+    cluster = account.rds.describe_db_clusters(DBClusterIdentifier=CLUSTER)["DBClusters"][0]
+    where = f"host={cluster['Endpoint']} port={cluster['Port']} dbname=shop user=shop"
+    with psycopg.connect(where) as connection:
+        assert connection.execute("SELECT count(*) FROM products").fetchone()
+    until(account.is_whole)
 
 
 def test_many_may_ask_at_once(account: Account) -> None:
