@@ -15,8 +15,8 @@ from analysis.judging.access_log import BalancerLog
 from analysis.judging.clock import measure_clock
 from analysis.judging.evidence import Evidence
 from analysis.measures.windows import EndedBy, Window, find_exposure, find_windows
-from analysis.terminal.verdict import render
-from analysis.verdict.judgement import judge
+from analysis.terminal.run_result import render
+from analysis.verdict.judge_run import judge
 from infra.lab.balancer.access_log import alb_line
 from tests.analysis.histories import (
     NOON,

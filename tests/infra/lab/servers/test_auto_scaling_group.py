@@ -96,7 +96,11 @@ def fleet(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
     moto.start()
     try:
         account.build(
-            settings=SETTINGS, network=network, endpoint=moto.endpoint, load_balancer_port=80
+            settings=SETTINGS,
+            network=network,
+            endpoint=moto.endpoint,
+            load_balancer_port=80,
+            database_port=5432,
         )
         made = Fleet(group=group, health=health, clock=clock)
         made.pass_time(10)
