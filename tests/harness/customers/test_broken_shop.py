@@ -141,11 +141,12 @@ def test_outcome_is_no_more_than_what_was_proved(tour: Tour, way: str) -> None:
     assert len(attempts) == 2
     # A reader that is late sees already that there is too much.
     besides = {Outcome.INDETERMINATE} if way == "a reply too many, later" else set()
-    assert {each.outcome for each in attempts} - besides <= {outcome}
+    attempts = [each for each in attempts if each.outcome not in besides]
+    assert {each.outcome for each in attempts} <= {outcome}
     if status:
-        assert {str(each.http_status or "none") for each in attempts} == {status}
+        assert {str(each.http_status or "none") for each in attempts} <= {status}
     if error:
-        assert {each.error or "none" for each in attempts} == {error}
+        assert {each.error or "none" for each in attempts} <= {error}
 
 
 def test_nothing_is_claimed_that_the_shop_itself_denies(tour: Tour) -> None:
