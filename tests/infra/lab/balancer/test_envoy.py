@@ -34,7 +34,7 @@ class Answer(BaseHTTPRequestHandler):
     server: Server
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:  # noqa: N802 -- http.server's name for it
+    def do_GET(self) -> None:
         if self.path == "/slow":
             self.server.has_slow.set()
             assert self.server.go_on.wait(20)
