@@ -21,7 +21,7 @@ from tests.harness.ledgers import recorded
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def wait_until(is_so: Callable[[], object], *, within_s: float = 60.0) -> None:
+def wait_until(is_so: Callable[[], object], *, within_s: float = 150.0) -> None:
     """Wait for something to become true; a test that waits in vain fails here."""
     give_up_at = time.monotonic() + within_s
     while True:

@@ -3,6 +3,7 @@
 A way has the whole connection, from before its request is read; what it does is in `Visit`.
 """
 
+import itertools
 import json
 import select
 import socket
@@ -16,6 +17,7 @@ from typing import Any, BinaryIO
 from tests.harness.shop_server import Arrival, read_arrival, reply, reset
 
 _FIRST_ORDER = 1000
+_connections = itertools.count(1)  # a client's port is given out again
 _PATIENCE_S = 30.0
 
 
@@ -40,6 +42,7 @@ class Visit:
     def __init__(self, door: Door, connection: socket.socket) -> None:
         self.door = door
         self.connection = connection
+        self._name = ("connection", next(_connections))
         self.arrival: Arrival | None = None
         self._stream: BinaryIO | None = None
 
@@ -48,7 +51,7 @@ class Visit:
         try:
             if self._stream is None:
                 self._stream = self.connection.makefile("rb")
-            self.arrival = read_arrival(self._stream, self.connection.getpeername())
+            self.arrival = read_arrival(self._stream, self._name)
         except ValueError:
             self.arrival = None  # that was no HTTP
         if self.arrival is not None:
