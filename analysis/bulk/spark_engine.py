@@ -4,7 +4,7 @@ PySpark is no dependency of ours: it comes with the cluster, or from `requiremen
 Which cluster it is, and how it is reached, are Spark's own settings (SPARK_CONF_DIR, spark-submit);
 unless they say otherwise it runs on this machine, on all of its cores.
 """
-# ruff: noqa: S608 -- names and paths in queries go through name_of and _quoted
+# ruff: noqa: S608 -- paths in queries go through _quoted and literal
 
 import logging
 import uuid

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.bulk.statements import DUCKDB, Dialect
+from analysis.bulk.statements import Dialect
 from analysis.evidence.ledger.failures import RUN_STOPPING
 from analysis.evidence.ledger.reader import IN_FLIGHT
 from analysis.evidence.sql.duck import literal
@@ -21,7 +21,7 @@ _TEXTS = ("aid", "okey", "error")  # of a line, that may hold anything
 _TRACE = "Root=[0-9A-Za-z-]+"
 
 
-def attempts_view(types: Mapping[str, str], question: Question, dialect: Dialect = DUCKDB) -> str:
+def attempts_view(types: Mapping[str, str], question: Question, dialect: Dialect) -> str:
     """Return the statement that makes `a` of the table `attempts`, by the types of its columns."""
     value = _Cells(ATTEMPTS, types, dialect)
     is_calm = "true"
@@ -57,7 +57,7 @@ def attempts_view(types: Mapping[str, str], question: Question, dialect: Dialect
     """
 
 
-def orders_view(types: Mapping[str, str], dialect: Dialect = DUCKDB) -> str:
+def orders_view(types: Mapping[str, str], dialect: Dialect) -> str:
     """Return the statement that makes `o` of the tables `orders` and `prices`."""
     value = _Cells(ORDERS, types, dialect)
     return f"""

@@ -76,11 +76,11 @@ def judge_run(
         bulk = None
         if connect is not None:
             # Before what an earlier judgement wrote is removed: the engine may not be there.
-            bulk = until_written.enter_context(_set_aside(directory, question, connect))
+            bulk = until_written.enter_context(_set_aside(directory, question, memory, connect))
         until_written.enter_context(directory.new_results())
         until_written.enter_context(_no_collection())
         if is_large and connect is None:
-            bulk = until_written.enter_context(_set_aside_here(directory, question, memory))
+            bulk = until_written.enter_context(_set_aside(directory, question, memory))
         evidence = _with_balancer(directory, _evidence(directory, around, bulk))
         judgement = judge(evidence, method=method, late_window_s=late_window_s, fail_on=fail_on)
         _write_reconciliation(directory, judgement, bulk)
@@ -88,22 +88,18 @@ def judge_run(
     return judgement
 
 
-# Few runs need these, and DuckDB is slow to import.
-
-
 def _set_aside(
-    directory: RunDirectory, question: Question, connect: "Connect"
+    directory: RunDirectory,
+    question: Question,
+    memory: str | None,
+    connect: "Connect | None" = None,
 ) -> AbstractContextManager["Bulk | None"]:
-    from analysis.bulk.set_aside import set_aside  # noqa: PLC0415 -- see above
+    """In the engine that was asked for, where that is needed, or in DuckDB, slow to import."""
+    from analysis.bulk.set_aside import set_aside  # noqa: PLC0415 -- few runs need it
 
-    return set_aside(directory, question, connect, is_needed=True)
-
-
-def _set_aside_here(
-    directory: RunDirectory, question: Question, memory: str | None
-) -> AbstractContextManager["Bulk | None"]:
-    from analysis.bulk.duckdb_engine import in_duckdb  # noqa: PLC0415 -- see above
-    from analysis.bulk.set_aside import set_aside  # noqa: PLC0415 -- see above
+    if connect is not None:
+        return set_aside(directory, question, connect, is_needed=True)
+    from analysis.bulk.duckdb_engine import in_duckdb  # noqa: PLC0415 -- few runs need it
 
     return set_aside(directory, question, in_duckdb(memory))
 

@@ -159,7 +159,8 @@ class Ownerless:
         found = infer(spans, points)
         self.explained.update(_covered(place.rows, found.is_covered))
         # Who is needed although each row that may be a double is one.
-        surely = infer(spans, list(_outside(doubles, points)))
+        no_doubles = list(_outside(doubles, points))
+        surely = found if len(no_doubles) == len(points) else infer(spans, no_doubles)
         for seeker, span, use, sure in zip(seekers, spans, found.uses, surely.uses, strict=True):
             proved = use if sure is Use.ALWAYS or use is Use.NEVER else Use.SOMETIMES
             self.candidacies[seeker.number] = self._candidacy(place, span, proved)
